@@ -1,0 +1,113 @@
+"""Reading of golden files: what the official releases computed, and our config and weights for the same run."""
+import json
+import re
+from typing import Any
+
+import jax
+import numpy as np
+
+from configs import default
+from ugatit_jax import official
+from ugatit_jax.config import resolve
+from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, make_networks
+
+
+class Golden:
+    """A golden file: `release`, resolved `config`, `networks`, start weights and every stored array by name."""
+
+    def __init__(self, path: str):
+        with np.load(path) as file:
+            self.arrays = {name: file[name] for name in file.files}
+        self.meta = json.loads(str(self.arrays['meta']))
+        self.release = 'pytorch' if 'init/genA2B/DownBlock.1.weight' in self.arrays else 'tensorflow'
+        self.config = self._config()
+        self.networks = make_networks(self.config)
+
+    def _config(self) -> Any:
+        """The config of the run, read off the shapes, and off `meta` for what shapes do not tell."""
+        a, meta = self.arrays, self.meta
+        config = default.get_config()
+        pytorch = self.release == 'pytorch'
+        config.model.reference = 'pytorch' if pytorch else 'paper'
+        shape = a['input/A'].shape
+        self.size = shape[-2:] if pytorch else shape[1:3]
+        config.data.image_size = min(self.size)
+        channels = -3 if pytorch else -1
+        config.data.channels_A, config.data.channels_B = shape[channels], a['input/B'].shape[channels]
+        config.data.batch_size = shape[1] if pytorch else shape[0]
+        if pytorch:
+            stem, mlp, width = 'init/genA2B/DownBlock.1.weight', 'init/genA2B/FC.0.weight', 'init/genA2B/conv1x1.bias'
+            config.model.ch, inputs = a[stem].shape[0], a[mlp].shape[1]
+            block, layer = r'init/genA2B/UpBlock1_(\d+)\.', r'init/{}/model\.(\d+)\.bias'
+            depth = {d: self._largest(layer.format(d)) // 3 + 2 for d in ('disGA', 'disLA')}
+            config.model.n_res = self._largest(block)
+        else:
+            stem, mlp = 'init/generator_B/conv/conv2d/kernel', 'init/generator_B/MLP/linear_0/dense/kernel'
+            width = 'init/generator_B/conv_1x1/conv2d/bias'
+            config.model.ch, inputs = a[stem].shape[-1], a[mlp].shape[0]
+            config.model.n_res = self._largest(r'init/generator_B/adaptive_resblock(\d+)/') + 1
+            depth = {f'dis{s[0].upper()}A': self._largest(rf'init/discriminator_A/{s}/conv_(\d+)/kernel') + 3
+                     for s in ('global', 'local')}
+            config.model.rho_smoothing = 0.1 if meta.get('smoothing', True) else 0.0
+        config.model.mlp_pool = '1' if inputs == a[width].shape[0] else 'full'
+        config.model.n_layers_global, config.model.n_layers_local = depth['disGA'], depth['disLA']
+        names = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
+        for name, weight in zip(names, meta.get('weights', ())):
+            config.loss[name] = float(weight)
+        config.optimizer.learning_rate = meta.get('lr', 1e-4)
+        config.optimizer.weight_decay = meta.get('weight_decay', 1e-4)
+        config.optimizer.beta1, config.optimizer.beta2 = meta.get('betas', (0.5, 0.999))
+        if pytorch:
+            config.training.compute_dtype = 'float64'
+        return resolve(config)
+
+    def _largest(self, pattern: str) -> int:
+        return max(int(match[1]) for name in self.arrays if (match := re.match(pattern, name)))
+
+    def read(self, prefix: str) -> tuple[dict, dict, dict]:
+        """(generators, discriminators, spectral) stored under `prefix`, as jax arrays."""
+        arrays = {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
+        if self.release == 'pytorch':
+            arrays = {k: v.astype(np.float64) for k, v in arrays.items()}
+        depth = {'disG': self.config.model.n_layers_global, 'disL': self.config.model.n_layers_local}
+        map_size = (self.size[0] // 4, self.size[1] // 4)
+        return jax.tree.map(
+            jax.numpy.asarray,
+            official.read_networks(self.release, arrays, self.config.model.n_res, map_size, depth))
+
+    def read_gradients(self, name: str) -> dict[str, dict]:
+        """Gradients stored under `name`: of the networks that are there, without spectral vectors."""
+        result = {}
+        zeros = {k.removeprefix('init/'): np.zeros_like(v) for k, v in self.arrays.items() if k.startswith('init/')}
+        stored = {k.removeprefix(name): v for k, v in self.arrays.items() if k.startswith(name)}
+        saved, self.arrays = self.arrays, {**{f'g/{k}': v for k, v in (zeros | stored).items()}}
+        try:
+            generator, discriminator, _ = self.read('g/')
+        finally:
+            self.arrays = saved
+        for network in GENERATORS + DISCRIMINATORS:
+            if any(k.startswith(network + '/') for k in stored):
+                result[network] = (generator | discriminator)[network]
+        return result
+
+    def images(self, step: int | None = None, prefix: str = 'input') -> dict[str, jax.Array]:
+        """{'A', 'B'} [B, h, w, C] of a step."""
+        result = {}
+        for domain in 'AB':
+            x = self.arrays[f'{prefix}/{domain}']
+            if self.release == 'pytorch':
+                x = x[step].transpose(0, 2, 3, 1).astype(np.float64)
+            result[domain] = jax.numpy.asarray(x)
+        return result
+
+
+def assert_trees_close(actual: Any, expected: Any, *, rtol: float = 0.0, atol: float = 0.0) -> None:
+    """Every leaf within rtol times the largest value of the expected leaf, plus atol; and the same leaves."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    wrong = []
+    for (path, a), e in zip(jax.tree.leaves_with_path(actual), jax.tree.leaves(expected), strict=True):
+        assert a.shape == e.shape, (jax.tree_util.keystr(path), a.shape, e.shape)
+        error = float(abs(np.asarray(a) - np.asarray(e)).max())
+        if not error <= rtol * float(abs(np.asarray(e)).max()) + atol:
+            wrong.append(f'{jax.tree_util.keystr(path)}: {error:.2e} of {float(abs(np.asarray(e)).max()):.2e}')
+    assert not wrong, '\n'.join(wrong[:20])

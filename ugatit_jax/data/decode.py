@@ -1,0 +1,169 @@
+"""Bytes of one picture to uint8 pixels: the only place where pictures are decoded.
+
+Pillow judges by content, never by the name. What it does not do by itself is done here: EXIF orientation, 16 bit greys
+scaled instead of clipped, float TIFF, alpha over a colour, limits on the number of pixels, and reasons that say what to
+do. Arrays of other channel counts come as .npy files. Embedded colour profiles are not applied.
+"""
+import dataclasses
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+MAX_PIXELS = 89_478_485  # Pillow's own warning threshold: a picture of 256 MB once decoded as RGB
+MIN_SIDE = 2  # a one-pixel picture is a tracking pixel or a failed download, never training data
+HASH_SIDE = 16  # the perceptual hash has 16 x 16 bits
+_NPY_MAGIC = b'\x93NUMPY'
+_ORIENTATION = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+                5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+                8: Image.Transpose.ROTATE_90}  # EXIF tag 274 -> what makes the picture upright
+_PILLOW_MODE = {1: 'L', 3: 'RGB', 4: 'RGBA'}
+
+
+class DecodeError(Exception):
+    """A picture that cannot be used; the message is the reason, without the file's name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What a scan keeps of a readable picture: its size and a perceptual hash (256 bits as hex)."""
+    width: int
+    height: int
+    hash: str
+
+
+def decode(data: bytes, channels: int = 3, background: tuple[int, int, int] = (255, 255, 255),
+           draft_side: int = 0) -> np.ndarray:
+    """Decodes a picture to uint8 [H, W, channels]; large JPEGs may come smaller, but no side below `draft_side`."""
+    return _decode(data, channels, background, draft_side)[0]
+
+
+def probe(data: bytes, channels: int = 3) -> Probe:
+    """Reads every byte of a picture as `decode` does and returns what the scan needs, or raises DecodeError."""
+    # At 1/8 scale a JPEG still decodes all its entropy-coded data, so damage is found, at a third of the time.
+    pixels, (width, height) = _decode(data, channels, (255, 255, 255), draft_side=2 * HASH_SIDE)
+    return Probe(width, height, difference_hash(pixels))
+
+
+def difference_hash(pixels: np.ndarray) -> str:
+    """Hash of uint8 [H, W, C]: is each cell of a 16 x 16 grid brighter than its left neighbour? 64 hex digits."""
+    grey = Image.fromarray(pixels[..., :3].mean(axis=-1).astype(np.uint8))
+    cells = np.asarray(grey.resize((HASH_SIDE + 1, HASH_SIDE), Image.Resampling.BILINEAR), np.int16)
+    return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()
+
+
+def _decode(data: bytes, channels: int, background: tuple, draft_side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    if not data:
+        raise DecodeError('empty file')
+    if data.startswith(_NPY_MAGIC):
+        pixels = _decode_npy(data, channels)
+        return pixels, (pixels.shape[1], pixels.shape[0])
+    if channels not in _PILLOW_MODE:
+        raise DecodeError(f'pictures hold 1, 3 or 4 channels, not {channels}: other counts are read from .npy files')
+    try:
+        return _decode_pillow(data, channels, background, draft_side)
+    except DecodeError:
+        raise
+    except Exception as error:  # Pillow's readers raise whatever their parsing met: OSError, SyntaxError, struct.error ...
+        raise DecodeError(_reason(data, error)) from error
+
+
+def _decode_npy(data: bytes, channels: int) -> np.ndarray:
+    stream = io.BytesIO(data)
+    try:  # the header first: numpy would allocate what a forged header asks for
+        version = np.lib.format.read_magic(stream)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, _, dtype = read_header(stream)
+    except (ValueError, KeyError) as error:
+        raise DecodeError(f'damaged .npy header: {error}') from error
+    if dtype not in (np.uint8, np.uint16):
+        raise DecodeError(f'.npy array of {dtype}: uint8 or uint16 wanted')
+    if len(shape) not in (2, 3):
+        raise DecodeError(f'.npy array of shape {shape}: [height, width, channels] wanted')
+    found = shape[2] if len(shape) == 3 else 1
+    if found != channels:
+        raise DecodeError(f'.npy array of {found} channels where the configuration says {channels}')
+    _check_size(shape[1], shape[0])
+    if len(data) - stream.tell() != math.prod(shape) * dtype.itemsize:
+        raise DecodeError(f'truncated .npy file: {len(data) - stream.tell()} bytes for shape {shape}')
+    pixels = np.load(io.BytesIO(data), allow_pickle=False).reshape(*shape[:2], channels)
+    return _to_8_bit(pixels) if pixels.dtype == np.uint16 else np.ascontiguousarray(pixels)
+
+
+def _decode_pillow(data: bytes, channels: int, background: tuple, draft_side: int):
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+        _check_size(width, height)
+        if draft_side and image.format in ('JPEG', 'MPO'):
+            image.draft(None, (draft_side, draft_side))
+        image.load()
+        orientation = _read_orientation(image)
+        image = _to_8_bit_image(image)
+        image = _convert(image, channels, background)
+    if orientation in _ORIENTATION:
+        image = image.transpose(_ORIENTATION[orientation])
+        if orientation >= 5:
+            width, height = height, width
+    pixels = np.array(image)
+    return pixels.reshape(*pixels.shape[:2], channels), (width, height)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise DecodeError(f'{width}x{height} pixels: over the limit of {MAX_PIXELS:,} (a decompression bomb?)')
+    if min(width, height) < MIN_SIDE:
+        raise DecodeError(f'{width}x{height} pixels: no side may be below {MIN_SIDE}')
+
+
+def _read_orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(274, 1)
+    except Exception:  # damaged EXIF beside whole pixels: it says no orientation, the picture is good
+        return 1
+
+
+def _to_8_bit(values: np.ndarray) -> np.ndarray:
+    """Scales 16 bit values to uint8, rounded: 65535 = 255 * 257."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _to_8_bit_image(image: Image.Image) -> Image.Image:
+    """Scales 16 bit grey and float greys of 0..1, which Pillow's own conversion would clip."""
+    if image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG'):  # older Pillow: 'I' for such PNGs
+        return Image.fromarray(_to_8_bit(np.asarray(image)))
+    if image.mode == 'I':
+        raise DecodeError('32 bit integer grey has no known range of values: save it with 8 or 16 bits')
+    if image.mode == 'F':
+        values = np.asarray(image)
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0.0 and high <= 1.0):  # also true for NaN
+            raise DecodeError(f'float picture with values from {low:g} to {high:g}: 0 to 1 wanted')
+        return Image.fromarray(np.rint(values * 255.0).astype(np.uint8))
+    return image
+
+
+def _convert(image: Image.Image, channels: int, background: tuple) -> Image.Image:
+    has_alpha = image.mode in ('RGBA', 'LA', 'PA', 'La', 'RGBa') or 'transparency' in image.info
+    if has_alpha:
+        image = image.convert('RGBA')
+        if channels == 4:
+            return image
+        image = Image.alpha_composite(Image.new('RGBA', image.size, (*background, 255)), image)
+    elif image.mode == 'P':
+        image = image.convert('RGB')  # a palette converts to grey through its colours
+    return image if image.mode == _PILLOW_MODE[channels] else image.convert(_PILLOW_MODE[channels])
+
+
+def _reason(data: bytes, error: Exception) -> str:
+    if data.startswith(b'version https://git-lfs'):
+        return 'a git LFS pointer, not the picture: run git lfs pull'
+    if isinstance(error, Image.DecompressionBombError):
+        return f'a decompression bomb: {error}'
+    if isinstance(error, Image.UnidentifiedImageError):
+        head = data[:200]
+        if all(byte in b'\t\n\r\f' or byte >= 32 for byte in head):
+            text = ' '.join(head.decode('utf-8', 'replace').split())
+            return f'not a picture but text: {text[:40]!r}'
+        return f'not a picture that Pillow knows (starts with {data[:8].hex(" ")})'
+    return f'damaged: {type(error).__name__}: {str(error)[:120]}'

@@ -1,0 +1,126 @@
+"""The generator (paper, section 2.1.1): encoder, CAM attention, decoder with AdaLIN."""
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import struct
+
+from ugatit_jax.models.adalin import LIN, AdaLIN, InstanceNorm
+from ugatit_jax.models.cam import CAM
+from ugatit_jax.models.convolution import Conv, Padding, UpConv
+from ugatit_jax.models.initializers import bias_init, kernel_init
+
+
+@struct.dataclass
+class GeneratorOutput:
+    """What a generator makes of images [B, h, w, C]."""
+    image: jax.Array  # [B, h, w, out_channels] in [-1, 1]
+    cam_logit: jax.Array  # [B, 2], of the average and the max pool
+    heatmap: jax.Array  # [B, h/4, w/4]
+
+
+class Dense(nn.Module):
+    """x [B, in] -> [B, features]."""
+    features: int
+    use_bias: bool
+    weight_init: str
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param('kernel', kernel_init(self.weight_init), (x.shape[-1], self.features), jnp.float32)
+        y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
+        if self.use_bias:
+            bias = self.param('bias', bias_init(self.weight_init, x.shape[-1]), (self.features,), jnp.float32)
+            y += bias.astype(self.dtype)
+        return y
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))); AdaLIN where gamma and beta are given, else instance norm."""
+    conv: Callable[..., Conv]
+    norm: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *gamma_beta: jax.Array) -> jax.Array:
+        features = x.shape[-1]
+        y = self.conv(features, 3, padding=(1, 1), name='conv_0')(x)
+        y = nn.relu(self.norm(name='norm_0')(y, *gamma_beta))
+        y = self.conv(features, 3, padding=(1, 1), name='conv_1')(y)
+        return x + self.norm(name='norm_1')(y, *gamma_beta)
+
+
+def pool_to(x: jax.Array, k: int) -> jax.Array:
+    """Adaptive average pool of x [B, h, w, C] to [B, k, k, C]: cell i covers rows floor(i h/k) to ceil((i+1) h/k)."""
+    def matrix(n: int) -> np.ndarray:
+        cells = np.zeros((k, n))
+        for i in range(k):
+            start, stop = i * n // k, -(-(i + 1) * n // k)
+            cells[i, start:stop] = 1 / (stop - start)
+        return cells
+    return jnp.einsum('kh,lw,bhwc->bklc', matrix(x.shape[1]), matrix(x.shape[2]), x, precision='highest')
+
+
+class Generator(nn.Module):
+    """images [B, h, w, C] in [-1, 1], h and w multiples of 4 -> GeneratorOutput; fields as in configs/default.py."""
+    out_channels: int
+    ch: int
+    n_res: int
+    mlp_pool: int  # 0 flattens the map (full), k averages it to k x k (1: light)
+    mlp_width: int
+    instance_norm_affine: bool
+    use_bias: bool
+    cam_shared: bool
+    cam_bias: bool
+    rho_init: float
+    rho_smoothing: float
+    variance_ddof: int
+    down_padding: Padding
+    weight_init: str
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> GeneratorOutput:
+        fields = dict(use_bias=self.use_bias, weight_init=self.weight_init, dtype=self.dtype)
+        conv = partial(Conv, **fields)
+        norm = partial(InstanceNorm, self.instance_norm_affine)
+
+        x = conv(self.ch, 7, padding=(3, 3), name='stem')(x)
+        x = nn.relu(norm(name='stem_norm')(x))
+        for i in range(2):
+            x = conv(self.ch * 2 ** (i + 1), 3, 2, self.down_padding, name=f'down_{i}')(x)
+            x = nn.relu(norm(name=f'down_norm_{i}')(x))
+        for i in range(self.n_res):
+            x = ResidualBlock(conv, norm, name=f'encoder_{i}')(x)
+
+        cam = CAM(nn.relu, self.cam_shared, self.cam_bias, self.weight_init, self.dtype, name='cam')
+        x, cam_logit, heatmap = cam(x)
+
+        gamma, beta = self.gamma_beta(x)
+        norm = partial(AdaLIN, self.rho_init, self.rho_smoothing, self.variance_ddof)
+        for i in range(self.n_res):
+            x = ResidualBlock(conv, norm, name=f'decoder_{i}')(x, gamma, beta)
+        for i in range(2):
+            x = UpConv(self.ch * 2 ** (1 - i), name=f'up_{i}', **fields)(x)
+            x = nn.relu(LIN(self.variance_ddof, name=f'up_norm_{i}')(x))
+        x = conv(self.out_channels, 7, padding=(3, 3), name='head')(x)
+        return GeneratorOutput(jnp.tanh(x.astype(heatmap.dtype)), cam_logit, heatmap)
+
+    def gamma_beta(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The MLP on the attended map x [B, h, w, C] -> gamma, beta [B, C], at least float32."""
+        statistics = jnp.promote_types(self.dtype, jnp.float32)
+        dense = dict(use_bias=self.use_bias, weight_init=self.weight_init, dtype=self.dtype)
+        channels = x.shape[-1]
+        if self.mlp_pool == 1:
+            x = jnp.mean(x.astype(statistics), axis=(1, 2))
+        else:
+            x = x if self.mlp_pool == 0 else pool_to(x.astype(statistics), self.mlp_pool)
+            x = x.reshape(x.shape[0], -1)  # rows, columns, channels
+        for i in range(2):
+            x = nn.relu(Dense(self.mlp_width, name=f'mlp_{i}', **dense)(x))
+        # heads as wide as the map: the TensorFlow release takes ch * n_res, which is equal at its n_res of 4 only
+        gamma, beta = (Dense(channels, name=name, **dense)(x) for name in ('gamma', 'beta'))
+        return gamma.astype(statistics), beta.astype(statistics)

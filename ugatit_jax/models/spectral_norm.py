@@ -1,0 +1,81 @@
+"""Spectral normalisation (Miyato et al., 2018) with the vectors as explicit state.
+
+Modules only read u and v; `advance` makes one power iteration for every normalised kernel of a network. As it needs
+the weights alone, the step knows the vectors of all its forwards beforehand and runs real and fake in one batch.
+"""
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ugatit_jax.models.convolution import Padding, conv_params, convolve, pad
+
+COLLECTION = 'spectral'  # {path of a normalised kernel: {'u': [groups, out], 'v': [groups, k*k*in]}}
+EPS = 1e-12  # both releases
+
+
+def unit(x: jax.Array) -> jax.Array:
+    """x / max(norm of x, 1e-12)."""
+    return x / jnp.maximum(jnp.linalg.norm(x), EPS)
+
+
+def power_iteration(kernel: jax.Array, u: jax.Array) -> dict[str, jax.Array]:
+    """One iteration: v = unit(W u), u = unit(v W) with W = kernel as [k*k*in, out] and u [out]; returns u and v."""
+    matrix = jax.lax.stop_gradient(kernel).reshape(-1, kernel.shape[-1])
+    v = unit(jnp.dot(matrix, u, precision='highest'))
+    return {'u': unit(jnp.dot(v, matrix, precision='highest')), 'v': v}
+
+
+def advance(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str, Any]:
+    """One power iteration for every kernel of a network: its `params` and spectral vectors without group axis."""
+    if 'u' in spectral:
+        return power_iteration(params['kernel'], spectral['u'])
+    return {name: advance(params[name], spectral[name]) for name in spectral}
+
+
+def grouped(*spectral: Mapping[str, Any]) -> Any:
+    """Vectors of several forwards as the modules read them: leaf [groups, n], one group for each forward."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *spectral)
+
+
+def ungrouped(spectral: Mapping[str, Any]) -> Any:
+    """The first group's vectors: what `Module.init` made, or a single forward's."""
+    return jax.tree.map(lambda leaf: leaf[0], spectral)
+
+
+def sigma(module: nn.Module, kernel: jax.Array, batch: int) -> jax.Array:
+    """Spectral norm of `kernel` for each of `batch` rows, [batch], with u and v as constants: v W u.
+
+    Rows are dealt to the groups in turn (row r belongs to group r % groups), so that pictures of one example stay on
+    one device.
+    """
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+
+    def init(n: int) -> jax.Array:
+        return unit(jax.random.normal(module.make_rng('params'), (n,), jnp.float32))[None]
+
+    u = module.variable(COLLECTION, 'u', init, matrix.shape[1]).value
+    v = module.variable(COLLECTION, 'v', init, matrix.shape[0]).value
+    groups = jnp.sum(jnp.dot(v, matrix, precision='highest') * u, axis=1)
+    return jnp.tile(groups, batch // groups.shape[0])
+
+
+class SpectralConv(nn.Module):
+    """Reflect padding, convolution by kernel / sigma: [B, h, w, in] -> [B, h', w', features]."""
+    features: int
+    kernel_size: int
+    stride: int
+    padding: Padding
+    use_bias: bool = True
+    weight_init: str = 'normal'
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel, bias = conv_params(self, x.shape[-1])
+        y = convolve(pad(x.astype(self.dtype), self.padding), kernel.astype(self.dtype), self.stride)
+        # sigma on the output, not the kernel: rows of one batch may have different ones
+        y = y * (1 / sigma(self, kernel, x.shape[0]))[:, None, None, None].astype(self.dtype)
+        return y if bias is None else y + bias.astype(self.dtype)
