@@ -82,6 +82,7 @@ def get_config() -> config_dict.ConfigDict:
     config.training = training = config_dict.ConfigDict()
     training.steps = 1_000_000  # the paper's; the learning rate falls linearly to 0 over the second half
     training.compute_dtype = 'float32'  # of convolutions and activations; parameters, statistics, losses stay float32
+    training.scan_blocks = True  # residual blocks as a loop: compiles in half the time; False is faster on GPU and TPU
     training.ema_decay = 0.0  # of an averaged copy of the generators; 0 is off, as in both releases
     training.log_every = 100  # steps between lines of metrics.jsonl, TensorBoard and the progress line
     training.checkpoint_every = 5_000  # steps between checkpoints; a killed run loses at most this many

@@ -17,9 +17,9 @@ class Networks(NamedTuple):
     disG: Discriminator
     disL: Discriminator
 
-    def discriminator(self, name: str) -> Discriminator:
-        """The module of disGA, disLA, disGB or disLB."""
-        return self.disG if name.startswith('disG') else self.disL
+    def module(self, name: str) -> Generator | Discriminator:
+        """The module of one of the six networks."""
+        return getattr(self, name if name in GENERATORS else name[:4])
 
 
 def make_networks(config: ConfigDict) -> Networks:
@@ -33,7 +33,8 @@ def make_networks(config: ConfigDict) -> Networks:
             mlp_pool=0 if m.mlp_pool == 'full' else int(m.mlp_pool), mlp_width=m.mlp_width,
             instance_norm_affine=m.instance_norm_affine, use_bias=m.generator_bias, cam_shared=m.cam_shared,
             cam_bias=m.cam_bias, rho_init=m.rho_init, rho_smoothing=m.rho_smoothing, variance_ddof=m.variance_ddof,
-            down_padding=m.down_padding, weight_init=m.weight_init, dtype=dtype)
+            down_padding=m.down_padding, weight_init=m.weight_init, dtype=dtype,
+            unroll=1 if config.training.scan_blocks else max(m.n_res, 1))
 
     def discriminator(n_layers: int) -> Discriminator:
         return Discriminator(

@@ -146,7 +146,24 @@ def read_network(
             kernel = get(params, path[:-2] + '/kernel')
             v = kernel.reshape(-1, kernel.shape[-1]) @ get(spectral, path)
             put(spectral, path[:-2] + '/v', v / max(np.linalg.norm(v), 1e-12))
-    return params, spectral
+    return stack_blocks(params), spectral
+
+
+def stack_blocks(params: Mapping[str, Any]) -> dict[str, Any]:
+    """{'encoder_0': ..., 'encoder_1': ...} -> {'encoder': leaves [n_res, ...]}, as Generator's scans keep them."""
+    stacked = {name: value for name, value in params.items() if not name.startswith(('encoder_', 'decoder_'))}
+    for name in ('encoder', 'decoder'):
+        blocks = [params[f'{name}_{i}'] for i in range(sum(key.startswith(name + '_') for key in params))]
+        if blocks:
+            stacked[name] = stack(blocks)
+    return stacked
+
+
+def stack(trees: list[Any]) -> Any:
+    """Nested dicts of the same keys -> one of arrays with a new first axis."""
+    if isinstance(trees[0], Mapping):
+        return {key: stack([tree[key] for tree in trees]) for key in trees[0]}
+    return np.stack(trees)
 
 
 def get(tree: Mapping[str, Any], path: str) -> Any:

@@ -1,11 +1,14 @@
 """Everything that a run is: one pytree, without functions in it; and how it starts."""
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from flax import linen as nn
 from flax import struct
-from ml_collections import ConfigDict
+from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.models.spectral_norm import COLLECTION, ungrouped
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks
@@ -52,21 +55,30 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
     return optax.chain(*decay, adam, optax.scale_by_learning_rate(learning_rate(config)))
 
 
-def init_state(networks: Networks, config: ConfigDict) -> TrainState:
-    """The state before the first step, all from config.seed; meant to run inside jit."""
+def init_state(networks: Networks, config: ConfigDict, sharding: jax.sharding.Sharding | None = None) -> TrainState:
+    """The state before the first step, all from config.seed; made on the devices, networks of one kind by one program."""
     key = jax.random.key(config.seed)
-    size = config.data.image_size
-    images = {
-        'A': jnp.zeros((1, size, size, config.data.channels_A)), 'B': jnp.zeros((1, size, size, config.data.channels_B))}
-    keys = dict(zip(GENERATORS + DISCRIMINATORS, jax.random.split(jax.random.fold_in(key, 0), 6)))
-    generator = {
-        'genA2B': networks.genA2B.init(keys['genA2B'], images['A'])['params'],
-        'genB2A': networks.genB2A.init(keys['genB2A'], images['B'])['params']}
-    variables = {
-        name: networks.discriminator(name).init(keys[name], images[name[-1]]) for name in DISCRIMINATORS}
-    return start_state(
-        config, generator, {name: v['params'] for name, v in variables.items()},
-        {name: ungrouped(v[COLLECTION]) for name, v in variables.items()}, jax.random.fold_in(key, 1))
+    # weights from the backend's own generator: threefry takes a minute to compile for this many draws
+    init_key = jax.random.key(config.seed, impl='unsafe_rbg')
+    size, channels = config.data.image_size, {'A': config.data.channels_A, 'B': config.data.channels_B}
+    names = GENERATORS + DISCRIMINATORS
+    variables = {}
+    for name, network_key in zip(names, jax.random.split(init_key, len(names))):
+        domain = name[3] if name in GENERATORS else name[-1]  # genA2B sees A, disGA sees A
+        shape = (1, size, size, channels[domain])
+        variables[name] = network_init(networks.module(name), shape, sharding)(network_key)
+    return jax.jit(start_state, static_argnums=0, out_shardings=sharding)(
+        config, {name: variables[name]['params'] for name in GENERATORS},
+        {name: variables[name]['params'] for name in DISCRIMINATORS},
+        {name: ungrouped(variables[name][COLLECTION]) for name in DISCRIMINATORS}, key)
+
+
+@functools.cache
+def network_init(
+    module: nn.Module, shape: tuple[int, ...], sharding: jax.sharding.Sharding | None
+) -> Callable[[jax.Array], Any]:
+    """Compiled init of a network for images of `shape`: key -> variables."""
+    return jax.jit(lambda key: module.init(key, jnp.zeros(shape)), out_shardings=sharding)
 
 
 def start_state(

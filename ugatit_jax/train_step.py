@@ -35,7 +35,7 @@ def generate(networks: Networks, generator: Params, real: Images, with_identity:
     """
     outputs = {}
     for source, target in (('A', 'B'), ('B', 'A')):
-        apply = getattr(networks, name := f'gen{source}2{target}').apply
+        apply = networks.module(name := f'gen{source}2{target}').apply
         if with_identity:
             fake, idt = unpair(apply({'params': generator[name]}, pair(real[source], real[target])))
             outputs |= {f'idt_{target}': idt.image, f'cam_idt_{target}': idt.cam_logit}
@@ -49,7 +49,7 @@ def discriminate(
     networks: Networks, name: str, params: Params, images: jax.Array, *spectral: Params
 ) -> DiscriminatorOutput:
     """Discriminator `name` on images [B, h, w, C], with the spectral vectors of one forward for each part of them."""
-    return networks.discriminator(name).apply({'params': params[name], COLLECTION: grouped(*spectral)}, images)
+    return networks.module(name).apply({'params': params[name], COLLECTION: grouped(*spectral)}, images)
 
 
 def discriminator_objective(
@@ -83,7 +83,7 @@ def generator_objective(
     weights, metrics = config.loss, {}
     for domain, other in (('A', 'B'), ('B', 'A')):
         back = f'gen{other}2{domain}'
-        rec = getattr(networks, back).apply({'params': generator[back]}, outputs[f'fake_{other}']).image
+        rec = networks.module(back).apply({'params': generator[back]}, outputs[f'fake_{other}']).image
         for reach in 'GL':
             name = f'dis{reach}{domain}'
             out = discriminate(networks, name, discriminator, outputs[f'fake_{domain}'], spectral[name])

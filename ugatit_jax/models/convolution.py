@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from ugatit_jax.models import cpu_convolution
 from ugatit_jax.models.initializers import bias_init, kernel_init
 
 Padding = tuple[int, int]  # (before, after), the same for rows and columns
@@ -19,6 +20,8 @@ def pad(x: jax.Array, padding: Padding, mode: str = 'reflect') -> jax.Array:
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """Unpadded convolution of x [B, h, w, in] with kernel [kh, kw, in, out]."""
+    if jax.default_backend() == 'cpu':
+        return cpu_convolution.convolve(x, kernel, stride)
     return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 

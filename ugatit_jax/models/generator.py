@@ -45,12 +45,12 @@ class ResidualBlock(nn.Module):
     norm: Callable[..., nn.Module]
 
     @nn.compact
-    def __call__(self, x: jax.Array, *gamma_beta: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, *gamma_beta: jax.Array) -> tuple[jax.Array, None]:
         features = x.shape[-1]
         y = self.conv(features, 3, padding=(1, 1), name='conv_0')(x)
         y = nn.relu(self.norm(name='norm_0')(y, *gamma_beta))
         y = self.conv(features, 3, padding=(1, 1), name='conv_1')(y)
-        return x + self.norm(name='norm_1')(y, *gamma_beta)
+        return x + self.norm(name='norm_1')(y, *gamma_beta), None  # a scan's carry and output
 
 
 def pool_to(x: jax.Array, k: int) -> jax.Array:
@@ -81,6 +81,7 @@ class Generator(nn.Module):
     down_padding: Padding
     weight_init: str
     dtype: jnp.dtype = jnp.float32
+    unroll: int = 1  # residual blocks in one turn of their loop: 1 compiles fastest, n_res has no loop
 
     @nn.compact
     def __call__(self, x: jax.Array) -> GeneratorOutput:
@@ -93,21 +94,30 @@ class Generator(nn.Module):
         for i in range(2):
             x = conv(self.ch * 2 ** (i + 1), 3, 2, self.down_padding, name=f'down_{i}')(x)
             x = nn.relu(norm(name=f'down_norm_{i}')(x))
-        for i in range(self.n_res):
-            x = ResidualBlock(conv, norm, name=f'encoder_{i}')(x)
+        x = self.residual_blocks('encoder', conv, norm, x)
 
         cam = CAM(nn.relu, self.cam_shared, self.cam_bias, self.weight_init, self.dtype, name='cam')
         x, cam_logit, heatmap = cam(x)
 
         gamma, beta = self.gamma_beta(x)
         norm = partial(AdaLIN, self.rho_init, self.rho_smoothing, self.variance_ddof)
-        for i in range(self.n_res):
-            x = ResidualBlock(conv, norm, name=f'decoder_{i}')(x, gamma, beta)
+        x = self.residual_blocks('decoder', conv, norm, x, gamma, beta)
         for i in range(2):
             x = UpConv(self.ch * 2 ** (1 - i), name=f'up_{i}', **fields)(x)
             x = nn.relu(LIN(self.variance_ddof, name=f'up_norm_{i}')(x))
         x = conv(self.out_channels, 7, padding=(3, 3), name='head')(x)
         return GeneratorOutput(jnp.tanh(x.astype(heatmap.dtype)), cam_logit, heatmap)
+
+    def residual_blocks(
+        self, name: str, conv: Callable[..., Conv], norm: Callable[..., nn.Module], x: jax.Array, *gamma_beta: jax.Array
+    ) -> jax.Array:
+        """n_res blocks on x [B, h, w, C] as one scan; their parameters are stacked, [n_res, ...]."""
+        if not self.n_res:
+            return x
+        blocks = nn.scan(
+            ResidualBlock, variable_axes={'params': 0}, split_rngs={'params': True}, in_axes=nn.broadcast,
+            length=self.n_res, unroll=self.unroll)
+        return blocks(conv, norm, name=name)(x, *gamma_beta)[0]
 
     def gamma_beta(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The MLP on the attended map x [B, h, w, C] -> gamma, beta [B, C], at least float32."""

@@ -53,11 +53,11 @@ def sigma(module: nn.Module, kernel: jax.Array, batch: int) -> jax.Array:
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
 
-    def init(n: int) -> jax.Array:
-        return unit(jax.random.normal(module.make_rng('params'), (n,), jnp.float32))[None]
+    def init() -> jax.Array:
+        return unit(jax.random.normal(module.make_rng('params'), matrix.shape[1:], jnp.float32))[None]
 
-    u = module.variable(COLLECTION, 'u', init, matrix.shape[1]).value
-    v = module.variable(COLLECTION, 'v', init, matrix.shape[0]).value
+    u = module.variable(COLLECTION, 'u', init).value
+    v = module.variable(COLLECTION, 'v', lambda: unit(jnp.dot(u, matrix.T))).value
     groups = jnp.sum(jnp.dot(v, matrix, precision='highest') * u, axis=1)
     return jnp.tile(groups, batch // groups.shape[0])
 
