@@ -8,10 +8,11 @@ import optax
 from ml_collections import ConfigDict
 
 from ugatit_jax import losses
+from ugatit_jax.data.diffaugment import diffaugment, parse_policy
 from ugatit_jax.models import DiscriminatorOutput
 from ugatit_jax.models.spectral_norm import COLLECTION, advance, grouped
 from ugatit_jax.networks import DISCRIMINATORS, Networks
-from ugatit_jax.state import Params, TrainState, make_optimizer
+from ugatit_jax.state import Params, TrainState, learning_rate, make_optimizer
 
 Metrics = dict[str, jax.Array]
 Images = dict[str, jax.Array]
@@ -46,22 +47,29 @@ def generate(networks: Networks, generator: Params, real: Images, with_identity:
 
 
 def discriminate(
-    networks: Networks, name: str, params: Params, images: jax.Array, *spectral: Params
+    networks: Networks, name: str, params: Params, images: jax.Array, *spectral: Params,
+    policy: tuple[str, ...] = (), key: jax.Array | None = None,
 ) -> DiscriminatorOutput:
-    """Discriminator `name` on images [B, h, w, C], with the spectral vectors of one forward for each part of them."""
+    """Discriminator `name` on images [B, h, w, C], with the spectral vectors of one forward for each part of them.
+
+    Where there is a DiffAugment policy, it is applied to the images first, differently for each discriminator.
+    """
+    if policy:
+        images = diffaugment(images, jax.random.fold_in(key, DISCRIMINATORS.index(name)), policy)
     return networks.module(name).apply({'params': params[name], COLLECTION: grouped(*spectral)}, images)
 
 
 def discriminator_objective(
     discriminator: Params, networks: Networks, config: ConfigDict, real: Images, fake: Images,
-    spectral_real: Params, spectral_fake: Params,
+    spectral_real: Params, spectral_fake: Params, policy: tuple[str, ...], key: jax.Array | None,
 ) -> tuple[jax.Array, Metrics]:
     """The discriminators' total loss and its terms D_ad_*, D_cam_* (unweighted), D_A, D_B, D (weighted sums)."""
     metrics = {}
     for name in DISCRIMINATORS:
         domain, short = name[-1], name[3:]
         out = discriminate(
-            networks, name, discriminator, pair(real[domain], fake[domain]), spectral_real[name], spectral_fake[name])
+            networks, name, discriminator, pair(real[domain], fake[domain]), spectral_real[name], spectral_fake[name],
+            policy=policy, key=key)
         on_real, on_fake = unpair(out)
         metrics[f'D_ad_{short}'] = losses.discriminator_loss(on_real.logit, on_fake.logit)
         metrics[f'D_cam_{short}'] = losses.discriminator_loss(on_real.cam_logit, on_fake.cam_logit)
@@ -74,7 +82,7 @@ def discriminator_objective(
 
 def generator_objective(
     generator: Params, outputs: dict[str, jax.Array], networks: Networks, config: ConfigDict, real: Images,
-    discriminator: Params, spectral: Params,
+    discriminator: Params, spectral: Params, policy: tuple[str, ...], key: jax.Array | None,
 ) -> tuple[jax.Array, Metrics]:
     """The generators' total loss given their first outputs, and its terms: unweighted, and G_A, G_B, G (weighted).
 
@@ -86,7 +94,8 @@ def generator_objective(
         rec = networks.module(back).apply({'params': generator[back]}, outputs[f'fake_{other}']).image
         for reach in 'GL':
             name = f'dis{reach}{domain}'
-            out = discriminate(networks, name, discriminator, outputs[f'fake_{domain}'], spectral[name])
+            out = discriminate(
+                networks, name, discriminator, outputs[f'fake_{domain}'], spectral[name], policy=policy, key=key)
             metrics[f'G_ad_{reach}{domain}'] = losses.generator_loss(out.logit)
             metrics[f'G_adcam_{reach}{domain}'] = losses.generator_loss(out.cam_logit)
         metrics[f'G_recon_{domain}'] = losses.cycle_loss(real[domain], rec)
@@ -122,13 +131,18 @@ def clip_rho(params: Params) -> Params:
 
 
 def make_train_step(networks: Networks, config: ConfigDict) -> Callable[[TrainState, Images], tuple[TrainState, Metrics]]:
-    """The pure train_step(state, real) -> (state, metrics), real {'A', 'B'} float [B, h, w, C] in [-1, 1]; not jitted.
+    """The pure train_step(state, batch) -> (state, metrics), not jitted; config is resolved.
 
-    config is resolved. Metrics are scalars, means over the global batch, before this step's updates.
+    batch is {'real_A', 'real_B'}, float [B, h, w, C] in [-1, 1]. Metrics are scalars, means over the global batch: the
+    losses that this step's gradients are of, and the learning rate that it used.
     """
-    optimizer = make_optimizer(config)
+    optimizer, schedule = make_optimizer(config), learning_rate(config)
+    policy = parse_policy(config.augment.diffaugment)
 
-    def train_step(state: TrainState, real: Images) -> tuple[TrainState, Metrics]:
+    def train_step(state: TrainState, batch: Images) -> tuple[TrainState, Metrics]:
+        real = {domain: batch[f'real_{domain}'] for domain in 'AB'}
+        augment_keys = jax.random.split(step_key(state, 1), 2) if policy else (None, None)
+
         # one forward of the generators serves both halves: they do not change in between
         outputs, outputs_vjp = jax.vjp(
             lambda generator: generate(networks, generator, real, uses_identity(config)), state.generator)
@@ -138,14 +152,14 @@ def make_train_step(networks: Networks, config: ConfigDict) -> Callable[[TrainSt
         spectral_real = advance_all(state.discriminator, state.spectral)
         spectral_fake = advance_all(state.discriminator, spectral_real)
         (_, d_metrics), d_grads = jax.value_and_grad(discriminator_objective, has_aux=True)(
-            state.discriminator, networks, config, real, fake, spectral_real, spectral_fake)
+            state.discriminator, networks, config, real, fake, spectral_real, spectral_fake, policy, augment_keys[0])
         updates, discriminator_opt = optimizer.update(d_grads, state.discriminator_opt, state.discriminator)
         discriminator = optax.apply_updates(state.discriminator, updates)
 
         # generators, against the updated discriminators
         spectral = advance_all(discriminator, spectral_fake)
         (_, g_metrics), (g_grads, outputs_grads) = jax.value_and_grad(generator_objective, (0, 1), has_aux=True)(
-            state.generator, outputs, networks, config, real, discriminator, spectral)
+            state.generator, outputs, networks, config, real, discriminator, spectral, policy, augment_keys[1])
         g_grads = jax.tree.map(jnp.add, g_grads, *outputs_vjp(outputs_grads))
         updates, generator_opt = optimizer.update(g_grads, state.generator_opt, state.generator)
         generator = clip_rho(optax.apply_updates(state.generator, updates))
@@ -153,11 +167,17 @@ def make_train_step(networks: Networks, config: ConfigDict) -> Callable[[TrainSt
         ema = state.ema
         if config.training.ema_decay:
             ema = optax.incremental_update(generator, ema, 1 - config.training.ema_decay)
-        return state.replace(
+        state = state.replace(
             step=state.step + 1, generator=generator, discriminator=discriminator, spectral=spectral,
-            generator_opt=generator_opt, discriminator_opt=discriminator_opt, ema=ema), d_metrics | g_metrics
+            generator_opt=generator_opt, discriminator_opt=discriminator_opt, ema=ema)
+        return state, d_metrics | g_metrics | {'learning_rate': schedule(state.step - 1)}
 
     return train_step
+
+
+def step_key(state: TrainState, use: int) -> jax.Array:
+    """The random key of this step for one use of it: 0 the augmentation of pictures, 1 that of discriminator inputs."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), use)
 
 
 def advance_all(discriminator: Params, spectral: Params) -> Params:
