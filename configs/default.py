@@ -20,21 +20,21 @@ def get_config() -> config_dict.ConfigDict:
     data.channels_A = 3  # pictures are converted to it: 1 grey, 3 RGB, 4 RGBA, others from .npy files
     data.channels_B = 3  # may differ from A only where identity and CAM losses are off: they feed A to genB2A
     data.max_bad_fraction = 0.01  # share of unreadable files that is reported and skipped; above it the run refuses
-    data.load_size = placeholder(int)  # side that random crops are taken from; unset: image_size * 286 / 256, as the releases
+    data.load_size = placeholder(int)  # side that crops are taken from; unset: image_size * 286 / 256, as the releases
     data.fit = 'stretch'  # other shapes to a square: 'stretch' (the releases) | 'short_side_crop' | 'pad'
     data.background = (255, 255, 255)  # colour (0..255) under transparent pixels and around padded pictures
     data.swap = False  # exchange A and B on disk: tfds:cycle_gan/vangogh2photo read as photo2vangogh
     data.data_dir = placeholder(str)  # where TFDS keeps its data sets; unset: ~/tensorflow_datasets
     data.download = True  # let TFDS fetch what is not in data_dir; False refuses instead
     data.head_margin = 0.25  # of tfds:oxford_iiit_pet: room around the head box, as a share of its sides
-    data.cache_mb = 2048.0  # decoded pictures of both domains stay in memory up to this; above it they are decoded each epoch
+    data.cache_mb = 2048.0  # decoded pictures stay in memory up to this, both domains; above it each epoch decodes
     data.cache_dir = placeholder(str)  # keep decoded pictures in a file here instead, also for later runs
     data.workers = placeholder(int)  # threads that read and decode; unset: one per core. More help with far-away files
     data.device_resident = False  # all pictures on the accelerator, sampled in the compiled step: no work on the host
     data.device_resident_mb = 4096.0  # refuse device_resident above this, or above the device's free memory
 
     config.augment = augment = config_dict.ConfigDict()
-    augment.flip = 0.5  # probability of a horizontal flip; the releases'
+    augment.flip = 0.5  # probability of a horizontal flip; as the releases
     augment.crop = True  # random crops of image_size from load_size, as the releases; False resizes to image_size
     augment.brightness = 0.0  # factor within 1 +- this; off in the releases
     augment.contrast = 0.0  # factor within 1 +- this; off in the releases
@@ -46,7 +46,7 @@ def get_config() -> config_dict.ConfigDict:
     model.reference = 'paper'  # 'paper' (TensorFlow release, made the paper's numbers) | 'pytorch' (the later release)
     model.ch = 64  # width of the first layer; the paper's. Time and memory go with its square
     model.n_res = 4  # residual blocks in the encoder and in the decoder; the paper's
-    model.mlp_pool = '1'  # what gamma and beta see: '1' global average (light), 'full' whole map (671 M weights at 256), 'k' k x k averages
+    model.mlp_pool = '1'  # gamma and beta see '1' one average (light), 'k' k x k, 'full' the whole map (671 M weights)
     model.n_layers_global = 7  # depth of disGA, disGB; the paper's. Needs 96 pixels; 6 needs 48, 5 needs 24
     model.n_layers_local = 5  # depth of disLA, disLB; the paper's
     model.instance_norm_affine = placeholder(bool)  # learned scale and offset in the encoder's norms; as the reference
@@ -76,13 +76,13 @@ def get_config() -> config_dict.ConfigDict:
     optimizer.beta2 = 0.999  # the paper's
     optimizer.eps = 1e-8  # both releases'
     optimizer.weight_decay = 1e-4  # the paper's; where it acts follows from weight_decay_mode
-    optimizer.weight_decay_mode = placeholder(str)  # 'kernel_l2' in the loss | 'coupled' in Adam, all parameters; as the reference
-    optimizer.decay_epochs = placeholder(int)  # steps of the rate's staircase over the run, 0 for every step; as the reference
+    optimizer.weight_decay_mode = placeholder(str)  # 'kernel_l2' in the loss | 'coupled' in Adam, on all; as the reference
+    optimizer.decay_epochs = placeholder(int)  # stairs of the rate over the run, 0 for every step; as the reference
 
     config.training = training = config_dict.ConfigDict()
     training.steps = 1_000_000  # the paper's; the learning rate falls linearly to 0 over the second half
     training.compute_dtype = 'float32'  # of convolutions and activations; parameters, statistics, losses stay float32
-    training.scan_blocks = True  # residual blocks as a loop: compiles in half the time; False is faster on GPU and TPU
+    training.scan_blocks = True  # residual blocks as a loop: compiles faster; False should suit GPU and TPU (not measured)
     training.ema_decay = 0.0  # of an averaged copy of the generators; 0 is off, as in both releases
     training.log_every = 100  # steps between lines of metrics.jsonl, TensorBoard and the progress line
     training.checkpoint_every = 5_000  # steps between checkpoints; a killed run loses at most this many

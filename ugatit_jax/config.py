@@ -65,7 +65,8 @@ def check_values(config: ConfigDict) -> None:
 def check_sizes(config: ConfigDict) -> None:
     """Refuses a picture size that a network cannot take, with the smallest size and the depth that would fit."""
     size, m = config.data.image_size, config.model
-    require(size % 4 == 0 and size >= 16, f'data.image_size={size}', 'a multiple of 4 from 16 on, as the generator halves twice')
+    require(
+        size % 4 == 0 and size >= 16, f'data.image_size={size}', 'a multiple of 4 from 16 on: the generator halves twice')
     pool = m.mlp_pool
     require(
         pool == 'full' or (pool.isdecimal() and 1 <= int(pool) <= size // 4),

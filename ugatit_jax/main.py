@@ -32,9 +32,15 @@ def main(argv: list[str]) -> None:
 
 def parse(argv: list[str]) -> list[str]:
     """Parses the flags; a misspelt field or a value of the wrong type is the user's mistake, not a traceback."""
+    names = [value for arg, value in zip(argv, [*argv[1:], '']) if arg == '--config'] + [
+        arg.partition('=')[2] for arg in argv if arg.startswith('--config=')]
+    for name in names:
+        path = name.partition(':')[0]  # what follows is the file's own argument
+        if not pathlib.Path(path).is_file():
+            raise UserError(f'--config={name}: there is no file {path}; those of this project are in configs/')
     try:
         return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(' '.join(str(error).split())) from error
 
 
@@ -51,13 +57,14 @@ def hide_gpus_from_tensorflow() -> None:
     try:
         import tensorflow as tf
     except ImportError:
-        return  # not installed: data.device_resident works without it
+        return  # not installed: data.device_resident trains without it
     tf.config.set_visible_devices([], 'GPU')
 
 
 def run() -> None:
     """Entry point: a user's mistake ends in one line and exit code 2."""
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', datefmt='%H:%M:%S', stream=sys.stderr, force=True)
+    logging.basicConfig(
+        level=logging.INFO, format='%(asctime)s %(message)s', datefmt='%H:%M:%S', stream=sys.stderr, force=True)
     for name in ('absl', 'jax', 'orbax'):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:

@@ -2,6 +2,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS
@@ -126,6 +127,22 @@ def to_ours(layout: str, value: np.ndarray, kernel: tuple[int, ...], map_shape: 
     return value
 
 
+def to_official(layout: str, value: np.ndarray, kernel: tuple[int, ...], map_shape: tuple[int, int, int]) -> np.ndarray:
+    """Our array in the official layout, the inverse of `to_ours` but for shapes [C] that a release has as [1, C, 1, 1]."""
+    if layout == 'conv':
+        return value.transpose(3, 2, 0, 1)
+    if layout == 'dense':
+        return value.T
+    if layout == 'v':
+        return value if len(kernel) == 2 else value.reshape(*kernel[:3]).transpose(2, 0, 1).reshape(-1)
+    if layout == 'flatten':
+        h, w, channels = map_shape
+        if value.shape[0] == channels:
+            return value.T
+        return value.reshape(h, w, channels, -1).transpose(3, 2, 0, 1).reshape(value.shape[1], -1)
+    return value
+
+
 def read_network(
     table: Iterator[Entry], official: Mapping[str, np.ndarray], map_size: tuple[int, int]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -149,21 +166,42 @@ def read_network(
     return stack_blocks(params), spectral
 
 
+def write_network(
+    table: Iterator[Entry], params: Mapping[str, Any], spectral: Mapping[str, Any], map_size: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Official names and layouts of a network's (params, spectral vectors): the inverse of `read_network`."""
+    params = unstack_blocks(params)
+    official = {}
+    for entry in table:
+        vectors = entry.ours.startswith('spectral:')
+        path = entry.ours.removeprefix('spectral:')
+        value = np.asarray(get(spectral if vectors else params, path))
+        kernel = get(params, path.rsplit('/', 1)[0] + '/kernel').shape if vectors else ()
+        value = to_official(entry.layout, value, kernel, (*map_size, params['cam']['bias'].size))
+        if entry.layout == 'vector':  # PyTorch's norms are [1, C, 1, 1], TensorFlow's u is [1, C]
+            value = value.reshape(1, -1) if vectors else value.reshape(1, -1, 1, 1)
+        official[entry.official] = np.ascontiguousarray(value)
+    return official
+
+
 def stack_blocks(params: Mapping[str, Any]) -> dict[str, Any]:
     """{'encoder_0': ..., 'encoder_1': ...} -> {'encoder': leaves [n_res, ...]}, as Generator's scans keep them."""
     stacked = {name: value for name, value in params.items() if not name.startswith(('encoder_', 'decoder_'))}
     for name in ('encoder', 'decoder'):
         blocks = [params[f'{name}_{i}'] for i in range(sum(key.startswith(name + '_') for key in params))]
         if blocks:
-            stacked[name] = stack(blocks)
+            stacked[name] = jax.tree.map(lambda *leaves: np.stack(leaves), *blocks)
     return stacked
 
 
-def stack(trees: list[Any]) -> Any:
-    """Nested dicts of the same keys -> one of arrays with a new first axis."""
-    if isinstance(trees[0], Mapping):
-        return {key: stack([tree[key] for tree in trees]) for key in trees[0]}
-    return np.stack(trees)
+def unstack_blocks(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `stack_blocks`."""
+    plain = {name: value for name, value in params.items() if name not in ('encoder', 'decoder')}
+    for name in ('encoder', 'decoder'):
+        if name in params:
+            for i in range(len(params[name]['conv_0']['kernel'])):
+                plain[f'{name}_{i}'] = jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], params[name])
+    return plain
 
 
 def get(tree: Mapping[str, Any], path: str) -> Any:
@@ -181,23 +219,53 @@ def put(tree: dict[str, Any], path: str, value: Any) -> None:
     tree[leaf] = value
 
 
+TABLES = {
+    'pytorch': (pytorch_generator, pytorch_discriminator), 'tensorflow': (tensorflow_generator, tensorflow_discriminator)}
+
+
+class Layout(NamedTuple):
+    """What a release's names do not tell: which release, and the sizes of its networks."""
+    release: str  # 'pytorch' | 'tensorflow'
+    n_res: int
+    n_layers: Mapping[str, int]  # of disG and disL
+    map_size: tuple[int, int]  # of the encoder's map, for the full model
+
+    def prefix(self, network: str) -> str:
+        """'genA2B/' or 'generator_B/' of our network name."""
+        return (network if self.release == 'pytorch' else TENSORFLOW_NETWORKS[network]) + '/'
+
+    def table(self, network: str) -> Iterator[Entry]:
+        """The entries of a network."""
+        generator, discriminator = TABLES[self.release]
+        return generator(self.n_res) if network in GENERATORS else discriminator(self.n_layers[network[:4]])
+
+
 def read_networks(
-    release: str, arrays: Mapping[str, np.ndarray], n_res: int, map_size: tuple[int, int], n_layers: Mapping[str, int]
+    layout: Layout, arrays: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """(generators, discriminators, spectral) by our names from all six networks of a release.
 
-    arrays are named 'genA2B/DownBlock.1.weight' (release 'pytorch') or 'generator_B/conv/conv2d/kernel'
-    ('tensorflow'); n_layers gives the depth of disG and disL.
+    arrays are named 'genA2B/DownBlock.1.weight' (release 'pytorch') or 'generator_B/conv/conv2d/kernel' ('tensorflow').
     """
     generator, discriminator, spectral = {}, {}, {}
-    tables = {
-        'pytorch': (pytorch_generator, pytorch_discriminator),
-        'tensorflow': (tensorflow_generator, tensorflow_discriminator)}[release]
     for name in GENERATORS + DISCRIMINATORS:
-        prefix = (name if release == 'pytorch' else TENSORFLOW_NETWORKS[name]) + '/'
+        prefix = layout.prefix(name)
         own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+        params, vectors = read_network(layout.table(name), own, layout.map_size)
         if name in GENERATORS:
-            generator[name], _ = read_network(tables[0](n_res), own, map_size)
+            generator[name] = params
         else:
-            discriminator[name], spectral[name] = read_network(tables[1](n_layers[name[:4]]), own, map_size)
+            discriminator[name], spectral[name] = params, vectors
     return generator, discriminator, spectral
+
+
+def write_networks(
+    layout: Layout, params: Mapping[str, Any], spectral: Mapping[str, Any] | None = None
+) -> dict[str, np.ndarray]:
+    """The official arrays of some of the six networks; without `spectral`, of parameters alone."""
+    arrays = {}
+    for name in params:
+        table = [e for e in layout.table(name) if spectral is not None or not e.ours.startswith('spectral:')]
+        own = write_network(iter(table), params[name], (spectral or {}).get(name, {}), layout.map_size)
+        arrays |= {layout.prefix(name) + key: value for key, value in own.items()}
+    return arrays

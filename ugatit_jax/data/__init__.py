@@ -1,4 +1,5 @@
-"""The data path: open_datasets(config), train_batches(...), eval_images(...). None of them needs TensorFlow to be imported."""
+"""The data path: open_datasets(config), train_batches(...), eval_images(...). Importing it needs no TensorFlow."""
+
 from ugatit_jax.data.pipeline import train_batches
 from ugatit_jax.data.sources import Datasets, Source, eval_images, open_datasets
 

@@ -1,4 +1,5 @@
 """Load-size uint8 pictures, decoded when first asked for and then kept: in memory, in a file, or not at all."""
+
 import hashlib
 import json
 import logging
@@ -6,14 +7,16 @@ import os
 import pathlib
 import shutil
 import tempfile
-import threading
 import zlib
 
 import numpy as np
 import PIL
+from ml_collections import ConfigDict
 
 from ugatit_jax.data.sources import Source, load_picture
 from ugatit_jax.errors import UserError
+
+_logger = logging.getLogger(__name__)
 
 _VERSION = 1  # of the pixels; changes with decode.py and preprocess.py
 
@@ -21,13 +24,20 @@ _VERSION = 1  # of the pixels; changes with decode.py and preprocess.py
 class Pictures:
     """The pictures of a source fitted to [size, size, C]; `rows` and `checks` keep those that were read."""
 
-    def __init__(self, source: Source, size: int, channels: int, fit: str, background: tuple,
-                 rows: np.ndarray | None = None, checks: np.ndarray | None = None):
+    def __init__(
+        self,
+        source: Source,
+        size: int,
+        channels: int,
+        fit: str,
+        background: tuple,
+        rows: np.ndarray | None = None,
+        checks: np.ndarray | None = None,
+    ):
         self.source, self.shape = source, (size, size, channels)
         self._fit, self._background = fit, background
         self._rows, self._checks = rows, checks
         self._trusted = np.zeros(len(source), bool)  # written or verified by this process
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -47,7 +57,9 @@ class Pictures:
     def _read(self, i: int) -> np.ndarray:
         pixels = load_picture(self.source, i, self.shape[0], self._fit, self._background)
         if pixels.shape != self.shape:
-            raise UserError(f'{self.source.name}: {self.source.keys[i]} has {pixels.shape[2]} channels, expected {self.shape[2]}')
+            raise UserError(
+                f'{self.source.name}: {self.source.keys[i]} has {pixels.shape[2]} channels, expected {self.shape[2]}'
+            )
         return pixels
 
 
@@ -56,21 +68,30 @@ def bytes_needed(counts_and_channels: list[tuple[int, int]], size: int) -> int:
     return sum(count * channels * size * size for count, channels in counts_and_channels)
 
 
-def cached_pictures(sources: dict[str, Source], size: int, config) -> dict[str, Pictures]:
-    """Wraps the sources of both domains with the cache that `data.cache_dir` and `data.cache_mb` ask for."""
+def cached_pictures(
+    sources: dict[str, Source], size: int, config: ConfigDict, in_memory: bool = True
+) -> dict[str, Pictures]:
+    """Wraps the sources with the cache that `data.cache_dir` and, if `in_memory`, `data.cache_mb` ask for."""
     data = config.data
     channels = {domain: data[f'channels_{domain}'] for domain in sources}
     needed = bytes_needed([(len(source), channels[domain]) for domain, source in sources.items()], size) / 2**20
     if data.cache_dir:
         place = f'in {data.cache_dir}'
+    elif not in_memory:
+        place = None
     elif needed <= data.cache_mb and needed <= _free_memory_mb():
         place = 'in memory'
     else:
         place = None
-        logging.info('pictures are decoded again each epoch: keeping them takes %.0f MB, data.cache_mb=%g, free memory %.0f MB; '
-                     'data.cache_dir=DIR keeps them in a file', needed, data.cache_mb, _free_memory_mb())
+        _logger.info(
+            'pictures are decoded again each epoch: keeping them takes %.0f MB, data.cache_mb=%g, free memory %.0f MB; '
+            'data.cache_dir=DIR keeps them in a file',
+            needed,
+            data.cache_mb,
+            _free_memory_mb(),
+        )
     if place:
-        logging.info('decoded pictures are kept %s: %.0f MB', place, needed)
+        _logger.info('decoded pictures are kept %s: %.0f MB', place, needed)
     wrapped = {}
     for domain, source in sources.items():
         shape = (len(source), size, size, channels[domain])
@@ -95,7 +116,9 @@ def _open_file(cache_dir: str, source: Source, shape: tuple, fit: str, backgroun
         if not path.exists():
             _create(path, size)
         if path.stat().st_size != size:
-            raise UserError(f'{path} has {path.stat().st_size} bytes instead of {size}: delete it, it will be made again')
+            raise UserError(
+                f'{path} has {path.stat().st_size} bytes instead of {size}: delete it, it will be made again'
+            )
         flat = np.memmap(path, np.uint8, mode='r+', shape=(size,))
     except OSError as error:
         raise UserError(f'data.cache_dir={cache_dir}: {error}; {size / 2**20:.0f} MB are wanted there') from error
@@ -105,16 +128,27 @@ def _open_file(cache_dir: str, source: Source, shape: tuple, fit: str, backgroun
 def _create(path: pathlib.Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        raise UserError(f'data.cache_dir={path.parent}: {size / 2**20:.0f} MB are wanted, {free / 2**20:.0f} MB are free; '
-                        'choose another folder, or leave data.cache_dir unset')
+        raise UserError(
+            f'data.cache_dir={path.parent}: {size / 2**20:.0f} MB are wanted, {free / 2**20:.0f} MB are free; '
+            'choose another folder, or leave data.cache_dir unset'
+        )
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
             # All blocks now: running out of space in a mapped file would kill the process without a word.
-            os.posix_fallocate(file.fileno(), 0, size)
+            _allocate(file, size)
         except BaseException:
             os.unlink(file.name)
             raise
     os.replace(file.name, path)
+
+
+def _allocate(file, size: int) -> None:
+    if hasattr(os, 'posix_fallocate'):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    block = bytes(2**20)  # macOS
+    for start in range(0, size, len(block)):
+        file.write(block[: size - start])
 
 
 def _checksum(row: np.ndarray) -> int:

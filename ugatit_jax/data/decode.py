@@ -4,9 +4,11 @@ Pillow judges by content, never by the name. What it does not do by itself is do
 scaled instead of clipped, float TIFF, alpha over a colour, limits on the number of pixels, and reasons that say what to
 do. Arrays of other channel counts come as .npy files. Embedded colour profiles are not applied.
 """
+
 import dataclasses
 import io
 import math
+import struct
 
 import numpy as np
 from PIL import Image
@@ -15,9 +17,16 @@ MAX_PIXELS = 89_478_485  # Pillow's own warning threshold: a picture of 256 MB o
 MIN_SIDE = 2  # a one-pixel picture is a tracking pixel or a failed download, never training data
 HASH_SIDE = 16  # the perceptual hash has 16 x 16 bits
 _NPY_MAGIC = b'\x93NUMPY'
-_ORIENTATION = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-                5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-                8: Image.Transpose.ROTATE_90}  # EXIF tag 274 -> what makes the picture upright
+_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # EXIF tag 274 -> what makes the picture upright
+_EXIF_ERRORS = (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, AttributeError, struct.error)
 _PILLOW_MODE = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 
 
@@ -28,13 +37,15 @@ class DecodeError(Exception):
 @dataclasses.dataclass(frozen=True)
 class Probe:
     """What a scan keeps of a readable picture: its size and a perceptual hash (256 bits as hex)."""
+
     width: int
     height: int
     hash: str
 
 
-def decode(data: bytes, channels: int = 3, background: tuple[int, int, int] = (255, 255, 255),
-           draft_side: int = 0) -> np.ndarray:
+def decode(
+    data: bytes, channels: int = 3, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0
+) -> np.ndarray:
     """Decodes a picture to uint8 [H, W, channels]; large JPEGs may come smaller, but no side below `draft_side`."""
     return _decode(data, channels, background, draft_side)[0]
 
@@ -65,7 +76,9 @@ def _decode(data: bytes, channels: int, background: tuple, draft_side: int) -> t
         return _decode_pillow(data, channels, background, draft_side)
     except DecodeError:
         raise
-    except Exception as error:  # Pillow's readers raise whatever their parsing met: OSError, SyntaxError, struct.error ...
+    except (
+        Exception
+    ) as error:  # Pillow's readers raise whatever their parsing met: OSError, SyntaxError, struct.error ...
         raise DecodeError(_reason(data, error)) from error
 
 
@@ -73,7 +86,9 @@ def _decode_npy(data: bytes, channels: int) -> np.ndarray:
     stream = io.BytesIO(data)
     try:  # the header first: numpy would allocate what a forged header asks for
         version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
+            version
+        ]
         shape, _, dtype = read_header(stream)
     except (ValueError, KeyError) as error:
         raise DecodeError(f'damaged .npy header: {error}') from error
@@ -119,7 +134,7 @@ def _check_size(width: int, height: int) -> None:
 def _read_orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(274, 1)
-    except Exception:  # damaged EXIF beside whole pixels: it says no orientation, the picture is good
+    except _EXIF_ERRORS:  # damaged EXIF beside whole pixels: it says no orientation, the picture is good
         return 1
 
 
@@ -130,7 +145,9 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
 
 def _to_8_bit_image(image: Image.Image) -> Image.Image:
     """Scales 16 bit grey and float greys of 0..1, which Pillow's own conversion would clip."""
-    if image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG'):  # older Pillow: 'I' for such PNGs
+    if image.mode.startswith('I;16') or (
+        image.mode == 'I' and image.format == 'PNG'
+    ):  # older Pillow: 'I' for such PNGs
         return Image.fromarray(_to_8_bit(np.asarray(image)))
     if image.mode == 'I':
         raise DecodeError('32 bit integer grey has no known range of values: save it with 8 or 16 bits')
@@ -150,8 +167,6 @@ def _convert(image: Image.Image, channels: int, background: tuple) -> Image.Imag
         if channels == 4:
             return image
         image = Image.alpha_composite(Image.new('RGBA', image.size, (*background, 255)), image)
-    elif image.mode == 'P':
-        image = image.convert('RGB')  # a palette converts to grey through its colours
     return image if image.mode == _PILLOW_MODE[channels] else image.convert(_PILLOW_MODE[channels])
 
 

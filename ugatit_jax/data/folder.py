@@ -1,4 +1,5 @@
 """Pictures in folders named trainA, trainB, testA, testB: local, or on any file system that epath opens."""
+
 import collections
 import concurrent.futures
 import hashlib
@@ -6,12 +7,14 @@ import logging
 import os
 import stat
 
-from etils import epath
 import numpy as np
+from etils import epath
 
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.splits import MissingSplit
 from ugatit_jax.errors import UserError
+
+_logger = logging.getLogger(__name__)
 
 _JUNK_FILES = {'thumbs.db', 'desktop.ini', 'icon\r'}
 _JUNK_FOLDERS = {'__macosx'}
@@ -22,7 +25,9 @@ _NOT_A_FILE = 'no file: '  # a stamp that starts so marks an entry that must not
 class FolderSource:
     """The pictures under one folder, in the order of their names; nothing is read before `read` asks for it."""
 
-    def __init__(self, root: str, channels: int, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0):
+    def __init__(
+        self, root: str, channels: int, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0
+    ):
         self.name = f'folder:{root}'
         self.root = root
         self._channels, self._background, self._draft_side = channels, background, draft_side
@@ -69,8 +74,10 @@ def check_folder(root: str, split: str) -> str:
     path = f'{root.rstrip("/") or "/"}/{split}'
     if epath.Path(path).is_dir():
         return path
-    ways = ('a folder source has trainA and trainB with pictures in them, and testA and testB for evaluation '
-            '(or try --config.data.source=synthetic:faces, which needs no files)')
+    ways = (
+        'a folder source has trainA and trainB with pictures in them, and testA and testB for evaluation '
+        '(or try --config.data.source=synthetic:faces, which needs no files)'
+    )
     if not epath.Path(root).is_dir():
         raise UserError(f'data.source=folder:{root}: no such folder; {ways}')
     there = sorted(path.name for path in epath.Path(root).iterdir())
@@ -86,7 +93,7 @@ def list_folder(root: str) -> list[tuple[str, str]]:
         raise UserError(f'cannot list {root}: {error.strerror or error}') from error
     if notes:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(notes.items()))
-        logging.info('%s: left out files that are no pictures by their names: %s', root, kinds)
+        _logger.info('%s: left out files that are no pictures by their names: %s', root, kinds)
     return sorted(found)
 
 

@@ -1,4 +1,5 @@
 """Any picture to a square of the load size, in uint8, with antialiasing; cropping and flipping come in augment.py."""
+
 import numpy as np
 from PIL import Image
 
@@ -11,19 +12,24 @@ def training_load_size(image_size: int, load_size: int | None, crop: bool) -> in
     """Side of the squares that random crops of `image_size` are taken from: 286 for 256, as in the releases."""
     if not crop:
         if load_size not in (None, image_size):
-            raise UserError(f'data.load_size={load_size} needs augment.crop=True: without crops the load size is '
-                            f'data.image_size={image_size}')
+            raise UserError(
+                f'data.load_size={load_size} needs augment.crop=True: without crops the load size is '
+                f'data.image_size={image_size}'
+            )
         return image_size
     if load_size is None:
         return round(image_size * 286 / 256)
     if load_size < image_size:
-        raise UserError(f'data.load_size={load_size} is below data.image_size={image_size}: crops are taken from it, '
-                        f'so set at least {image_size}')
+        raise UserError(
+            f'data.load_size={load_size} is below data.image_size={image_size}: crops are taken from it, '
+            f'so set at least {image_size}'
+        )
     return load_size
 
 
-def fit_square(pixels: np.ndarray, size: int, fit: str = 'stretch',
-               background: tuple[int, int, int] = (255, 255, 255)) -> np.ndarray:
+def fit_square(
+    pixels: np.ndarray, size: int, fit: str = 'stretch', background: tuple[int, int, int] = (255, 255, 255)
+) -> np.ndarray:
     """Fits uint8 [H, W, C] into uint8 [size, size, C]: stretched, cut to the centre, or padded with the background."""
     height, width = pixels.shape[:2]
     if fit == 'stretch':
@@ -38,7 +44,7 @@ def fit_square(pixels: np.ndarray, size: int, fit: str = 'stretch',
         top, left = (size - new_height) // 2, (size - new_width) // 2
         out = np.empty((size, size, pixels.shape[2]), np.uint8)
         out[:] = _background_pixel(background, pixels.shape[2])
-        out[top:top + new_height, left:left + new_width] = _resize(pixels, new_width, new_height)
+        out[top : top + new_height, left : left + new_width] = _resize(pixels, new_width, new_height)
         return out
     raise UserError(f'data.fit={fit!r} is not one of {", ".join(FIT_MODES)}')
 
@@ -50,8 +56,10 @@ def _resize(pixels: np.ndarray, width: int, height: int, box=None) -> np.ndarray
     channels = pixels.shape[2]
     if channels in (3, 4):  # Pillow weighs RGBA by its alpha
         return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR, box))
-    planes = [Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), Image.Resampling.BILINEAR, box)
-              for c in range(channels)]
+    planes = [
+        Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), Image.Resampling.BILINEAR, box)
+        for c in range(channels)
+    ]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 

@@ -1,7 +1,8 @@
-"""Reads every file once before a run: unreadable ones are named with their reasons, and what usually goes wrong is said.
+"""Reads every file once before a run: names unreadable ones with reasons and says what usually goes wrong.
 
-The results are kept per user, by name, size and time of each file, so that only new and changed files are read next time.
+The results are kept per user, by name, size and time of each file: next time only new and changed files are read.
 """
+
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -19,15 +20,20 @@ import tqdm
 from ugatit_jax.data.decode import DecodeError, Probe
 from ugatit_jax.errors import UserError
 
+_logger = logging.getLogger(__name__)
+
 NAMED_AT_MOST = 10  # bad files in one message
 FEW_PICTURES = 50
 UNEQUAL_SIZES = 10
-NEAR_DUPLICATE_BITS = 12  # of 256; re-encoded copies differ by less, neighbouring frames and aligned faces by more
+NEAR_DUPLICATE_BITS = (
+    24  # of 256. Measured: copies reduced and saved again differ by 8 to 22, different aligned faces by 34 or more
+)
 _VERSION = 1  # of the cached results; changes with what decode.py accepts
 
 
 class Scannable(Protocol):
     """A source whose files may be bad."""
+
     name: str
     keys: list[str]
 
@@ -39,6 +45,7 @@ class Scannable(Protocol):
 @dataclasses.dataclass(frozen=True)
 class Report:
     """What a scan found: indices of readable pictures with their probes, and (name, reason) of the others."""
+
     name: str
     good: list[int]
     probes: list[Probe]
@@ -56,22 +63,35 @@ def scan(source: Scannable, progress: bool = True) -> Report:
     path = cache_path(source.name)
     known = _load(path)
     stamps = [source.stamp(i) for i in range(len(source.keys))]
-    results = [known[key][1:] if known.get(key, [None])[0] == stamp else None
-               for key, stamp in zip(source.keys, stamps, strict=True)]
+    results = [
+        known[key][1:] if known.get(key, [None])[0] == stamp else None
+        for key, stamp in zip(source.keys, stamps, strict=True)
+    ]
     missing = [i for i, result in enumerate(results) if result is None]
     if missing:
         # Pillow decodes outside the interpreter lock, so threads do; more than cores, for files that lie far away.
         with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-            found = tqdm.tqdm(pool.map(lambda i: _probe(source, i), missing), total=len(missing), unit='pictures',
-                              desc=f'reading {printable(source.name)}', disable=None if progress else True, leave=False)
+            found = tqdm.tqdm(
+                pool.map(lambda i: _probe(source, i), missing),
+                total=len(missing),
+                unit='pictures',
+                desc=f'reading {printable(source.name)}',
+                disable=None if progress else True,
+                leave=False,
+            )
             for i, result in zip(missing, found, strict=True):
                 results[i] = result
     if missing or len(known) != len(results):
         _save(path, {key: [stamp, *result] for key, stamp, result in zip(source.keys, stamps, results, strict=True)})
     good = [i for i, result in enumerate(results) if not result[0]]
-    return Report(name=source.name, good=good, probes=[Probe(*results[i][1:]) for i in good],
-                  bad=[(source.keys[i], result[0]) for i, result in enumerate(results) if result[0]],
-                  keys=[source.keys[i] for i in good], read=len(missing))
+    return Report(
+        name=source.name,
+        good=good,
+        probes=[Probe(*results[i][1:]) for i in good],
+        bad=[(source.keys[i], result[0]) for i, result in enumerate(results) if result[0]],
+        keys=[source.keys[i] for i in good],
+        read=len(missing),
+    )
 
 
 def refuse_or_report(report: Report, max_bad_fraction: float) -> None:
@@ -82,12 +102,16 @@ def refuse_or_report(report: Report, max_bad_fraction: float) -> None:
     if count > max_bad_fraction * total or not report.good:
         named = '; '.join(f'{key}: {reason}' for key, reason in report.bad[:NAMED_AT_MOST])
         more = f'; and {count - NAMED_AT_MOST} more' if count > NAMED_AT_MOST else ''
-        raise UserError(printable(
-            f'{report.name}: {count} of {total} files cannot be used ({count / total:.1%}), above data.max_bad_fraction='
-            f'{max_bad_fraction:g} ({max_bad_fraction:.1%}): repair or remove them, or raise that field: {named}{more}'))
+        raise UserError(
+            printable(
+                f'{report.name}: {count} of {total} files cannot be used ({count / total:.1%}), above '
+                f'data.max_bad_fraction={max_bad_fraction:g} ({max_bad_fraction:.1%}): repair or remove them, or raise '
+                f'that field: {named}{more}'
+            )
+        )
     for key, reason in report.bad:
-        logging.warning('%s', printable(f'{report.name}: left out {key}: {reason}'))
-    logging.warning('%s', printable(f'{report.name}: goes on with {len(report.good)} of {total} files'))
+        _logger.warning('%s', printable(f'{report.name}: left out {key}: {reason}'))
+    _logger.warning('%s', printable(f'{report.name}: goes on with {len(report.good)} of {total} files'))
 
 
 def usual_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
@@ -96,29 +120,41 @@ def usual_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
     for split, report in reports.items():
         count = len(report.good)
         if split.startswith('train') and count < FEW_PICTURES:
-            warnings.append(f'{split} has {count} pictures: fewer than {FEW_PICTURES} are learned by heart '
-                            '(config.augment.diffaugment helps a little)')
-        small = [min(probe.width, probe.height) for probe in report.probes if min(probe.width, probe.height) < image_size]
+            warnings.append(
+                f'{split} has {count} pictures: fewer than {FEW_PICTURES} are learned by heart '
+                '(config.augment.diffaugment helps a little)'
+            )
+        small = [
+            min(probe.width, probe.height) for probe in report.probes if min(probe.width, probe.height) < image_size
+        ]
         if small:
-            warnings.append(f'{split}: {len(small)} of {count} pictures have a side below data.image_size={image_size} '
-                            f'(the smallest has {min(small)}): they are enlarged and stay blurred')
+            warnings.append(
+                f'{split}: {len(small)} of {count} pictures have a side below data.image_size={image_size} '
+                f'(the smallest has {min(small)}): they are enlarged and stay blurred'
+            )
     counts = {domain: len(reports[f'train{domain}'].good) for domain in 'AB' if f'train{domain}' in reports}
     if len(counts) == 2 and max(counts.values()) > UNEQUAL_SIZES * min(counts.values()):
-        warnings.append(f'trainA has {counts["A"]} pictures and trainB {counts["B"]}: more than {UNEQUAL_SIZES} times as '
-                        'many; the smaller domain is learned by heart')
+        warnings.append(
+            f'trainA has {counts["A"]} pictures and trainB {counts["B"]}: more than {UNEQUAL_SIZES} times as '
+            'many; the smaller domain is learned by heart'
+        )
     for domain in 'AB':
         if f'train{domain}' in reports and f'test{domain}' in reports:
             pairs = near_duplicates(reports[f'train{domain}'], reports[f'test{domain}'])
             if pairs:
                 first = ', '.join(f'{a} = {b}' for a, b in pairs[:3])
-                warnings.append(printable(f'test{domain}: {len({b for _, b in pairs})} pictures look like ones in '
-                                          f'train{domain} ({first}{" ..." if len(pairs) > 3 else ""}): scores on them are '
-                                          'worth nothing'))
+                warnings.append(
+                    printable(
+                        f'test{domain}: {len({b for _, b in pairs})} pictures look like ones in '
+                        f'train{domain} ({first}{" ..." if len(pairs) > 3 else ""}): scores on them are '
+                        'worth nothing'
+                    )
+                )
     return warnings
 
 
 def near_duplicates(first: Report, second: Report) -> list[tuple[str, str]]:
-    """Names (in first, in second) of pictures whose hashes differ by at most NEAR_DUPLICATE_BITS; flat ones are skipped."""
+    """Names (in first, in second) of pictures with hashes at most NEAR_DUPLICATE_BITS apart; flat ones are skipped."""
     a, b = _hashes(first), _hashes(second)
     rows_a, rows_b = np.flatnonzero(a.any(axis=1)), np.flatnonzero(b.any(axis=1))
     pairs = []
@@ -132,9 +168,18 @@ def cache_path(name: str) -> pathlib.Path:
     """File in the user's cache folder that keeps the results for the source of that name."""
     base = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
     # Pillow's version: what was unreadable may be readable after an upgrade.
-    identity = repr((os.path.abspath(name.removeprefix('folder:')) if name.startswith('folder:') and '://' not in name
-                     else name, PIL.__version__, _VERSION))
-    return base / 'ugatit_jax' / f'scan-{hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:20]}.json'
+    identity = repr(
+        (
+            os.path.abspath(name.removeprefix('folder:')) if name.startswith('folder:') and '://' not in name else name,
+            PIL.__version__,
+            _VERSION,
+        )
+    )
+    return (
+        base
+        / 'ugatit_jax'
+        / f'scan-{hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:20]}.json'
+    )
 
 
 def printable(text: str) -> str:
@@ -163,9 +208,9 @@ def _load(path: pathlib.Path) -> dict[str, list]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError) as error:
-        logging.warning('%s cannot be used (%s): reading all pictures again', path, error)
+        _logger.warning('%s cannot be used (%s): reading all pictures again', path, error)
         return {}
-    logging.warning('%s has another layout: reading all pictures again', path)
+    _logger.warning('%s has another layout: reading all pictures again', path)
     return {}
 
 
@@ -177,4 +222,4 @@ def _save(path: pathlib.Path, results: dict[str, list]) -> None:
             json.dump(results, file)
         os.replace(file.name, path)
     except OSError as error:
-        logging.warning('the scan is not kept, the next start reads all pictures again: %s', error)
+        _logger.warning('the scan is not kept, the next start reads all pictures again: %s', error)

@@ -1,11 +1,12 @@
 """Which picture is the i-th of a run: a keyed permutation per epoch, without state, the same in NumPy and in JAX.
 
-The permutation is a swap-or-not network (Hoang, Morris, Rogaway, "An Enciphering Scheme Based on a Card Shuffle", 2012),
-which works on any n directly: in each round x is paired with key - x (mod n), and a hash of the larger one of the two says
-whether they change places. Both members of a pair see the same hash, so each round is a bijection.
+The permutation is a swap-or-not network (Hoang, Morris, Rogaway, "An Enciphering Scheme Based on a Card Shuffle",
+2012), which works on any n directly: in each round x is paired with key - x (mod n), and a hash of the larger one of
+the two says whether they change places. Both members of a pair see the same hash, so each round is a bijection.
 
 All arithmetic is uint32, which wraps around alike in both libraries. Limits: i < 2**32 and n < 2**31.
 """
+
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,9 @@ def shuffled_index(i: Any, n: int, seed: int, stream: int, xp: Any = np) -> Any:
     epoch, x = i // count, i % count
     base = _mix(np.full((1,), (seed & 0xFFFFFFFF) ^ 0x9E3779B9, np.uint32))
     base = _mix(base ^ np.uint32(seed >> 32 & 0xFFFFFFFF)) ^ np.uint32(stream * 0x85EBCA6B & 0xFFFFFFFF)
-    epoch_key = _mix(_mix(epoch + base) ^ np.uint32(0x27D4EB2F))  # one key per element: a batch may cross an epoch border
+    epoch_key = _mix(
+        _mix(epoch + base) ^ np.uint32(0x27D4EB2F)
+    )  # one key per element: a batch may cross an epoch border
     for r in range(ROUNDS):
         round_key = _mix(epoch_key + np.uint32((r + 1) * 0x9E3779B9 & 0xFFFFFFFF))
         partner = (round_key % count + (count - x)) % count

@@ -1,4 +1,5 @@
-"""From `data.source` to pictures: the four kinds of sources behind one small interface, scanned and ready to be read."""
+"""From `data.source` to pictures: four kinds of sources behind one small interface, scanned and ready to be read."""
+
 import dataclasses
 import hashlib
 import logging
@@ -6,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from ugatit_jax.data import folder, preprocess, scan
 from ugatit_jax.data.decode import DecodeError
@@ -13,11 +15,14 @@ from ugatit_jax.data.splits import MissingSplit
 from ugatit_jax.data.synthetic import Synthetic
 from ugatit_jax.errors import UserError
 
+_logger = logging.getLogger(__name__)
+
 KINDS = 'folder:PATH, tfds:NAME[/CONFIG], prepared:PATH or synthetic:faces'
 
 
 class Source(Protocol):
     """The pictures of one domain and split, with random access."""
+
     name: str  # for messages: kind, place and split
     keys: Sequence[str]  # relative names, in order
 
@@ -53,13 +58,14 @@ class Selected:
 @dataclasses.dataclass(frozen=True)
 class Datasets:
     """What a run reads: unreadable files are gone; a missing test split is None."""
+
     train_A: Source
     train_B: Source
     test_A: Source | None
     test_B: Source | None
 
 
-def open_source(config, domain: str, split: str, missing_ok: bool = False) -> Source | None:
+def open_source(config: ConfigDict, domain: str, split: str, missing_ok: bool = False) -> Source | None:
     """Opens the pictures of a domain ('A', 'B') and split ('train', 'test') as they lie there, without the scan.
 
     Args:
@@ -85,24 +91,47 @@ def open_source(config, domain: str, split: str, missing_ok: bool = False) -> So
             return folder.FolderSource(folder.check_folder(place, split + stored), **decoding)
         if kind == 'tfds':
             from ugatit_jax.data import tfds_source  # imports TensorFlow Datasets
-            return tfds_source.open_tfds(place, stored, split, data_dir=data.data_dir, download=data.download,
-                                         head_margin=data.head_margin, **decoding)
+
+            return tfds_source.open_tfds(
+                place,
+                stored,
+                split,
+                data_dir=data.data_dir,
+                download=data.download,
+                head_margin=data.head_margin,
+                **decoding,
+            )
         if kind == 'prepared':
             from ugatit_jax.data import prepared  # imports TensorFlow Datasets
+
             return prepared.PreparedSource(place, split + stored, **decoding)
     except MissingSplit:
         if missing_ok:
             return None
         raise
+    except UserError:
+        raise
+    except ImportError as error:
+        raise UserError(
+            f'data.source={data.source} needs {error.name}, which cannot be imported: pip install it'
+        ) from error
+    except Exception as error:
+        if '://' not in place:
+            raise
+        # Far-away file systems raise what their libraries do: unknown schemes, no network, no rights.
+        lines = str(error).splitlines() or ['']
+        raise UserError(
+            f'data.source={data.source} cannot be opened: {type(error).__name__}: {lines[0][:200]}'
+        ) from error
     raise UserError(f'data.source={data.source!r} is not one of {KINDS}')
 
 
-def has_split(config, domain: str, split: str) -> bool:
+def has_split(config: ConfigDict, domain: str, split: str) -> bool:
     """Whether `open_source` finds that split."""
     return open_source(config, domain, split, missing_ok=True) is not None
 
 
-def open_datasets(config) -> Datasets:
+def open_datasets(config: ConfigDict) -> Datasets:
     """Opens both domains, scans them for unreadable files and reports those and what usually goes wrong."""
     data = config.data
     check_fields(config)
@@ -111,7 +140,9 @@ def open_datasets(config) -> Datasets:
         for domain in 'AB':
             source = open_source(config, domain, split, missing_ok=split == 'test')
             if source is None:
-                logging.warning('%s has no test pictures of domain %s: nothing can be evaluated there', data.source, domain)
+                _logger.warning(
+                    '%s has no test pictures of domain %s: nothing can be evaluated there', data.source, domain
+                )
             elif data.source.startswith(('folder:', 'tfds:')):  # the others were checked when they were made
                 report = scan.scan(source)
                 scan.refuse_or_report(report, data.max_bad_fraction)
@@ -119,32 +150,48 @@ def open_datasets(config) -> Datasets:
                 source = Selected(source, report.good) if report.bad else source
             opened[f'{split}_{domain}'] = source
     for warning in scan.usual_mistakes(reports, data.image_size):
-        logging.warning('%s', warning)
+        _logger.warning('%s', warning)
     return Datasets(**opened)
 
 
-def load_size(config) -> int:
+def load_size(config: ConfigDict) -> int:
     """Side of the training pictures before the random crop."""
     return preprocess.training_load_size(config.data.image_size, config.data.load_size, config.augment.crop)
 
 
-def check_fields(config) -> None:
-    """Refuses values of `config.data` that no source could serve."""
+def check_fields(config: ConfigDict) -> None:
+    """Refuses values of `config.data` and `config.augment` that cannot be meant."""
+    from ugatit_jax.data import (
+        diffaugment,  # here: it imports JAX, which the commands that only look at files do not need
+    )
+
     data = config.data
     load_size(config)
     _background(data.background)
     if data.fit not in preprocess.FIT_MODES:
         raise UserError(f'data.fit={data.fit!r} is not one of {", ".join(preprocess.FIT_MODES)}')
-    for name, low, high in (('max_bad_fraction', 0.0, 1.0), ('head_margin', 0.0, 10.0), ('cache_mb', 0.0, np.inf)):
-        if not low <= data[name] <= high:
-            raise UserError(f'data.{name}={data[name]} is not within {low:g} to {high:g}')
+    limits = {
+        'data.max_bad_fraction': 1.0,
+        'data.head_margin': 10.0,
+        'data.cache_mb': np.inf,
+        'augment.flip': 1.0,
+        'augment.brightness': 1.0,
+        'augment.contrast': 1.0,
+        'augment.saturation': 1.0,
+        'augment.translate': 0.5,
+    }
+    for name, high in limits.items():
+        block, field = name.split('.')
+        if not 0.0 <= config[block][field] <= high:
+            raise UserError(f'{name}={config[block][field]} is not within 0 to {high:g}')
+    diffaugment.parse_policy(config.augment.diffaugment)
 
 
-def eval_images(source: Source, indices: Sequence[int], config) -> np.ndarray:
+def eval_images(source: Source, indices: Sequence[int], config: ConfigDict) -> np.ndarray:
     """Pictures as the networks see them in evaluation, without augmentation: float32 [k, size, size, C] in [-1, 1]."""
     data = config.data
     pictures = [load_picture(source, i, data.image_size, data.fit, _background(data.background)) for i in indices]
-    return np.stack(pictures).astype(np.float32) / np.float32(127.5) - np.float32(1.0)
+    return (np.stack(pictures).astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
 
 
 def load_picture(source: Source, i: int, size: int, fit: str, background: tuple) -> np.ndarray:
@@ -152,8 +199,10 @@ def load_picture(source: Source, i: int, size: int, fit: str, background: tuple)
     try:
         return preprocess.fit_square(source.read(i), size, fit, background)
     except DecodeError as error:
-        raise UserError(f'{source.name}: {source.keys[i]} cannot be read any more: {error}; put the file back, or start '
-                        'again, which scans what is there now and continues from the last checkpoint') from error
+        raise UserError(
+            f'{source.name}: {source.keys[i]} cannot be read any more: {error}; put the file back, or start '
+            'again, which scans what is there now and continues from the last checkpoint'
+        ) from error
 
 
 def _background(value) -> tuple[int, int, int]:

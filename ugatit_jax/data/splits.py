@@ -1,4 +1,5 @@
 """The four parts of an unpaired data set."""
+
 from ugatit_jax.errors import UserError
 
 SPLITS = ('trainA', 'trainB', 'testA', 'testB')

@@ -1,9 +1,11 @@
-"""An unpaired data set without files: round, striped, pointed-eared faces (A) and long, spotted, hanging-eared ones (B).
+"""A data set without files: round, striped, pointed-eared faces (A) and long, spotted, hanging-eared ones (B).
 
-Drawn so that a translation has to change shape, texture and colour of the head and ears, and nothing else: the background,
-the eyes' colour and the place and size of the face come from the same distributions in both domains. `mask` says where a
-picture would have to change, which real unpaired sets never tell: heatmaps and edits can be measured against it.
+Drawn so that a translation has to change shape, texture and colour of the head and ears, and nothing else: the
+background, the eyes' colour and the place and size of the face come from the same distributions in both domains. `mask`
+says where a picture would have to change, which real unpaired sets never tell: heatmaps and edits can be measured
+against it.
 """
+
 import dataclasses
 
 import numpy as np
@@ -19,6 +21,7 @@ _SUPERSAMPLING = 3  # drawn this much larger without antialiasing, then reduced
 @dataclasses.dataclass(frozen=True)
 class _Face:
     """One face in units of the picture's side; colours are RGB."""
+
     x: float
     y: float
     radius: float
@@ -39,8 +42,10 @@ class Synthetic:
         if name not in NAMES:
             raise UserError(f'data.source=synthetic:{name}: the embedded sets are {", ".join(NAMES)}')
         if channels not in (1, 3, 4):
-            raise UserError(f'data.source=synthetic:{name} has pictures of 1, 3 or 4 channels, not {channels}: '
-                            'use a folder of .npy arrays')
+            raise UserError(
+                f'data.source=synthetic:{name} has pictures of 1, 3 or 4 channels, not {channels}: '
+                'use a folder of .npy arrays'
+            )
         self.name = f'synthetic:{name}/{split}{domain}'
         self.keys = [f'{split}{domain}/{i:04d}' for i in range(COUNTS[split])]
         self._domain, self._split, self._size, self._channels = domain, split, size, channels
@@ -56,7 +61,7 @@ class Synthetic:
         return np.array(image).reshape(self._size, self._size, self._channels)
 
     def mask(self, i: int) -> np.ndarray:
-        """Where picture i shows the domain's own head and ears, or the other domain would: bool [size, size]."""
+        """Where picture i shows its domain's head and ears, or the other domain would, edges too: bool [size, size]."""
         face = self._face(i)
         side = self._size * _SUPERSAMPLING
         canvas = Image.new('L', (side, side))
@@ -65,7 +70,7 @@ class Synthetic:
             for outline in (_ears(face, domain), _head(face, domain)):
                 for shape, points in outline:
                     _fill(draw, shape, points, side, 255)
-        return np.array(canvas.resize((self._size, self._size), Image.Resampling.BOX)) >= 128
+        return np.array(canvas.resize((self._size, self._size), Image.Resampling.BOX)) > 0
 
     def fingerprint(self) -> str:
         """Changes when any pixel that `read` returns may have changed."""
@@ -73,7 +78,9 @@ class Synthetic:
 
     def _face(self, i: int) -> _Face:
         split = sorted(COUNTS).index(self._split)
-        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([20190725, 'AB'.index(self._domain), split, i])))
+        rng = np.random.Generator(
+            np.random.Philox(np.random.SeedSequence([20190725, 'AB'.index(self._domain), split, i]))
+        )
         radius = rng.uniform(0.21, 0.26)
         background = _hsv(rng.uniform(), rng.uniform(0.25, 0.6), rng.uniform(0.45, 0.9))
         if self._domain == 'A':  # ginger
@@ -81,12 +88,23 @@ class Synthetic:
         else:  # grey-blue and white
             fur, marks = _hsv(rng.uniform(0.56, 0.64), rng.uniform(0.05, 0.15), rng.uniform(0.85, 1.0)), (50, 60, 95)
         angles = np.linspace(0.0, 2.0 * np.pi, 7)[:6] + rng.uniform(0.0, 1.0)
-        spots = tuple((0.62 * np.cos(a) * rng.uniform(0.6, 1.1), 0.95 * np.sin(a) * rng.uniform(0.7, 1.1), rng.uniform(0.12, 0.2))
-                      for a in angles)
-        return _Face(x=0.5 + rng.uniform(-0.09, 0.09), y=0.54 + rng.uniform(-0.07, 0.07), radius=radius,
-                     background=background, shade=tuple(int(0.8 * c) for c in background), fur=fur, marks=marks,
-                     eyes=_hsv(rng.uniform(0.25, 0.6), 0.6, 0.8), gaze=rng.uniform(-0.3, 0.3), spots=spots,
-                     stripes=int(rng.integers(3, 5)))
+        spots = tuple(
+            (0.62 * np.cos(a) * rng.uniform(0.6, 1.1), 0.95 * np.sin(a) * rng.uniform(0.7, 1.1), rng.uniform(0.12, 0.2))
+            for a in angles
+        )
+        return _Face(
+            x=0.5 + rng.uniform(-0.09, 0.09),
+            y=0.54 + rng.uniform(-0.07, 0.07),
+            radius=radius,
+            background=background,
+            shade=tuple(int(0.8 * c) for c in background),
+            fur=fur,
+            marks=marks,
+            eyes=_hsv(rng.uniform(0.25, 0.6), 0.6, 0.8),
+            gaze=rng.uniform(-0.3, 0.3),
+            spots=spots,
+            stripes=int(rng.integers(3, 5)),
+        )
 
     def _draw(self, face: _Face) -> Image.Image:
         side = self._size * _SUPERSAMPLING
@@ -124,8 +142,23 @@ def _ears(face: _Face, domain: str):
     sides = (-1.0, 1.0)
     if domain == 'A':
         return [('polygon', _place(face, [(s * 1.05, -0.2), (s * 0.95, -1.65), (s * 0.15, -0.8)])) for s in sides]
-    return [('polygon', _place(face, [(s * 0.45, -1.1), (s * 1.05, -0.95), (s * 1.45, 0.3), (s * 1.35, 0.8), (s * 1.05, 0.85),
-                                      (s * 0.8, 0.3)])) for s in sides]
+    return [
+        (
+            'polygon',
+            _place(
+                face,
+                [
+                    (s * 0.45, -1.1),
+                    (s * 1.05, -0.95),
+                    (s * 1.45, 0.3),
+                    (s * 1.35, 0.8),
+                    (s * 1.05, 0.85),
+                    (s * 0.8, 0.3),
+                ],
+            ),
+        )
+        for s in sides
+    ]
 
 
 def _marks(face: _Face, domain: str):
@@ -163,4 +196,4 @@ def _hsv(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
     """HSV in [0, 1] to RGB in 0..255."""
     shift = (np.array([5.0, 3.0, 1.0]) + hue * 6.0) % 6.0
     rgb = value - value * saturation * np.clip(np.minimum(shift, 4.0 - shift), 0.0, 1.0)
-    return tuple(int(round(255 * c)) for c in rgb)
+    return tuple(round(255 * float(c)) for c in rgb)

@@ -1,0 +1,173 @@
+"""Speed of the data path alone: pictures per second, the scan at the start, and how long a train step would wait.
+
+    python benchmarks/data.py                                  # makes 256x256 JPEGs in a temporary folder
+    python benchmarks/data.py --source=folder:PATH --step_ms=80,40,20 --json=data.json
+
+A train step is stood in for by --step_ms of sleep: like an accelerator's, it leaves the host free.
+Put in the measured one.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import pathlib
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import PIL
+from ml_collections import ConfigDict
+from PIL import Image
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # configs/ is no installed package
+
+from configs import default
+from ugatit_jax.data import Datasets, device_resident, open_datasets, train_batches
+from ugatit_jax.data.augment import augment
+from ugatit_jax.data.pipeline import Batch
+from ugatit_jax.data.synthetic import Synthetic
+
+
+def make_folder(root: str, count: int, size: int = 256) -> None:
+    """Writes `count` JPEGs of size x size into trainA and trainB each, as many bytes as photographs have."""
+    faces = {domain: Synthetic(domain, 'train', size) for domain in 'AB'}
+    rng = np.random.default_rng(0)
+    for domain, source in faces.items():
+        folder = pathlib.Path(root) / f'train{domain}'
+        folder.mkdir(parents=True)
+        pictures = [source.read(i) for i in range(min(20, count))]
+        for i in range(count):
+            grain = np.repeat(np.repeat(rng.normal(0, 20, (size // 2, size // 2, 3)), 2, 0), 2, 1)
+            noisy = np.clip(pictures[i % len(pictures)] + grain, 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / f'{i:06d}.jpg', quality=90)
+
+
+def pictures_per_second(batches: Iterator[Batch], batch_size: int, seconds: float) -> float:
+    """Both domains' pictures per second over about `seconds`, after a few batches of warming up."""
+    for _ in itertools.islice(batches, 8):
+        pass
+    start, steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        next(batches)
+        steps += 1
+    return 2 * batch_size * steps / (time.perf_counter() - start)
+
+
+def waiting_share(batches: Iterator[Batch], step_seconds: float, seconds: float) -> float:
+    """Share of the time that an accelerator with steps of that length is idle for want of a batch.
+
+    As in the train loop, a step is started without waiting for its end, and the loop is at most one step ahead.
+    """
+    for _ in itertools.islice(batches, 8):
+        pass
+    start = time.perf_counter()
+    free_at, idle = start, 0.0  # the accelerator has done all its steps at free_at
+    while time.perf_counter() - start < seconds:
+        next(batches)
+        now = time.perf_counter()
+        idle += max(0.0, now - free_at)
+        step_start = max(now, free_at)
+        free_at = step_start + step_seconds
+        time.sleep(max(0.0, step_start - now))
+    return idle / (free_at - start)
+
+
+def measure_resident(datasets: Datasets, config: ConfigDict, seconds: float) -> float:
+    """Pictures per second of sampling and augmenting on the device, compiled."""
+    arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
+    key = jax.random.key(0)
+
+    @jax.jit
+    def sample(arrays: dict[str, jax.Array], step: jax.Array) -> dict[str, jax.Array]:
+        batch = device_resident.sample(arrays, step, config.data.batch_size, config.seed)
+        return augment(batch, jax.random.fold_in(key, step), image_size=config.data.image_size)
+
+    jax.block_until_ready(sample(arrays, 0))
+    start, steps = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        jax.block_until_ready(sample(arrays, steps))
+        steps += 1
+    return 2 * config.data.batch_size * steps / (time.perf_counter() - start)
+
+
+def measure(options: argparse.Namespace, folder: str) -> list[tuple[str, float, str]]:
+    """All measurements as (name, value, unit)."""
+    config = default.get_config()
+    config.data.source = options.source or f'folder:{folder}'
+    config.data.image_size, config.data.batch_size = options.image_size, options.batch_size
+    rows = []
+    os.environ['XDG_CACHE_HOME'] = os.path.join(folder, 'cache')  # so that the first scan is a first one
+    for name in ('scan, first', 'scan, again'):
+        start = time.perf_counter()
+        datasets = open_datasets(config)
+        rows.append((name, time.perf_counter() - start, 's'))
+    pair = datasets.train_A, datasets.train_B
+    rows.append(('pictures', sum(map(len, pair)), ''))
+
+    kinds = {
+        'decoded each time': {'cache_mb': 0.0},
+        'cached in memory': {'cache_mb': 1e6},
+        'cached in a file': {'cache_dir': os.path.join(folder, 'pictures')},
+    }
+    for name, settings in kinds.items():
+        config.data.update(settings)
+        batches = train_batches(*pair, config)
+        if 'cached' in name:  # full after one pass over the larger domain
+            for _ in itertools.islice(batches, -(-max(map(len, pair)) // options.batch_size)):
+                pass
+        rows.append((name, pictures_per_second(batches, options.batch_size, options.seconds), 'pictures/s'))
+        for step_ms in map(float, options.step_ms.split(',')):
+            share = waiting_share(batches, step_ms / 1e3, options.seconds)
+            rows.append((f'{name}, idle at {step_ms:g} ms a step', 100 * share, '%'))
+    rows.append(
+        ('device resident, sampled and augmented', measure_resident(datasets, config, options.seconds), 'pictures/s')
+    )
+    return rows
+
+
+def versions() -> dict[str, str]:
+    """What the figures depend on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return {
+        'device': jax.devices()[0].device_kind,
+        'cores': cores,
+        'machine': platform.machine(),
+        'python': platform.python_version(),
+        'jax': jax.__version__,
+        'numpy': np.__version__,
+        'pillow': PIL.__version__,
+    }
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--source', help='folder:PATH and so on (default: JPEGs made in a temporary folder)')
+    parser.add_argument('--pictures', type=int, default=300, help='made per domain (default: 300)')
+    parser.add_argument('--image_size', type=int, default=256)
+    parser.add_argument('--batch_size', type=int, default=1)
+    parser.add_argument('--seconds', type=float, default=4.0, help='per measurement (default: 4)')
+    parser.add_argument('--step_ms', default='50,20,10', help='lengths of train steps to stand in for')
+    parser.add_argument('--json', help='also write the figures to this file')
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if not options.source:
+            make_folder(folder, options.pictures)
+        rows = measure(options, folder)
+    result = {'options': vars(options), 'versions': versions(), 'results': {name: value for name, value, _ in rows}}
+    width = max(len(name) for name, _, _ in rows)
+    print(', '.join(f'{key} {value}' for key, value in result['versions'].items()))
+    for name, value, unit in rows:
+        print(f'{name:{width}}  {value:12,.2f} {unit}')
+    print(json.dumps(result))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()

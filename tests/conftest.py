@@ -1,0 +1,34 @@
+"""Options and places that tests share."""
+import os
+import pathlib
+
+import jax
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+REFERENCE = ROOT.parent / 'shared' / 'reference'
+
+# the tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise
+os.environ['XLA_FLAGS'] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+# programs compiled by one run of the tests serve the next, and the processes that tests start
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'compiled'))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
+jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--golden FILE compares with another file in the format of the reference data."""
+    parser.addoption('--golden', action='append', default=[], metavar='FILE.npz', help='also compare with this golden')
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests with a `golden_path` run on the embedded files, the reference folder's and those of --golden."""
+    if 'golden_path' not in metafunc.fixturenames:
+        return
+    embedded = sorted((ROOT / 'tests' / 'golden_data').glob('*.npz'))
+    reference = [REFERENCE / f'{name}.npz' for name in (
+        'pytorch_light', 'pytorch_full', 'tensorflow_light', 'tensorflow_full')]
+    given = [pathlib.Path(path) for path in metafunc.config.getoption('golden')]
+    paths = [*embedded, *reference, *given]
+    metafunc.parametrize('golden_path', paths, ids=[f'{path.parent.name}/{path.stem}' for path in paths])

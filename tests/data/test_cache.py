@@ -1,0 +1,100 @@
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.data.conftest import make_folder
+from ugatit_jax.data import cache, open_datasets
+from ugatit_jax.errors import UserError
+
+
+@pytest.fixture
+def opened(tmp_path, config):
+    make_folder(tmp_path / 'set', {'trainA': 4, 'trainB': 3})
+    config.data.source = f'folder:{tmp_path / "set"}'
+    datasets = open_datasets(config)
+    return {'A': datasets.train_A, 'B': datasets.train_B}, config
+
+
+def reads(sources, config, monkeypatch):
+    """Reads all pictures and returns them and how many were decoded."""
+    count = []
+    original = cache.load_picture
+    monkeypatch.setattr(cache, 'load_picture', lambda *arguments: count.append(1) or original(*arguments))
+    pictures = cache.cached_pictures(sources, 18, config)
+    out = [np.array(pictures[domain][i]) for _ in range(2) for domain in 'AB' for i in range(len(pictures[domain]))]
+    monkeypatch.setattr(cache, 'load_picture', original)
+    return out[:7], len(count)
+
+
+def test_budget_decides_between_memory_and_decoding(opened, monkeypatch, caplog):
+    sources, config = opened
+    needed = 7 * 18 * 18 * 3 / 2**20
+    with caplog.at_level('INFO'):
+        config.data.cache_mb = needed
+        kept, count = reads(sources, config, monkeypatch)
+        assert count == 7
+        config.data.cache_mb = needed * 0.99
+        again, count = reads(sources, config, monkeypatch)
+        assert count == 14
+    assert 'kept in memory' in caplog.text
+    assert 'decoded again each epoch' in caplog.text
+    np.testing.assert_array_equal(kept, again)
+
+
+def test_file_is_shared_by_runs_and_made_anew_for_other_pixels(opened, monkeypatch, tmp_path):
+    sources, config = opened
+    config.data.cache_dir = str(tmp_path / 'pictures')
+    first, count = reads(sources, config, monkeypatch)
+    assert count == 7
+    again, count = reads(sources, config, monkeypatch)
+    assert count == 0
+    np.testing.assert_array_equal(first, again)
+    config.data.fit = 'pad'
+    assert reads(sources, config, monkeypatch)[1] == 7
+    config.data.background = (0, 0, 0)
+    assert reads(sources, config, monkeypatch)[1] == 7
+    config.data.update(fit='stretch', background=(255, 255, 255))
+    os.utime(tmp_path / 'set' / 'trainA' / '000.png', ns=(1, 1))
+    datasets = open_datasets(config)
+    assert reads({'A': datasets.train_A, 'B': datasets.train_B}, config, monkeypatch)[1] == 4  # all of A, which changed
+
+
+def test_damaged_rows_are_decoded_again(opened, monkeypatch, tmp_path):
+    sources, config = opened
+    config.data.cache_dir = str(tmp_path / 'pictures')
+    first, _ = reads(sources, config, monkeypatch)
+    for path in (tmp_path / 'pictures').iterdir():
+        data = bytearray(path.read_bytes())
+        data[100] ^= 255
+        path.write_bytes(data)
+    again, count = reads(sources, config, monkeypatch)
+    assert count == 2
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_file_of_another_size_is_not_touched(opened, monkeypatch, tmp_path):
+    sources, config = opened
+    config.data.cache_dir = str(tmp_path / 'pictures')
+    reads(sources, config, monkeypatch)
+    path = next((tmp_path / 'pictures').iterdir())
+    path.write_bytes(b'mine')
+    with pytest.raises(UserError, match='4 bytes instead of .* delete it'):
+        cache.cached_pictures(sources, 18, config)
+    assert path.read_bytes() == b'mine'
+
+
+def test_no_room_and_no_folder_are_user_errors(opened, monkeypatch, tmp_path):
+    sources, config = opened
+    config.data.cache_dir = str(tmp_path / 'pictures')
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, 'disk_usage', lambda _: usage._replace(free=100))
+        with pytest.raises(UserError, match='MB are wanted, 0 MB are free'):
+            cache.cached_pictures(sources, 18, config)
+    (tmp_path / 'file').write_text('mine')
+    config.data.cache_dir = str(tmp_path / 'file')
+    with pytest.raises(UserError, match='data.cache_dir'):
+        cache.cached_pictures(sources, 18, config)
+    assert (tmp_path / 'file').read_text() == 'mine'

@@ -1,0 +1,109 @@
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+
+from tests.data.conftest import make_folder
+from ugatit_jax.data import device_resident, open_datasets, train_batches
+from ugatit_jax.errors import UserError
+
+
+@pytest.fixture
+def datasets(tmp_path, config):
+    make_folder(tmp_path / 'set', {'trainA': 7, 'trainB': 3})
+    config.data.source = f'folder:{tmp_path / "set"}'
+    config.data.batch_size = 4
+    return open_datasets(config)
+
+
+def test_batches_are_the_pipelines_bit_for_bit(datasets, config):
+    arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
+    assert arrays['A'].shape == (7, 18, 18, 3)
+    sample = jax.jit(lambda arrays, step: device_resident.sample(arrays, step, 4, config.seed))
+    batches = itertools.islice(train_batches(datasets.train_A, datasets.train_B, config, start_step=3), 6)
+    for step, expected in enumerate(batches, start=3):
+        got = sample(arrays, step)
+        for domain in 'AB':
+            np.testing.assert_array_equal(got[domain], expected[domain])
+
+
+class Device:
+    def __init__(self, limit, used):
+        self.statistics = {'bytes_limit': limit, 'bytes_in_use': used} if limit else None
+
+    def memory_stats(self):
+        return self.statistics
+
+    def __str__(self):
+        return 'GPU 0'
+
+
+def test_memory_is_estimated_first_and_refused_with_the_numbers(datasets, config, monkeypatch):
+    monkeypatch.setattr(device_resident, 'cached_pictures', lambda *_, **__: pytest.fail('read pictures'))
+    config.data.device_resident_mb = 0.009  # 10 * 18 * 18 * 3 bytes are 0.0093 MB
+    with pytest.raises(UserError, match=r'above data.device_resident_mb=0\.009'):
+        device_resident.load(datasets.train_A, datasets.train_B, config)
+    mega = 2**20
+    device_resident.check_memory(100 * mega, 100, [Device(200 * mega, 100 * mega), Device(0, 0)])
+    with pytest.raises(UserError, match='take 100 MB, GPU 0 has 99 MB left'):
+        device_resident.check_memory(100 * mega, 100, [Device(0, 0), Device(200 * mega, 101 * mega)])
+
+
+SCRIPT = """
+    import sys
+    for name in ('tensorflow', 'tensorflow_datasets', 'clu'):
+        sys.modules[name] = None  # importing it raises
+    import itertools, jax, numpy as np
+    from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+    from configs import default
+    from ugatit_jax.data import device_resident, open_datasets
+    from ugatit_jax.data.augment import augment
+    from ugatit_jax.data.pipeline import global_indices
+    assert jax.device_count() == 4
+    config = default.get_config()
+    config.data.update(source='folder:' + sys.argv[1], image_size=16, batch_size=8)
+    datasets = open_datasets(config)
+    mesh = jax.make_mesh((4,), ('data',), axis_types=(AxisType.Auto,))
+    everywhere, split = NamedSharding(mesh, P()), NamedSharding(mesh, P('data'))
+    arrays = device_resident.load(datasets.train_A, datasets.train_B, config, everywhere)
+
+    def step(arrays, k, rows=split):
+        batch = device_resident.sample(arrays, k, 8, config.seed)
+        batch = jax.lax.with_sharding_constraint(batch, rows)
+        return batch, augment(batch, jax.random.fold_in(jax.random.key(0), k), image_size=16, translate=0.1)
+
+    compiled = jax.jit(step, out_shardings=split).lower(arrays, 5).compile()
+    text = compiled.as_text()
+    assert 'all-gather' not in text and 'all-to-all' not in text and 'all-reduce' not in text
+    batch, real = compiled(arrays, 5)
+    rows = [int(global_indices(np.array([5 * 8 + r]), 7, config.seed, 'A')[0]) for r in range(8)]
+    assert (np.asarray(batch['A']) == np.asarray(arrays['A'])[rows]).all()
+    first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    on_first = {domain: jax.device_put(np.asarray(rows), first) for domain, rows in arrays.items()}
+    one = jax.jit(lambda arrays, k: step(arrays, k, first))(on_first, 5)[1]
+    for name in real:
+        assert len(real[name].sharding.device_set) == 4
+        assert (np.asarray(real[name]) == np.asarray(one[name])).all()
+        shards = sorted(s.index[0].start or 0 for s in real[name].addressable_shards)
+        assert shards == [0, 2, 4, 6], shards
+    print('four devices agree with one')
+"""
+
+
+def test_four_devices_without_tensorflow(tmp_path):
+    make_folder(tmp_path, {'trainA': 7, 'trainB': 3})
+    environment = {**os.environ, 'XLA_FLAGS': '--xla_force_host_platform_device_count=4', 'JAX_PLATFORMS': 'cpu'}
+    done = subprocess.run(
+        [sys.executable, '-c', textwrap.dedent(SCRIPT), str(tmp_path)],
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'four devices agree with one' in done.stdout

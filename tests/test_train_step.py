@@ -1,0 +1,129 @@
+"""Laws of the train step that goldens do not show."""
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import default
+from tests.conftest import ROOT
+from ugatit_jax.config import resolve
+from ugatit_jax.networks import make_networks
+from ugatit_jax.state import init_state
+from ugatit_jax.train_step import clip_rho, make_train_step, pair, unpair
+
+
+def tiny(**fields):
+    """A config that compiles in seconds."""
+    config = default.get_config()
+    config.data.image_size, config.model.n_layers_global, config.model.n_layers_local = 32, 4, 3
+    config.model.ch, config.model.n_res = 2, 1
+    for name, value in fields.items():
+        group, field = name.split('__')
+        config[group][field] = value
+    return resolve(config)
+
+
+def batch_of(config, seed: int, size: int = 2) -> dict[str, jax.Array]:
+    side, rng = config.data.image_size, np.random.default_rng(seed)
+    return {f'real_{d}': jnp.asarray(rng.uniform(-1, 1, (size, side, side, config.data[f'channels_{d}'])), jnp.float32)
+            for d in 'AB'}
+
+
+def run(config, steps: int = 2, size: int = 2):
+    networks = make_networks(config)
+    state, train_step = init_state(networks, config), jax.jit(make_train_step(networks, config))
+    for k in range(steps):
+        state, metrics = train_step(state, batch_of(config, k, size))
+    return state, jax.device_get(metrics)
+
+
+def test_pair_and_unpair():
+    a, b = jnp.arange(6.0).reshape(3, 2), -jnp.arange(6.0).reshape(3, 2)
+    assert pair(a, b)[:, 1].tolist() == [1, -1, 3, -3, 5, -5]
+    for x, y in zip(unpair(pair(a, b)), (a, b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_rho_is_clipped_wherever_it_is():
+    up = {'rho': jnp.array([1.2]), 'gamma': jnp.array([1.2])}
+    params = {'decoder': {'norm_0': {'rho': jnp.array([-0.1, 0.5])}}, 'up_norm_0': up}
+    clipped = clip_rho(params)
+    assert clipped['decoder']['norm_0']['rho'].tolist() == [0, 0.5]
+    assert clipped['up_norm_0']['rho'].tolist() == [1] and clipped['up_norm_0']['gamma'] == params['up_norm_0']['gamma']
+
+
+def test_rho_stays_in_the_unit_interval_under_a_wild_rate_and_the_average_follows():
+    config = tiny(optimizer__learning_rate=0.3, training__ema_decay=0.75)
+    start = init_state(make_networks(config), config)
+    state, _ = run(config, steps=1)
+    rhos = [leaf for path, leaf in jax.tree.leaves_with_path(state.generator) if path[-1].key == 'rho']
+    assert len(rhos) == 2 * 4 and all(0 <= rho.min() and rho.max() <= 1 for rho in rhos)
+    assert any((rho == 1).any() for rho in rhos) and any((rho == 0).any() for rho in rhos)
+    for old, new, mean in zip(*(jax.tree.leaves(x) for x in (start.generator, state.generator, state.ema)), strict=True):
+        np.testing.assert_allclose(mean, 0.75 * old + 0.25 * new, atol=1e-5)
+
+
+def test_domains_of_other_channels():
+    config = tiny(data__channels_A=1, data__channels_B=4, loss__identity_weight=0.0, loss__cam_weight=0.0)
+    state, metrics = run(config, steps=1)
+    assert state.generator['genA2B']['head']['kernel'].shape[-1] == 4
+    assert 'G_id_A' not in metrics and np.isfinite(metrics['G'])
+
+
+def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights():
+    (_, exact), (state, metrics) = run(tiny(), steps=1), run(tiny(training__compute_dtype='bfloat16'), steps=1)
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.generator)} == {jnp.dtype('float32')}
+    for name in ('D', 'G', 'G_recon_A', 'G_cam_A', 'D_ad_GA'):
+        assert metrics[name] == pytest.approx(exact[name], rel=0.03), name
+    assert metrics['G'] != exact['G']
+
+
+def test_diffaugment_changes_what_discriminators_see_and_nothing_else():
+    (_, plain), (_, augmented) = run(tiny(), steps=1), run(tiny(augment__diffaugment='color,translation,cutout'), steps=1)
+    assert augmented['G_recon_A'] == pytest.approx(plain['G_recon_A'], rel=1e-5)
+    assert abs(augmented['D_ad_GA'] - plain['D_ad_GA']) > 1e-6
+
+
+def test_no_tensorflow_in_model_losses_state_and_step():
+    code = (
+        'import sys\n'
+        'for name in ("tensorflow", "tensorflow_datasets", "clu"): sys.modules[name] = None\n'
+        'import ugatit_jax.models, ugatit_jax.losses, ugatit_jax.state, ugatit_jax.train_step, ugatit_jax.train\n')
+    subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+MANY_DEVICES = '''
+import sys, jax, numpy as np
+sys.path[:0] = ["."]
+from tests.test_train_step import batch_of, tiny
+from ugatit_jax import sharding
+from ugatit_jax.networks import make_networks
+from ugatit_jax.state import init_state
+from ugatit_jax.train_step import make_train_step
+config = tiny(data__batch_size=4, augment__diffaugment="color,translation,cutout")
+mesh = sharding.make_mesh(4)
+assert mesh.size == int(sys.argv[1]), mesh
+networks = make_networks(config)
+state = init_state(networks, config, sharding.replicated(mesh))
+step = jax.jit(make_train_step(networks, config), donate_argnums=0, out_shardings=sharding.replicated(mesh))
+for k in range(3):
+    state, metrics = step(state, sharding.put_batch(jax.device_get(batch_of(config, k, 4)), mesh))
+np.savez(sys.argv[2], **jax.device_get(metrics))
+'''
+
+
+def test_one_device_equals_four(tmp_path):
+    results = []
+    for devices in (1, 4):
+        path = tmp_path / f'{devices}.npz'
+        flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count={devices}'
+        subprocess.run([sys.executable, '-c', MANY_DEVICES, str(devices), path], check=True, cwd=ROOT,
+                       env={**os.environ, 'XLA_FLAGS': flags})
+        results.append(np.load(path))
+    assert set(results[0].files) == set(results[1].files) and len(results[0].files) > 20
+    for name in results[0].files:
+        np.testing.assert_allclose(results[1][name], results[0][name], rtol=1e-5, err_msg=name)

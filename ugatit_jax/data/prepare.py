@@ -1,0 +1,110 @@
+"""Turns a folder of pictures into ArrayRecord shards once, so that the workers of a pod need not list and open files:
+
+    python -m ugatit_jax.data.prepare --source=folder:PATH --output=DIR
+    python -m ugatit_jax.main --config=configs/default.py --workdir=W --config.data.source=prepared:DIR
+
+The encoded files are stored as they are; unreadable ones are reported and left out, as in training.
+"""
+
+import argparse
+import logging
+import sys
+
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+
+from ugatit_jax.data import folder, prepared, scan
+from ugatit_jax.data.splits import SPLITS, MissingSplit
+from ugatit_jax.errors import UserError
+
+_logger = logging.getLogger(__name__)
+
+
+class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
+    """An unpaired image-to-image data set made from folders named trainA, trainB, testA, testB."""
+
+    name = prepared.BUILDER_NAME
+    VERSION = tfds.core.Version(prepared.VERSION)
+
+    def __init__(self, *, folders: dict[str, tuple[str, list[str]]], **kwargs):
+        """`folders` maps a split to its folder and to the names of the pictures in it."""
+        self._folders = folders
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = tfds.features.FeaturesDict(
+            {
+                'image': tfds.features.Tensor(
+                    shape=(), dtype=np.object_
+                ),  # Image would refuse WebP, TIFF, .npy and others
+                'name': tfds.features.Text(),
+            }
+        )
+        # Without shuffling the order is the folder's, and so are the batches of a run.
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=features,
+            disable_shuffling=True,
+            description='Encoded pictures of two domains without pairs.',
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        del dl_manager  # nothing is downloaded
+        return {split: self._generate_examples(*place) for split, place in self._folders.items()}
+
+    def _generate_examples(self, root: str, keys: list[str]):
+        for i, key in enumerate(keys):
+            yield i, {'image': (epath.Path(root) / key).read_bytes(), 'name': scan.printable(key)}
+
+
+def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float = 0.01) -> dict[str, tuple[int, int]]:
+    """Writes the shards and returns {split: (pictures, files left out)}; UserError if the output is already there."""
+    kind, _, root = source.partition(':')
+    if kind != 'folder' or not root:
+        raise UserError(f'--source={source}: folder:PATH wanted')
+    directory = prepared.prepared_directory(output)
+    if directory.exists():
+        raise UserError(
+            f'--output={output}: {directory} is already there; choose another folder, or remove that one first'
+        )
+    folders, counts = {}, {}
+    for split in SPLITS:
+        try:
+            pictures = folder.FolderSource(folder.check_folder(root, split), channels)
+        except MissingSplit:
+            if split.startswith('train'):
+                raise
+            _logger.warning('%s has no %s: there will be nothing to evaluate on', root, split)
+            continue
+        report = scan.scan(pictures)
+        scan.refuse_or_report(report, max_bad_fraction)
+        folders[split] = (pictures.root, report.keys)
+        counts[split] = (len(report.good), len(report.bad))
+    builder = UnpairedFolder(folders=folders, data_dir=output, file_format='array_record')
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
+    return counts
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--source', required=True, help='folder:PATH with trainA, trainB, testA, testB in PATH')
+    parser.add_argument('--output', required=True, help='folder that the shards are written below')
+    parser.add_argument('--channels', type=int, default=3, help='only matters for .npy arrays (default: 3)')
+    parser.add_argument('--max_bad_fraction', type=float, default=0.01, help='share of unreadable files to go on with')
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format='%(levelname)s: %(message)s')
+    try:
+        counts = prepare(options.source, options.output, options.channels, options.max_bad_fraction)
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    for split, (pictures, left_out) in counts.items():
+        print(f'{split}: {pictures} pictures, {left_out} files left out')
+    print(f'read them with --config.data.source=prepared:{options.output}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""A folder that ugatit_jax/data/prepare.py has turned into ArrayRecord shards: read without listing pictures."""
+
+import hashlib
+
+import numpy as np
+from etils import epath
+
+from ugatit_jax.data.decode import decode
+from ugatit_jax.data.splits import MissingSplit
+from ugatit_jax.errors import UserError
+
+BUILDER_NAME = 'unpaired_folder'
+VERSION = '1.0.0'
+
+
+class PreparedSource:
+    """The pictures of one split in the order of the folder that they came from."""
+
+    def __init__(
+        self,
+        output: str,
+        split: str,
+        channels: int,
+        background: tuple[int, int, int] = (255, 255, 255),
+        draft_side: int = 0,
+    ):
+        import tensorflow_datasets as tfds  # takes a second
+
+        directory = prepared_directory(output)
+        if not (directory / 'dataset_info.json').exists():
+            raise UserError(
+                f'data.source=prepared:{output}: no prepared data set there ({directory} was looked for); make it '
+                f'with python -m ugatit_jax.data.prepare --source=folder:PATH --output={output}'
+            )
+        builder = tfds.builder_from_directory(directory)
+        if split not in builder.info.splits:
+            raise MissingSplit(
+                f'data.source=prepared:{output}: no {split} in it, it has {", ".join(builder.info.splits)}'
+            )
+        self.name = f'prepared:{output}/{split}'
+        self._rows = builder.as_data_source(split=split)
+        self.keys = [
+            f'{split}[{i}]' for i in range(len(self._rows))
+        ]  # the names are in the records, not to be read now
+        self._decoding = {'channels': channels, 'background': background, 'draft_side': draft_side}
+        files = sorted((path.name, path.stat().length, path.stat().mtime) for path in directory.iterdir())
+        self._fingerprint = hashlib.sha256(repr((self.name, self._decoding, files)).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def read(self, i: int) -> np.ndarray:
+        """Picture i as uint8 [H, W, channels], or DecodeError."""
+        return decode(bytes(self._rows[i]['image']), **self._decoding)
+
+    def fingerprint(self) -> str:
+        """Changes when any pixel that `read` returns may have changed."""
+        return self._fingerprint
+
+
+def prepared_directory(output: str) -> epath.Path:
+    """Where the builder of prepare.py writes below the output folder."""
+    return epath.Path(output) / BUILDER_NAME / VERSION
