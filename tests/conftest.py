@@ -8,8 +8,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 REFERENCE = ROOT.parent / 'shared' / 'reference'
 
-# the tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise
-os.environ['XLA_FLAGS'] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+# the tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise much (at level 0 the program of
+# one step at batch 1 gave NaN gradients on jax 0.10.2, though every part of it alone, and levels 1 to 3, did not)
+os.environ['XLA_FLAGS'] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
 # programs compiled by one run of the tests serve the next, and the processes that tests start
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'compiled'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')

@@ -3,17 +3,21 @@
 WORKDIR/checkpoints/STEP/generators: {'raw': {genA2B, genB2A}, 'ema': the same or {}}, all that translation needs.
 WORKDIR/checkpoints/STEP/training: discriminators, spectral vectors, optimisers, step and key.
 WORKDIR/checkpoints/STEP/config: the resolved config as JSON.
+
+A checkpoint that ugatit_jax.convert made may have no `training` (it was of generators alone), and its config has one more
+entry, `converted`: the fields that the file decided. A run that continues from it is free in all others.
 """
 import json
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.state import TrainState
 
 HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
@@ -42,9 +46,12 @@ class Checkpoints:
         generators, training = separate(state)
         step = int(state.step)
         if step != self.latest():
-            self.manager.save(step, args=ocp.args.Composite(
-                generators=ocp.args.StandardSave(generators), training=ocp.args.StandardSave(training),
-                config=ocp.args.JsonSave(as_json(config))))
+            self.write(step, as_json(config), generators=generators, training=training)
+
+    def write(self, step: int, config: dict[str, Any], **items: Any) -> None:
+        """Starts to write the items of a checkpoint, each a tree of arrays."""
+        self.manager.save(step, args=ocp.args.Composite(
+            config=ocp.args.JsonSave(config), **{name: ocp.args.StandardSave(tree) for name, tree in items.items()}))
 
     def read_config(self, step: int) -> dict[str, Any]:
         """The config that a checkpoint was saved with, as nested dicts; raises UserError where it cannot be read."""
@@ -56,6 +63,10 @@ class Checkpoints:
     def restore(self, step: int, state: TrainState, config: ConfigDict) -> TrainState:
         """The state of a checkpoint, with the shapes and shardings of `state`; raises UserError if the run differs."""
         refuse_differences(self.read_config(step), as_json(config), f'{self.directory}/{step}')
+        if not self.has(step, 'training'):
+            raise UserError(
+                f'{self.directory}/{step} has generators only, converted from a file without discriminators: it can '
+                'translate but not be trained on; take another --workdir')
 
         def like(tree: Any) -> Any:
             return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
@@ -71,6 +82,23 @@ class Checkpoints:
                 'the checkpoint before it') from error
         return state.replace(
             generator=restored['generators']['raw'], ema=restored['generators']['ema'], **restored['training'])
+
+    def has(self, step: int, item: str) -> bool:
+        """Whether a checkpoint has an item."""
+        return (self.directory / str(step) / item).exists()
+
+    def read(self, step: int, item: str, *keys: str) -> dict[str, Any]:
+        """Some branches of an item as numpy arrays, whatever devices it was saved from; raises UserError."""
+        args = ocp.args
+        try:
+            handler = ocp.PyTreeCheckpointHandler()
+            tree = handler.metadata(self.directory / str(step) / item).tree
+            wanted = {key: tree[key] for key in keys}
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+            return self.manager.restore(step, args=args.Composite(
+                **{item: args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)}))[item]
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f'{self.directory}/{step}: {item} cannot be read ({first_line(error)})') from error
 
     def close(self) -> None:
         """Waits until everything is on disk."""
@@ -104,12 +132,11 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> d
 
 def refuse_differences(old: dict[str, Any], new: dict[str, Any], where: str) -> None:
     """Raises UserError with the fields in which a run cannot be continued as configured."""
-    changed = {name: values for name, values in differences(old, new).items() if name not in HARMLESS}
+    old = dict(old)
+    decided = old.pop('converted', None)
+    changed = {
+        name: values for name, values in differences(old, new).items()
+        if name not in HARMLESS and (decided is None or name in decided)}
     if changed:
         fields = ', '.join(f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items())
         raise UserError(f'{where} was made by another run: {fields}; set them back, or take another --workdir')
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an exception's message, for one-line reports."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,5 +1,5 @@
 """Names and layouts of the two official releases' weights, and ours: one table each, read in both directions."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -143,6 +143,14 @@ def to_official(layout: str, value: np.ndarray, kernel: tuple[int, ...], map_sha
     return value
 
 
+def official_shape(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of an official array from that of ours."""
+    if entry.layout == 'vector':  # PyTorch's norms are [1, C, 1, 1], TensorFlow's u is [1, C]
+        return (1, *shape) if entry.ours.startswith('spectral:') else (1, *shape, 1, 1)
+    axes = {'conv': (3, 2, 0, 1), 'dense': (1, 0), 'flatten': (1, 0)}.get(entry.layout)
+    return tuple(shape[axis] for axis in axes) if axes else shape
+
+
 def read_network(
     table: Iterator[Entry], official: Mapping[str, np.ndarray], map_size: tuple[int, int]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -178,8 +186,8 @@ def write_network(
         value = np.asarray(get(spectral if vectors else params, path))
         kernel = get(params, path.rsplit('/', 1)[0] + '/kernel').shape if vectors else ()
         value = to_official(entry.layout, value, kernel, (*map_size, params['cam']['bias'].size))
-        if entry.layout == 'vector':  # PyTorch's norms are [1, C, 1, 1], TensorFlow's u is [1, C]
-            value = value.reshape(1, -1) if vectors else value.reshape(1, -1, 1, 1)
+        if entry.layout == 'vector':
+            value = value.reshape(official_shape(entry, value.shape))
         official[entry.official] = np.ascontiguousarray(value)
     return official
 
@@ -241,14 +249,14 @@ class Layout(NamedTuple):
 
 
 def read_networks(
-    layout: Layout, arrays: Mapping[str, np.ndarray]
+    layout: Layout, arrays: Mapping[str, np.ndarray], names: Iterable[str] = GENERATORS + DISCRIMINATORS
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """(generators, discriminators, spectral) by our names from all six networks of a release.
+    """(generators, discriminators, spectral) by our names from the six networks of a release, or some of them.
 
     arrays are named 'genA2B/DownBlock.1.weight' (release 'pytorch') or 'generator_B/conv/conv2d/kernel' ('tensorflow').
     """
     generator, discriminator, spectral = {}, {}, {}
-    for name in GENERATORS + DISCRIMINATORS:
+    for name in names:
         prefix = layout.prefix(name)
         own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
         params, vectors = read_network(layout.table(name), own, layout.map_size)
