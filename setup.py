@@ -38,7 +38,9 @@ setup(
     ],
     extras_require={
         'cuda': ['jax[cuda]'],
+        'safetensors': ['safetensors>=0.8'],  # ugatit_jax.convert --to=x.safetensors
         'tpu': ['jax[tpu]'],
+        'torch': ['torch>=2.13'],  # ugatit_jax.convert --to=x.pt; reading such files needs no torch
         'test': ['hypothesis>=6.150', 'pytest>=9.0', 'ruff>=0.15'],
     },
     classifiers=['License :: OSI Approved :: Apache Software License', 'Programming Language :: Python :: 3'],

@@ -95,8 +95,11 @@ def write_workdir(workdir: str, released: Released) -> None:
     decided += ['data.channels_A', 'data.channels_B', 'training.ema_decay']
     if config.model.mlp_pool == 'full':
         decided.append('data.image_size')
+    try:
+        checkpoints = Checkpoints(workdir)
+    except OSError as error:
+        raise UserError(f'--to={workdir} cannot be made: {first_line(error)}; name a folder that can be written') from error
     weights = jax.tree.map(jnp.asarray, (released.generator, released.discriminator, released.spectral))
-    checkpoints = Checkpoints(workdir)
     saved_config = as_json(config) | {'converted': decided}
     if released.discriminator:
         state = start_state(config, *weights, jax.random.key(config.seed))
@@ -175,9 +178,9 @@ def read_own(path: str, weights: str) -> Own:
     return Own(where, step, ConfigDict(config), {name: params[name] for name in OFFICIAL_ORDER if name in params}, spectral)
 
 
-def unlike_pytorch(config: ConfigDict) -> list[str]:
+def unlike_pytorch(own: Own) -> list[str]:
     """The fields in which a model differs from every model of the PyTorch release."""
-    m = config.model
+    config, m = own.config, own.config.model
     fields = reference_fields('pytorch', m.ch, m.n_res)['model']
     unlike = [f'model.{name}={m[name]} (there {value})' for name, value in fields.items()
               if name not in WHILE_TRAINING and m[name] != value]
@@ -185,7 +188,7 @@ def unlike_pytorch(config: ConfigDict) -> list[str]:
         unlike.append(f"model.mlp_pool={m.mlp_pool} (there '1' or 'full')")
     # its UGATIT.py builds these, whatever its flags say
     unlike += [f'model.{name}={m[name]} (there {depth})' for name, depth in (
-        ('n_layers_global', 7), ('n_layers_local', 5)) if m[name] != depth]
+        ('n_layers_global', 7), ('n_layers_local', 5)) if own.spectral and m[name] != depth]
     unlike += [f'data.{name}={config.data[name]} (there 3)' for name in ('channels_A', 'channels_B')
                if config.data[name] != 3]
     return unlike
@@ -201,7 +204,7 @@ def official_arrays(own: Own) -> dict[str, np.ndarray]:
 
 def write_torch(path: str, own: Own) -> None:
     """Writes a checkpoint that the PyTorch release loads strictly; raises UserError where it has no such model."""
-    if unlike := unlike_pytorch(own.config):
+    if unlike := unlike_pytorch(own):
         raise UserError(
             f'{own.where} cannot be a PyTorch checkpoint: that release has no such model, {", ".join(unlike)}; '
             '--to=NAME.safetensors takes it')
@@ -230,7 +233,7 @@ def write_safetensors(path: str, own: Own) -> None:
         raise UserError(f'--to={path} needs safetensors: pip install safetensors, or ugatit_jax[safetensors]') from error
     # depth and channels of other models are no matter here: the names hold for them
     official = own.config.model.reference == 'pytorch' and not any(
-        text.startswith('model.') and not text.startswith('model.n_layers') for text in unlike_pytorch(own.config))
+        text.startswith('model.') and not text.startswith('model.n_layers') for text in unlike_pytorch(own))
     if official:
         arrays = official_arrays(own)
     else:
@@ -288,4 +291,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
+    jax.config.update('jax_platforms', 'cpu')  # nothing is computed; accelerators are left to those who train
     sys.exit(main())

@@ -16,6 +16,9 @@ from ugatit_jax.train import train
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')
+flags.DEFINE_bool(
+    'distributed', False, 'One of several processes: Cloud TPU, Slurm, or as JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES '
+    'and JAX_PROCESS_ID say.')
 
 
 def main(argv: list[str]) -> None:
@@ -25,6 +28,8 @@ def main(argv: list[str]) -> None:
     for name in ('config', 'workdir'):
         if not flags.FLAGS[name].value:
             raise UserError(f'--{name} is missing; for example: --config=configs/demo.py --workdir=runs/demo')
+    if flags.FLAGS.distributed:
+        join_processes()
     use_compilation_cache()
     hide_gpus_from_tensorflow()
     train(flags.FLAGS.config, flags.FLAGS.workdir)
@@ -42,6 +47,20 @@ def parse(argv: list[str]) -> list[str]:
         return flags.FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(' '.join(str(error).split())) from error
+
+
+def join_processes() -> None:
+    """Finds the other processes: as the environment says, or, where it does not, as JAX knows the cluster."""
+    numbers = {
+        name: int(os.environ[variable])
+        for name, variable in (('num_processes', 'JAX_NUM_PROCESSES'), ('process_id', 'JAX_PROCESS_ID'))
+        if variable in os.environ}
+    try:
+        jax.distributed.initialize(**numbers)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f'--distributed: {error}; outside Cloud TPU and Slurm set JAX_COORDINATOR_ADDRESS=HOST:PORT, '
+            'JAX_NUM_PROCESSES and JAX_PROCESS_ID') from error
 
 
 def use_compilation_cache() -> None:

@@ -3,6 +3,7 @@
 The file's names say which release it is and how deep the networks are, its shapes say the rest. Every array is then held
 against the shapes that our networks have for these sizes, so that what is converted is complete and of one piece.
 """
+import functools
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from configs import default
@@ -241,10 +243,15 @@ def check_arrays(
 def network_shapes(networks: Networks, name: str, config: ConfigDict) -> tuple[Any, Any]:
     """Trees of shapes of a network's parameters and spectral vectors; computes nothing."""
     domain = name[3] if name in GENERATORS else name[-1]
-    image = jnp.zeros((1, config.data.image_size, config.data.image_size, config.data[f'channels_{domain}']))
-    variables = jax.eval_shape(networks.module(name).init, jax.random.key(0), image)
-    vectors = variables.get(COLLECTION, {})
-    return variables['params'], jax.eval_shape(ungrouped, vectors)
+    return module_shapes(networks.module(name), config.data.image_size, config.data[f'channels_{domain}'])
+
+
+@functools.cache
+def module_shapes(module: nn.Module, side: int, channels: int) -> tuple[Any, Any]:
+    """Trees of shapes of a module's parameters and spectral vectors, for pictures [1, side, side, channels]."""
+    image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), image)
+    return variables['params'], jax.eval_shape(ungrouped, variables.get(COLLECTION, {}))
 
 
 def our_shape(shapes: tuple[Any, Any], entry: Entry) -> tuple[int, ...]:

@@ -71,7 +71,7 @@ def find_prefix(path: str) -> str:
         return os.path.join(path, newest)
     if len(found) != 1:
         if not found:
-            raise UserError(f'{path} is neither a workdir with checkpoints/ nor a TensorFlow checkpoint: no .index file in it')
+            raise UserError(f'{path} is neither a workdir with checkpoints/ nor a TensorFlow checkpoint with an .index')
         raise UserError(f'{path} has {len(found)} checkpoints ({", ".join(found)}) and none marked the newest; name one')
     return os.path.join(path, found[0])
 

@@ -67,7 +67,7 @@ def _translate(image: Array, bits: Array) -> Array:
     reach_y, reach_x = int(height * _SHIFT + 0.5), int(width * _SHIFT + 0.5)
     padded = jnp.pad(image, ((reach_y, reach_y), (reach_x, reach_x), (0, 0)))
     corner = _below(bits, 2 * reach_y + 1, 2 * reach_x + 1)
-    return jax.lax.dynamic_slice(padded, (corner[0], corner[1], 0), (height, width, channels))
+    return jax.lax.dynamic_slice(padded, (corner[0], corner[1], jnp.int32(0)), (height, width, channels))
 
 
 def _cut_out(image: Array, bits: Array) -> Array:
