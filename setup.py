@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r"__version__ = '(.+)'", (HERE / 'ugatit_jax' / '__init__.py').read_text())[1]
 SMALL_TENSORFLOW = "platform_system == 'Linux' and platform_machine == 'x86_64'"  # where tensorflow-cpu has wheels
+OTHER_TENSORFLOW = "platform_system != 'Linux' or platform_machine != 'x86_64'"
 
 setup(
     name='ugatit_jax',
@@ -32,7 +33,7 @@ setup(
         'pillow>=11.3',  # reads AVIF from there on
         'tensorboard>=2.20',
         f'tensorflow-cpu>=2.20; {SMALL_TENSORFLOW}',  # reads pictures and writes TensorBoard files; never on the GPU
-        f'tensorflow>=2.20; not ({SMALL_TENSORFLOW})',
+        f'tensorflow>=2.20; {OTHER_TENSORFLOW}',
         'tensorflow-datasets>=4.9.10',
         'tqdm>=4.67',
     ],

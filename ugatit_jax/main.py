@@ -92,6 +92,9 @@ def run() -> None:
     except UserError as error:
         print(f'ugatit_jax: {error}', file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print('ugatit_jax: interrupted; the same command continues from the last checkpoint', file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

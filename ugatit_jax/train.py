@@ -83,13 +83,15 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
         if step < last:
             batch = next(batches)
 
-        if due(step, config.training.log_every, last):
+        log, save = due(step, config.training.log_every, last), due(step, config.training.checkpoint_every, last)
+        if log or save:
             metrics = jax.device_get(metrics)
             refuse_not_finite(step, metrics, checkpoints)
+        if log:
             reporter.log(step, metrics)
         if due(step, config.training.preview_every, last):
             show(step)
-        if due(step, config.training.checkpoint_every, last):
+        if save:
             checkpoints.save(state, config)
 
     checkpoints.close()

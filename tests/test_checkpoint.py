@@ -1,0 +1,41 @@
+"""Checkpoints: what may change between a run and its continuation, and what is refused."""
+import numpy as np
+import pytest
+
+from configs import default
+from ugatit_jax.checkpoint import Checkpoints, as_json, differences, refuse_differences
+from ugatit_jax.config import resolve
+from ugatit_jax.errors import UserError
+from ugatit_jax.train import refuse_not_finite
+
+
+def config(**fields):
+    c = default.get_config()
+    for name, value in fields.items():
+        group, field = name.split('__')
+        c[group][field] = value
+    return as_json(resolve(c))
+
+
+def test_differences_are_named_with_both_values():
+    assert differences(config(), config()) == {}
+    assert differences(config(), config(model__ch=32)) == {'model.ch': (64, 32), 'model.mlp_width': (256, 128)}
+    assert differences({'a': 1}, {'b': {'c': 2}}) == {'a': (1, None), 'b': (None, {'c': 2})}
+
+
+def test_harmless_changes_pass_and_others_do_not():
+    refuse_differences(config(), config(training__steps=5, training__log_every=7, data__workers=3), 'here')
+    with pytest.raises(UserError, match='here was made by another run: loss.cycle_weight was 10.0, is 5.0; set'):
+        refuse_differences(config(), config(loss__cycle_weight=5.0), 'here')
+
+
+def test_not_finite_metrics_stop_with_the_first_name_and_the_last_checkpoint(tmp_path):
+    refuse_not_finite(3, {'D_A': np.float32(1)}, Checkpoints(str(tmp_path)))
+    with pytest.raises(UserError, match='step 7: G_A is nan; the last checkpoint is of step None'):
+        refuse_not_finite(7, {'D_A': np.float32(1), 'G_A': np.float32('nan')}, Checkpoints(str(tmp_path)))
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / 'checkpoints' / '5' / 'config').mkdir(parents=True)
+    with pytest.raises(UserError, match='5: not a checkpoint of ugatit_jax'):
+        Checkpoints(str(tmp_path)).read_config(5)
