@@ -44,5 +44,4 @@ setup(
         'torch': ['torch>=2.13'],  # ugatit_jax.convert --to=x.pt; reading such files needs no torch
         'test': ['hypothesis>=6.150', 'pytest>=9.0', 'ruff>=0.15'],
     },
-    classifiers=['License :: OSI Approved :: Apache Software License', 'Programming Language :: Python :: 3'],
 )
