@@ -16,7 +16,7 @@ setup(
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=find_packages(include=['ugatit_jax', 'ugatit_jax.*', 'configs']),
+    packages=find_packages(include=['ugatit_jax', 'ugatit_jax.*']),
     python_requires='>=3.11',
     install_requires=[
         'absl-py>=2.3',

@@ -44,6 +44,11 @@ def test_a_set_field_wins_over_the_reference():
     (dict(training__ema_decay=1.0), 'training.ema_decay=1.0'),
     (dict(model__rho_init=1.5), 'model.rho_init=1.5'),
     (dict(model__patch_padding=(1,)), 'model.patch_padding=(1,)'),
+    (dict(model__down_padding=(3, 3)), 'model.down_padding=(3, 3)'),
+    (dict(model__down_padding=(0, 0)), '1 or 2 in sum'),
+    (dict(data__workers=-1), 'data.workers=-1'),
+    (dict(optimizer__learning_rate=float('inf')), 'optimizer.learning_rate=inf'),
+    (dict(training__steps=50_000_000), 'below 42949672 with 100 decay_epochs'),
     (dict(optimizer__weight_decay_mode='adamw'), 'weight_decay_mode'),
 ])
 def test_refused(fields, message):

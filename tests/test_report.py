@@ -9,7 +9,7 @@ from ugatit_jax.report import Reporter, duration, forget_after
 
 def test_lines_after_the_restored_step_and_half_lines_are_dropped(tmp_path):
     path = epath.Path(tmp_path) / 'metrics.jsonl'
-    path.write_text(''.join(f'{{"step": {step}}}\n' for step in (10, 20, 30)) + '{"step": 40, "D"')
+    path.write_text(''.join(f'{{"step": {step}}}\n' for step in (10, 20, 30)) + '\nnot JSON\n{"step": 40, "D"')
     forget_after(path, 20)
     assert path.read_text() == '{"step": 10}\n{"step": 20}\n'
     forget_after(epath.Path(tmp_path) / 'none.jsonl', 20)

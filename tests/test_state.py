@@ -33,9 +33,11 @@ def test_paper_rate_falls_with_epochs_of_10_000_steps(step, epoch):
     np.testing.assert_allclose(schedule('paper', 1_000_000)(step), expected, rtol=1e-5)
 
 
-def test_paper_rate_of_a_run_shorter_than_its_epochs():
-    rates = [float(schedule('paper', 7)(count)) for count in range(7)]
-    assert min(rates) > 0 and max(rates) == np.float32(1e-4)
+@pytest.mark.parametrize('steps', [7, 50, 150, 199, 1999, 2000])
+def test_paper_rate_of_any_length_is_constant_for_half_and_falls_to_the_end(steps):
+    rates = np.asarray(jax.vmap(schedule('paper', steps))(np.arange(steps)))
+    assert (rates[:(steps + 1) // 2] == np.float32(1e-4)).all()
+    assert (np.diff(rates) <= 0).all() and 0 < rates[-1] <= 1e-4 * (2 / steps + 0.02) * 1.01
 
 
 def test_a_state_follows_from_its_seed():

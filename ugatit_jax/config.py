@@ -1,4 +1,6 @@
 """From the user's config to the resolved one: the reference's fields filled in, contradictions refused."""
+import math
+
 import jax
 from ml_collections import ConfigDict, FrozenConfigDict
 
@@ -34,11 +36,11 @@ def check_values(config: ConfigDict) -> None:
         'training': ('steps', 'log_every', 'checkpoint_every', 'keep_checkpoints', 'preview_every', 'preview_images'),
         'optimizer': ('learning_rate', 'eps')}
     not_negative = {
-        'model': ('n_res', 'rho_smoothing'), 'optimizer': ('weight_decay', 'decay_epochs'),
+        'data': ('device_resident_mb',), 'model': ('n_res', 'rho_smoothing'), 'optimizer': ('weight_decay', 'decay_epochs'),
         'loss': ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')}
     below_one = {'optimizer': ('beta1', 'beta2'), 'training': ('ema_decay',)}
     for fields, test, wanted in (
-            (positive, lambda x: x > 0, 'above 0'), (not_negative, lambda x: x >= 0, '0 or above'),
+            (positive, lambda x: 0 < x < math.inf, 'above 0'), (not_negative, lambda x: 0 <= x < math.inf, '0 or above'),
             (below_one, lambda x: 0 <= x < 1, 'in [0, 1)')):
         for group, names in fields.items():
             for name in names:
@@ -55,7 +57,12 @@ def check_values(config: ConfigDict) -> None:
     for name in ('down_padding', 'patch_padding'):
         value = config.model[name]
         require(len(value) == 2 and min(value) >= 0, f'model.{name}={value}', '(before, after), 0 or above')
+    # the generator's skips and up-sampling need each of the two to halve an even side
+    require(sum(config.model.down_padding) in (1, 2), f'model.down_padding={config.model.down_padding}', '1 or 2 in sum')
+    steps, epochs = config.training.steps, config.optimizer.decay_epochs
+    require(steps * epochs < 2**32, f'training.steps={steps}', f'below {2**32 // max(epochs, 1)} with {epochs} decay_epochs')
     loss, data = config.loss, config.data
+    require(data.workers is None or data.workers > 0, f'data.workers={data.workers}', 'above 0, or not set')
     require(
         data.channels_A == data.channels_B or not (loss.identity_weight or loss.cam_weight),
         f'data.channels_A={data.channels_A} with data.channels_B={data.channels_B}',

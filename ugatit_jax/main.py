@@ -46,7 +46,8 @@ def parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(' '.join(str(error).split())) from error
+        text = str(error).replace('\\n', ' ').replace("\\'", "'").strip('\'"')  # ml_collections passes on a quoted KeyError
+        raise UserError(' '.join(text.split())) from error
 
 
 def join_processes() -> None:

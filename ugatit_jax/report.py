@@ -83,11 +83,19 @@ def forget_after(path: epath.Path, step: int) -> None:
     if not path.exists():
         return
     lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith('\n') and json.loads(line)['step'] <= step]
+    kept = [line for line in lines if line.endswith('\n') and 0 < step_of(line) <= step]
     if len(kept) < len(lines):
         new = path.with_suffix('.tmp')
         new.write_text(''.join(kept))
         new.replace(path)
+
+
+def step_of(line: str) -> int:
+    """The step of a line of metrics.jsonl, -1 where it is damaged."""
+    try:
+        return json.loads(line)['step']
+    except (ValueError, KeyError, TypeError):
+        return -1
 
 
 def duration(seconds: float) -> str:

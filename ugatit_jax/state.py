@@ -40,15 +40,16 @@ def learning_rate(config: ConfigDict) -> optax.Schedule:
         half = max(steps // 2, 1)
         linear = optax.linear_schedule(rate, 0, half, half)
         return lambda count: linear(count + 1)
-    interval, half = max(steps // epochs, 1), epochs // 2
+    half = epochs // 2
 
     def staircase(count: jax.Array) -> jax.Array:
-        return rate * jnp.clip((epochs - count // interval) / (epochs - half), 0, 1)
+        epoch = jnp.asarray(count, jnp.uint32) * epochs // steps  # uint32: config.resolve keeps the product below it
+        return rate * jnp.clip((epochs - epoch.astype(jnp.float32)) / (epochs - half), 0, 1)
     return staircase
 
 
 def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
-    """Adam as in both releases; for weight_decay_mode 'coupled' with torch's L2 term added to every gradient."""
+    """Adam, with eps as PyTorch and the paper have it; for 'coupled' decay torch's L2 term is in every gradient."""
     o = config.optimizer
     adam = optax.scale_by_adam(b1=o.beta1, b2=o.beta2, eps=o.eps)
     decay = [optax.add_decayed_weights(o.weight_decay)] if o.weight_decay_mode == 'coupled' else []

@@ -130,3 +130,8 @@ def test_flat_pictures_are_no_duplicates(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'x.png').write_bytes(encoded(smooth(24, 24) * 0 + value))
     assert scan.near_duplicates(run(tmp_path / 'a'), run(tmp_path / 'b')) == []
+
+
+def test_another_number_of_channels_is_another_question(folder):
+    assert len(scan.scan(FolderSource(str(folder), 2)).bad) == 20  # a picture has no 2 channels
+    assert run(folder).bad == []

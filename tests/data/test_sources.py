@@ -15,8 +15,8 @@ def test_folder_data_set(tmp_path, config, caplog):
     assert [len(source) for source in (datasets.train_A, datasets.train_B, datasets.test_A)] == [5, 3, 2]
     assert datasets.test_B is None
     assert 'no test pictures of domain B' in caplog.text
-    assert sources.has_split(config, 'A', 'test')
-    assert not sources.has_split(config, 'B', 'test')
+    assert sources.open_source(config, 'A', 'test', missing_ok=True)
+    assert sources.open_source(config, 'B', 'test', missing_ok=True) is None
     with pytest.raises(UserError, match='no testB'):
         sources.open_source(config, 'B', 'test')
     config.data.swap = True

@@ -49,8 +49,8 @@ class FolderSource:
         return probe(self._read_bytes(i), self._channels)
 
     def stamp(self, i: int) -> str:
-        """Changes when file i changes: its size and time."""
-        return self._stamps[i]
+        """Changes when file i changes, or what is asked of it: its size and time, and the channels."""
+        return f'{self._stamps[i]} as {self._channels} channels'  # a file may be right for one number and not another
 
     def fingerprint(self) -> str:
         """Changes when any pixel that `read` returns may have changed."""
@@ -81,6 +81,8 @@ def check_folder(root: str, split: str) -> str:
     if not epath.Path(root).is_dir():
         raise UserError(f'data.source=folder:{root}: no such folder; {ways}')
     there = sorted(path.name for path in epath.Path(root).iterdir())
+    if split in there:
+        raise UserError(f'data.source=folder:{root}: {split} is not a folder; {ways}')
     listing = ', '.join(there[:8]) + (' ...' if len(there) > 8 else '') or 'nothing'
     raise MissingSplit(f'data.source=folder:{root}: no {split} in it, there is {listing}; {ways}')
 

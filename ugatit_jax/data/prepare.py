@@ -81,8 +81,11 @@ def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float
         scan.refuse_or_report(report, max_bad_fraction)
         folders[split] = (pictures.root, report.keys)
         counts[split] = (len(report.good), len(report.bad))
-    builder = UnpairedFolder(folders=folders, data_dir=output, file_format='array_record')
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
+    try:
+        builder = UnpairedFolder(folders=folders, data_dir=output, file_format='array_record')
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
+    except OSError as error:
+        raise UserError(f'--output={output} cannot be written: {error}; name another folder, or make room') from error
     return counts
 
 

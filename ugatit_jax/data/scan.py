@@ -119,7 +119,7 @@ def usual_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
     warnings = []
     for split, report in reports.items():
         count = len(report.good)
-        if split.startswith('train') and count < FEW_PICTURES:
+        if split.startswith('train') and 0 < count < FEW_PICTURES:
             warnings.append(
                 f'{split} has {count} pictures: fewer than {FEW_PICTURES} are learned by heart '
                 '(config.augment.diffaugment helps a little)'

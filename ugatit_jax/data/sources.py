@@ -126,11 +126,6 @@ def open_source(config: ConfigDict, domain: str, split: str, missing_ok: bool = 
     raise UserError(f'data.source={data.source!r} is not one of {KINDS}')
 
 
-def has_split(config: ConfigDict, domain: str, split: str) -> bool:
-    """Whether `open_source` finds that split."""
-    return open_source(config, domain, split, missing_ok=True) is not None
-
-
 def open_datasets(config: ConfigDict) -> Datasets:
     """Opens both domains, scans them for unreadable files and reports those and what usually goes wrong."""
     data = config.data

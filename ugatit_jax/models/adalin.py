@@ -9,9 +9,12 @@ EPS = 1e-5  # inside the square root, in both releases
 def instance_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and biased variance over space of x [B, h, w, C]: two [B, 1, 1, C], at least float32."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    # one pass over x for both; from its first pixel on, or the difference of squares would lose a small variance
+    origin = jax.lax.stop_gradient(x[:, :1, :1])
+    x = x - origin
     mean = jnp.mean(x, axis=(1, 2), keepdims=True)
-    mean_of_squares = jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True)  # one pass over x for both
-    return mean, jnp.maximum(mean_of_squares - jnp.square(mean), 0)  # rounding may go below 0 on flat channels
+    mean_of_squares = jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True)
+    return mean + origin, jnp.maximum(mean_of_squares - jnp.square(mean), 0)  # rounding may go below 0
 
 
 def affine(x: jax.Array, scale: jax.Array, offset: jax.Array) -> jax.Array:

@@ -35,6 +35,11 @@ def advance(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str,
     return {name: advance(params[name], spectral[name]) for name in spectral}
 
 
+def for_evaluation(params: Mapping[str, Any], spectral: Mapping[str, Any], iterate: bool) -> Mapping[str, Any]:
+    """Vectors of a forward that leaves the state as it is: after one more iteration (TensorFlow), or the stored ones."""
+    return advance(params, spectral) if iterate else spectral
+
+
 def grouped(*spectral: Mapping[str, Any]) -> Any:
     """Vectors of several forwards as the modules read them: leaf [groups, n], one group for each forward."""
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *spectral)
