@@ -12,6 +12,7 @@ from tests.test_train import SMALL, main, metrics_of
 FLAGS = (*SMALL, '--config.data.batch_size=4', '--config.training.steps=3', '--config.training.checkpoint_every=3')
 
 
+@pytest.mark.slow  # three compilations of the step, two of them at once
 def test_two_processes_of_two_devices_equal_one_device(tmp_path):
     """The same numbers only if every process reads its own rows of the same global batch."""
     with socket.socket() as free:

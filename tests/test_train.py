@@ -98,6 +98,7 @@ def test_another_run_in_the_same_workdir_is_refused(finished):
 
 @pytest.mark.parametrize('flags, message', [
     (('--config.trainin.steps=3',), 'trainin'),
+    (('--config.model.chh=3',), 'Did you mean "ch"'),
     (('--config.training.step=3',), 'step'),
     (('--config.training.steps=many',), 'many'),
     (('--config.data.image_size=64',), 'model.n_layers_global=6'),

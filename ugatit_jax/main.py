@@ -3,14 +3,13 @@
 Short on purpose: flags and the process's settings are here, everything else is in functions that tests can call.
 """
 import logging
-import os
 import pathlib
 import sys
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
+from ugatit_jax.environment import hide_gpus_from_tensorflow, join_processes, use_compilation_cache
 from ugatit_jax.errors import UserError
 from ugatit_jax.train import train
 
@@ -46,40 +45,9 @@ def parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        text = str(error).replace('\\n', ' ').replace("\\'", "'").strip('\'"')  # ml_collections passes on a quoted KeyError
+        text = str(error).replace('\\n', ' ').replace("\\'", "'")  # ml_collections passes on a quoted KeyError
+        text = text[1:-1] if text.startswith("''") else text
         raise UserError(' '.join(text.split())) from error
-
-
-def join_processes() -> None:
-    """Finds the other processes: as the environment says, or, where it does not, as JAX knows the cluster."""
-    numbers = {
-        name: int(os.environ[variable])
-        for name, variable in (('num_processes', 'JAX_NUM_PROCESSES'), ('process_id', 'JAX_PROCESS_ID'))
-        if variable in os.environ}
-    try:
-        jax.distributed.initialize(**numbers)
-    except (RuntimeError, ValueError) as error:
-        raise UserError(
-            f'--distributed: {error}; outside Cloud TPU and Slurm set JAX_COORDINATOR_ADDRESS=HOST:PORT, '
-            'JAX_NUM_PROCESSES and JAX_PROCESS_ID') from error
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs for the next start, in a folder of the user's unless JAX is told another."""
-    if not jax.config.jax_compilation_cache_dir:
-        cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
-        jax.config.update('jax_compilation_cache_dir', str(cache / 'ugatit_jax' / 'compiled'))
-
-
-def hide_gpus_from_tensorflow() -> None:
-    """TensorFlow only reads pictures here; left alone it takes the GPU's memory, and talks."""
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # it computes nothing here, and would announce these
-    try:
-        import tensorflow as tf
-    except ImportError:
-        return  # not installed: data.device_resident trains without it
-    tf.config.set_visible_devices([], 'GPU')
 
 
 def run() -> None:

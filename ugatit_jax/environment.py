@@ -1,0 +1,39 @@
+"""Settings of the process that a command makes before anything else: other processes, caches, TensorFlow's manners."""
+import os
+import pathlib
+
+import jax
+
+from ugatit_jax.errors import UserError
+
+
+def join_processes() -> None:
+    """Finds the other processes: as the environment says, or, where it does not, as JAX knows the cluster."""
+    numbers = {
+        name: int(os.environ[variable])
+        for name, variable in (('num_processes', 'JAX_NUM_PROCESSES'), ('process_id', 'JAX_PROCESS_ID'))
+        if variable in os.environ}
+    try:
+        jax.distributed.initialize(**numbers)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f'--distributed: {error}; outside Cloud TPU and Slurm set JAX_COORDINATOR_ADDRESS=HOST:PORT, '
+            'JAX_NUM_PROCESSES and JAX_PROCESS_ID') from error
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs for the next start, in a folder of the user's unless JAX is told another."""
+    if not jax.config.jax_compilation_cache_dir:
+        cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
+        jax.config.update('jax_compilation_cache_dir', str(cache / 'ugatit_jax' / 'compiled'))
+
+
+def hide_gpus_from_tensorflow() -> None:
+    """TensorFlow only reads pictures here; left alone it takes the GPU's memory, and talks."""
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # it computes nothing here, and would announce these
+    try:
+        import tensorflow as tf
+    except ImportError:
+        return  # not installed: data.device_resident trains without it
+    tf.config.set_visible_devices([], 'GPU')
