@@ -13,7 +13,7 @@ from ugatit_jax.data import folder, preprocess, scan
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.splits import MissingSplit
 from ugatit_jax.data.synthetic import Synthetic
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, named_line
 
 _logger = logging.getLogger(__name__)
 
@@ -119,9 +119,8 @@ def open_source(config: ConfigDict, domain: str, split: str, missing_ok: bool = 
         if '://' not in place:
             raise
         # Far-away file systems raise what their libraries do: unknown schemes, no network, no rights.
-        lines = str(error).splitlines() or ['']
         raise UserError(
-            f'data.source={data.source} cannot be opened: {type(error).__name__}: {lines[0][:200]}'
+            f'data.source={data.source} cannot be opened: {named_line(error)}'
         ) from error
     raise UserError(f'data.source={data.source!r} is not one of {KINDS}')
 

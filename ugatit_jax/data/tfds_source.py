@@ -16,7 +16,7 @@ import numpy as np
 
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.splits import MissingSplit
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, named_line
 
 _logger = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def _builder(tfds, name: str, data_dir: str | None, download: bool):
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # of many types: an unknown name, a wrong version, a damaged folder
-        raise UserError(f'data.source=tfds:{name}: {_one_line(error)} (looked in {where})') from error
+        raise UserError(f'data.source=tfds:{name}: {named_line(error)} (looked in {where})') from error
     if builder.is_prepared():
         return builder
     if not download:
@@ -207,7 +207,7 @@ def _builder(tfds, name: str, data_dir: str | None, download: bool):
         builder.download_and_prepare()
     except Exception as error:  # the network's, the disk's, the archive's
         raise UserError(
-            f'data.source=tfds:{name} is not in {where} and could not be downloaded ({_one_line(error)}): {ways}'
+            f'data.source=tfds:{name} is not in {where} and could not be downloaded ({named_line(error)}): {ways}'
         ) from error
     return builder
 
@@ -220,8 +220,3 @@ def _check_network(homepage: str) -> None:
             socket.getaddrinfo(host, 443)
         except OSError as error:
             raise OSError(f'no network: {host} is not found') from error
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or ['']
-    return f'{type(error).__name__}: {lines[0][:200]}'
