@@ -17,6 +17,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['ugatit_jax', 'ugatit_jax.*']),
+    package_data={'ugatit_jax': ['templates/*.html']},
     python_requires='>=3.11',
     install_requires=[
         'absl-py>=2.3',
@@ -26,6 +27,8 @@ setup(
         'flax>=0.12.8',
         'importlib_resources>=6.5',  # tensorflow-datasets needs it for builders inside a package
         'jax>=0.10.2',
+        'jinja2>=3.1',  # the pages
+        'matplotlib>=3.10',  # the curves in the pages
         'ml-collections>=1.1',
         'numpy>=2.0',
         'optax>=0.2.8',
@@ -42,6 +45,6 @@ setup(
         'safetensors': ['safetensors>=0.8'],  # ugatit_jax.convert --to=x.safetensors
         'tpu': ['jax[tpu]'],
         'torch': ['torch>=2.13'],  # ugatit_jax.convert --to=x.pt; reading such files needs no torch
-        'test': ['hypothesis>=6.150', 'pytest>=9.0', 'ruff>=0.15'],
+        'test': ['hypothesis>=6.150', 'pytest>=9.0', 'ruff>=0.15', 'selenium>=4.40'],
     },
 )

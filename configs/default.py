@@ -87,6 +87,8 @@ def get_config() -> config_dict.ConfigDict:
     training.log_every = 100  # steps between lines of metrics.jsonl, TensorBoard and the progress line
     training.checkpoint_every = 5_000  # steps between checkpoints; a killed run loses at most this many
     training.keep_checkpoints = 3  # newest ones kept; the full model takes 10 GB each
+    training.keep_every = 0  # also keep the checkpoints of every so many steps; 0 keeps none of them
+    training.keep_best = ''  # also keep that with the smallest metric of this name, or with the largest: '-domain_accuracy'
     training.preview_every = 1_000  # steps between preview grids; step 0 and the last one are always drawn
     training.preview_images = 4  # rows of a preview grid in each direction
     return config

@@ -8,6 +8,7 @@ A checkpoint that ugatit_jax.convert made may have no `training` (it was of gene
 entry, `converted`: the fields that the file decided. A run that continues from it is free in all others.
 """
 import json
+import math
 from typing import Any
 
 import jax
@@ -22,24 +23,56 @@ from ugatit_jax.state import TrainState
 
 HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
     'training.steps', 'training.log_every', 'training.checkpoint_every', 'training.keep_checkpoints',
-    'training.preview_every', 'training.preview_images', 'training.scan_blocks', 'data.max_bad_fraction',
-    'data.data_dir', 'data.download', 'data.cache_mb', 'data.cache_dir', 'data.workers', 'data.device_resident',
-    'data.device_resident_mb')
+    'training.keep_every', 'training.keep_best', 'training.preview_every', 'training.preview_images',
+    'training.scan_blocks', 'data.max_bad_fraction', 'data.data_dir', 'data.download', 'data.cache_mb', 'data.cache_dir',
+    'data.workers', 'data.device_resident', 'data.device_resident_mb')
 
 
 class Checkpoints:
     """The checkpoints of one workdir; saving is asynchronous, and a half-written one is never seen."""
 
-    def __init__(self, workdir: str, keep: int = 1):
+    def __init__(self, workdir: str, keep: int = 1, keep_every: int = 0, best: str = ''):
+        """Keeps the newest `keep`, each `keep_every`-th step (0: none), and the one of the best metric (see `find`)."""
         self.directory = epath.Path(workdir).resolve() / 'checkpoints'
+        policies = [checkpoint_managers.LatestN(keep)]
+        if keep_every:
+            policies.append(checkpoint_managers.EveryNSteps(keep_every))
+        if best:
+            policies.append(checkpoint_managers.BestN(
+                get_metric_fn=lambda metrics: badness(metrics, best), reverse=True, n=1,
+                keep_checkpoints_without_metrics=False))
         self.manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=checkpoint_managers.LatestN(keep), enable_async_checkpointing=True))
+                preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies), enable_async_checkpointing=True,
+                best_fn=lambda metrics: badness(metrics, best)))  # without one, Orbax does not write metrics
 
     def latest(self) -> int | None:
         """Step of the newest complete checkpoint."""
         return self.manager.latest_step()
+
+    def find(self, which: int | str) -> int:
+        """The step of 'latest', 'best' or a number; raises UserError where there is no such checkpoint.
+
+        'best' has the smallest value of training.keep_best of the config it was saved with: a metric, or '-' and one
+        whose largest value is best.
+        """
+        steps = sorted(self.manager.all_steps())
+        if not steps:
+            raise UserError(f'{self.directory} has no finished checkpoint')
+        if which == 'latest':
+            return steps[-1]
+        if which != 'best':
+            if which not in steps:
+                raise UserError(f'{self.directory} has no step {which}; it has {", ".join(map(str, steps))}')
+            return which
+        best = self.read_config(steps[-1])['training'].get('keep_best')
+        metrics = {step: self.metrics(step) for step in steps} if best else {}
+        if not any(metrics.values()):
+            raise UserError(
+                f'{self.directory} does not know its best: train with training.keep_best=METRIC, or name a step of '
+                f'{", ".join(map(str, steps))}')
+        return min((step for step in steps if metrics[step]), key=lambda step: badness(metrics[step], best))
 
     def save(self, state: TrainState, config: ConfigDict) -> None:
         """Starts to save the state; returns when the devices' arrays may be donated."""
@@ -48,9 +81,9 @@ class Checkpoints:
         if step != self.latest():
             self.write(step, as_json(config), generators=generators, training=training)
 
-    def write(self, step: int, config: dict[str, Any], **items: Any) -> None:
-        """Starts to write the items of a checkpoint, each a tree of arrays."""
-        self.manager.save(step, args=ocp.args.Composite(
+    def write(self, step: int, config: dict[str, Any], metrics: dict[str, float] | None = None, **items: Any) -> None:
+        """Starts to write the items of a checkpoint, each a tree of arrays, and the metrics that `best` looks at."""
+        self.manager.save(step, metrics=metrics or {}, args=ocp.args.Composite(
             config=ocp.args.JsonSave(config), **{name: ocp.args.StandardSave(tree) for name, tree in items.items()}))
 
     def read_config(self, step: int) -> dict[str, Any]:
@@ -87,13 +120,33 @@ class Checkpoints:
         """Whether a checkpoint has an item."""
         return (self.directory / str(step) / item).exists()
 
-    def read(self, step: int, item: str, *keys: str) -> dict[str, Any]:
-        """Some branches of an item as numpy arrays, whatever devices it was saved from; raises UserError."""
-        args = ocp.args
+    def metrics(self, step: int) -> dict[str, float]:
+        """The metrics that a checkpoint was saved with; {} where there were none."""
+        if not self.has(step, 'metrics'):
+            return {}
+        return self.manager.restore(step, args=ocp.args.Composite(metrics=ocp.args.JsonRestore()))['metrics']
+
+    def keys(self, step: int, item: str, branch: str) -> tuple[str, ...]:
+        """Names under a branch of an item; raises UserError."""
+        return tuple(self.tree(step, item)[branch])
+
+    def tree(self, step: int, item: str) -> dict[str, Any]:
+        """The nested dicts of an item, with descriptions for arrays; raises UserError."""
         try:
-            handler = ocp.PyTreeCheckpointHandler()
-            tree = handler.metadata(self.directory / str(step) / item).tree
-            wanted = {key: tree[key] for key in keys}
+            return ocp.PyTreeCheckpointHandler().metadata(self.directory / str(step) / item).tree
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f'{self.directory}/{step}: {item} cannot be read ({first_line(error)})') from error
+
+    def read(self, step: int, item: str, *branches: str) -> dict[str, Any]:
+        """Some branches ('raw', 'raw/genA2B') of an item as numpy arrays, whatever devices saved it; raises UserError."""
+        args, tree, wanted = ocp.args, self.tree(step, item), {}
+        try:
+            for branch in branches:
+                *parents, name = branch.split('/')
+                source, target = tree, wanted
+                for parent in parents:
+                    source, target = source[parent], target.setdefault(parent, {})
+                target[name] = source[name]
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
             return self.manager.restore(step, args=args.Composite(
                 **{item: args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True)}))[item]
@@ -104,6 +157,12 @@ class Checkpoints:
         """Waits until everything is on disk."""
         self.manager.wait_until_finished()
         self.manager.close()
+
+
+def badness(metrics: dict[str, float], best: str) -> float:
+    """What is smallest for the best checkpoint: metric `best`, or minus it where its name begins with '-'."""
+    sign = -1 if best.startswith('-') else 1
+    return sign * metrics.get(best.removeprefix('-'), sign * math.inf)
 
 
 def separate(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -28,6 +28,7 @@ from ugatit_jax.official import unstack_blocks, write_networks
 from ugatit_jax.reference import reference_fields
 from ugatit_jax.released import RELEASES, Moments, Released, make_layout, read_tensorflow, read_torch
 from ugatit_jax.state import start_state
+from ugatit_jax.trained import load_trained, workdir_of
 
 OFFICIAL_ORDER = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')
 WHILE_TRAINING = ('rho_init', 'weight_init', 'spectral_in_eval')  # fields of `model` that trained weights do not show
@@ -147,35 +148,17 @@ def report(source: str, target: str, released: Released) -> list[str]:
             f'  python -m ugatit_jax.main --config=configs/default.py --workdir={target}{flags} --config.data.source=...']
 
 
-def workdir_of(path: str) -> tuple[str, int | None] | None:
-    """(workdir, step or None for the newest) where `path` is a workdir of ours or one of its checkpoints."""
-    folder = pathlib.Path(path)
-    if (folder / 'checkpoints').is_dir():
-        return path, None
-    if folder.name.isdecimal() and (folder / 'generators').is_dir():
-        return str(folder.resolve().parent.parent), int(folder.name)
-    return None
-
-
 def read_own(path: str, weights: str) -> Own:
     """Networks of one of our checkpoints, the generators raw or averaged; raises UserError."""
-    workdir, step = workdir_of(path)
-    checkpoints = Checkpoints(workdir)
-    step = checkpoints.latest() if step is None else step
-    if step is None:
-        raise UserError(f'{checkpoints.directory} has no finished checkpoint')
-    where = f'{checkpoints.directory}/{step}'
-    config = checkpoints.read_config(step)
-    config.pop('converted', None)
-    params = checkpoints.read(step, 'generators', weights)[weights]
-    if not params:
-        raise UserError(f'{where} has no averaged generators: it was trained with training.ema_decay=0; leave out --weights')
-    spectral = {}
-    if checkpoints.has(step, 'training'):
-        training = checkpoints.read(step, 'training', 'discriminator', 'spectral')
+    trained = load_trained(path, weights=weights)
+    params, spectral = trained.generator, {}
+    checkpoints = Checkpoints(workdir_of(path)[0])
+    if checkpoints.has(trained.step, 'training'):
+        training = checkpoints.read(trained.step, 'training', 'discriminator', 'spectral')
         params, spectral = params | training['discriminator'], training['spectral']
     checkpoints.close()
-    return Own(where, step, ConfigDict(config), {name: params[name] for name in OFFICIAL_ORDER if name in params}, spectral)
+    params = {name: params[name] for name in OFFICIAL_ORDER if name in params}
+    return Own(trained.where, trained.step, trained.config, params, spectral)
 
 
 def unlike_pytorch(own: Own) -> list[str]:
