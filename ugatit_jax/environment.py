@@ -24,8 +24,12 @@ def join_processes() -> None:
 def use_compilation_cache() -> None:
     """Keeps compiled programs for the next start, in a folder of the user's unless JAX is told another."""
     if not jax.config.jax_compilation_cache_dir:
-        cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
-        jax.config.update('jax_compilation_cache_dir', str(cache / 'ugatit_jax' / 'compiled'))
+        jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'compiled'))
+
+
+def cache_folder() -> pathlib.Path:
+    """The user's folder for what can be made or fetched again."""
+    return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'ugatit_jax'
 
 
 def hide_gpus_from_tensorflow() -> None:
