@@ -22,7 +22,8 @@ from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.sharding import Placement
 from ugatit_jax.state import TrainState
 
-HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
+HARMLESS = (  # may differ, as all of `evaluation`, between a run and its continuation: they change neither the weights'
+    # shapes nor the batches
     'training.steps', 'training.log_every', 'training.checkpoint_every', 'training.keep_checkpoints',
     'training.keep_every', 'training.keep_best', 'training.preview_every', 'training.preview_images',
     'training.scan_blocks', 'data.max_bad_fraction', 'data.data_dir', 'data.download', 'data.cache_mb', 'data.cache_dir',
@@ -75,12 +76,12 @@ class Checkpoints:
                 f'{", ".join(map(str, steps))}')
         return min((step for step in steps if metrics[step]), key=lambda step: badness(metrics[step], best))
 
-    def save(self, state: TrainState, config: ConfigDict) -> None:
-        """Starts to save the state; returns when the devices' arrays may be donated."""
+    def save(self, state: TrainState, config: ConfigDict, metrics: dict[str, float] | None = None) -> None:
+        """Starts to save the state, with its evaluation if any; returns when the devices' arrays may be donated."""
         generators, training = separate(state)
         step = int(state.step)
         if step != self.latest():
-            self.write(step, as_json(config), generators=generators, training=training)
+            self.write(step, as_json(config), metrics, generators=generators, training=training)
 
     def write(self, step: int, config: dict[str, Any], metrics: dict[str, float] | None = None, **items: Any) -> None:
         """Starts to write the items of a checkpoint, each a tree of arrays, and the metrics that `best` looks at."""
@@ -196,7 +197,7 @@ def refuse_differences(old: dict[str, Any], new: dict[str, Any], where: str) -> 
     decided = old.pop('converted', None)
     changed = {
         name: values for name, values in differences(old, new).items()
-        if name not in HARMLESS and (decided is None or name in decided)}
+        if name not in HARMLESS and not name.startswith('evaluation') and (decided is None or name in decided)}
     if changed:
         fields = ', '.join(f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items())
         raise UserError(f'{where} was made by another run: {fields}; set them back, or take another --workdir')

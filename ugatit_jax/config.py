@@ -35,10 +35,10 @@ def check_values(config: ConfigDict) -> None:
         'model': ('ch', 'mlp_width'),
         'training': (
             'steps', 'log_every', 'checkpoint_every', 'keep_checkpoints', 'preview_every', 'preview_images', 'accumulate'),
-        'optimizer': ('learning_rate', 'eps')}
+        'optimizer': ('learning_rate', 'eps'), 'evaluation': ('batch_size',)}
     not_negative = {
         'data': ('device_resident_mb',), 'training': ('keep_every',), 'model': ('n_res', 'rho_smoothing'),
-        'optimizer': ('weight_decay', 'decay_epochs'),
+        'optimizer': ('weight_decay', 'decay_epochs'), 'evaluation': ('every',),
         'loss': ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')}
     below_one = {'optimizer': ('beta1', 'beta2'), 'training': ('ema_decay',)}
     for fields, test, wanted in (
@@ -50,6 +50,7 @@ def check_values(config: ConfigDict) -> None:
     choices = {
         'model': {'weight_init': ('normal', 'torch'), 'variance_ddof': (0, 1)},
         'optimizer': {'weight_decay_mode': ('kernel_l2', 'coupled')},
+        'evaluation': {'protocol': ('fidelity', 'ugatit', 'clean')},
         # float64 is for comparisons with the PyTorch release, and works under JAX_ENABLE_X64 only
         'training': {
             'on_nan': ('stop', 'restore'),
@@ -70,11 +71,26 @@ def check_values(config: ConfigDict) -> None:
         data.batch_size % config.training.accumulate == 0,
         f'training.accumulate={config.training.accumulate} with data.batch_size={data.batch_size}',
         'a divisor of the batch: it is dealt into that many equal parts')
+    check_evaluation(config)
     require(data.workers is None or data.workers > 0, f'data.workers={data.workers}', 'above 0, or not set')
     require(
         data.channels_A == data.channels_B or not (loss.identity_weight or loss.cam_weight),
         f'data.channels_A={data.channels_A} with data.channels_B={data.channels_B}',
         'equal, or loss.identity_weight=0 and loss.cam_weight=0: both losses give pictures of B to genA2B')
+
+
+def check_evaluation(config: ConfigDict) -> None:
+    """Refuses a best checkpoint that no evaluation would tell."""
+    every, training = config.evaluation.every, config.training
+    require(config.evaluation.images >= 2, f'evaluation.images={config.evaluation.images}', '2 or above')
+    if not training.keep_best:
+        return
+    require(every > 0, f'training.keep_best={training.keep_best!r} with evaluation.every=0', 'above 0 to know the best')
+    together = max(every, training.checkpoint_every) % min(every, training.checkpoint_every) == 0
+    require(
+        together, f'evaluation.every={every} with training.keep_best={training.keep_best!r}',
+        f'a divisor or multiple of training.checkpoint_every={training.checkpoint_every}: checkpoints are compared by the '
+        'evaluation of their own step')
 
 
 def check_sizes(config: ConfigDict) -> None:

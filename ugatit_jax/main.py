@@ -1,4 +1,5 @@
 """Command line: python -m ugatit_jax.main --config=configs/cat2dog.py --workdir=DIR [--config.FIELD=VALUE ...]
+... --mode=eval [--step=best] evaluates a trained run.
 
 Short on purpose: flags and the process's settings are here, everything else is in functions that tests can call.
 """
@@ -11,17 +12,21 @@ from ml_collections import config_flags
 
 from ugatit_jax.environment import hide_gpus_from_tensorflow, join_processes, use_compilation_cache
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate import evaluate_run
 from ugatit_jax.train import train
+from ugatit_jax.trained import parse_step
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')
+flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'Train, or evaluate a checkpoint of the workdir.')
+flags.DEFINE_string('step', 'latest', 'Which checkpoint --mode=eval takes: latest, best or a number.')
 flags.DEFINE_bool(
     'distributed', False, 'One of several processes: Cloud TPU, Slurm, or as JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES '
     'and JAX_PROCESS_ID say.')
 
 
 def main(argv: list[str]) -> None:
-    """Trains as the flags say."""
+    """Trains or evaluates as the flags say."""
     if argv[1:]:
         raise UserError(f'{argv[1]!r} is not a flag; settings are written --config.FIELD=VALUE')
     for name in ('config', 'workdir'):
@@ -31,7 +36,10 @@ def main(argv: list[str]) -> None:
         join_processes()
     use_compilation_cache()
     hide_gpus_from_tensorflow()
-    train(flags.FLAGS.config, flags.FLAGS.workdir)
+    if flags.FLAGS.mode == 'eval':
+        evaluate_run(flags.FLAGS.config, flags.FLAGS.workdir, parse_step(flags.FLAGS.step))
+    else:
+        train(flags.FLAGS.config, flags.FLAGS.workdir)
 
 
 def parse(argv: list[str]) -> list[str]:

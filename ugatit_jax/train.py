@@ -17,6 +17,7 @@ from ugatit_jax.data.augment import augment
 from ugatit_jax.data.pipeline import prefetch
 from ugatit_jax.data.sources import Datasets
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluation.evaluator import make_evaluator
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks, make_networks
 from ugatit_jax.objectives import uses_identity
 from ugatit_jax.report import Reporter
@@ -42,7 +43,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
         f'{name} {len(source)}' for name, source in vars(datasets).items() if source is not None))
 
     # state: new, or as the newest checkpoint has it
-    checkpoints = Checkpoints(make_directory(workdir), config.training.keep_checkpoints)
+    keep = (config.training[name] for name in ('keep_checkpoints', 'keep_every', 'keep_best'))
+    checkpoints = Checkpoints(make_directory(workdir), *keep)
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
     log_parameters(shapes)
@@ -61,6 +63,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     lead = jax.process_index() == 0
     reporter = Reporter(workdir, first, last, config.data.batch_size, lead)
     preview_images = preview.choose(datasets, config)
+    evaluator = make_evaluator(config, datasets, networks, mesh)
 
     def show(step: int) -> None:
         sheet = preview.draw(networks, state.ema or state.generator, preview_images, uses_identity(config))
@@ -95,8 +98,12 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
             reporter.log(step, metrics)
         if due(step, config.training.preview_every, last):
             show(step)
+        scores = None
+        if evaluator and due(step, config.evaluation.every, last):
+            scores = evaluator.metrics(state.ema or state.generator)
+            reporter.log_evaluation(step, scores)
         if save:
-            checkpoints.save(state, config)
+            checkpoints.save(state, config, scores)
 
     checkpoints.close()
     reporter.close()
