@@ -80,7 +80,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: int | str = 'latest') -
         metrics={name: one.metrics for name, one in scored.items()},
         notes=notes + evaluator.notes + weight_notes(weights, counts),
         galleries={heading: rows for name, one in scored.items() for heading, rows in galleries(name, one).items()},
-        ranking='by the odds with which the small classifier takes the output for its target')
+        ranking='by the log odds with which the small classifier takes the output for its target')
     return finish(results, output)
 
 
@@ -112,8 +112,7 @@ def galleries(direction: str, scored: Scored) -> dict[str, list[Row]]:
             scaled = translation.real[i:i + 1].astype(np.float32) / 127.5 - 1
             pictures['heatmap'] = overlay(scaled, translation.heatmap[i:i + 1])[0]
         pictures |= {f'fake_{target}': translation.fake[i], f'rec_{source}': translation.rec[i]}
-        return Row(pictures, f'odds 10^{scored.target_logit[i] / np.log(10):+.1f}, '
-                             f'cycle L1 {translation.metrics["cycle_l1"][i]:.3f}')
+        return Row(pictures, f'log odds {scored.target_logit[i]:+.1f}, cycle L1 {translation.metrics["cycle_l1"][i]:.3f}')
 
     ranked = min(RANKED, len(order) // 2)
     chosen = {'examples': spread_out(len(order), SHOWN), 'best': order[:ranked], 'worst': order[::-1][:ranked]}

@@ -26,6 +26,9 @@ from ugatit_jax.state import Params
 logger = logging.getLogger(__name__)
 
 DIRECTIONS = ('A2B', 'B2A')
+ALWAYS = ('domain_accuracy', 'cycle_l1', 'cycle_psnr', 'identity_l1', 'identity_psnr')
+HEATMAP = ('pointing_accuracy', 'heatmap_inside', 'heatmap_iou')
+INCEPTION = ('kid', 'fid', 'precision', 'recall')
 
 
 class Scored(NamedTuple):
@@ -159,14 +162,25 @@ def make_evaluator(
     evaluator = Evaluator(config, datasets, networks, mesh, extractor, config.evaluation.images)
     for note in evaluator.notes:
         logger.warning('%s', note)
-    best = config.training.keep_best.removeprefix('-')
-    needs_inception = best.startswith(('kid', 'fid', 'precision', 'recall'))
-    if needs_inception and extractor is None:
-        raise UserError(
-            f'training.keep_best={config.training.keep_best} needs the weights of InceptionV3: put {weights.INCEPTION.name} '
-            f'(sha256 {weights.INCEPTION.sha256}) from {weights.INCEPTION.urls[0]} at {weights.cached_path()}, or name '
-            'evaluation.inception_weights')
+    refuse_unknown_best(config.training.keep_best, evaluator)
     return evaluator
+
+
+def refuse_unknown_best(best: str, evaluator: Evaluator) -> None:
+    """Raises UserError where training.keep_best is a metric that an evaluator will not give."""
+    name = best.removeprefix('-').removesuffix('_A2B').removesuffix('_B2A')
+    if not name:
+        return
+    with_masks = all(hasattr(source, 'mask') for source in evaluator.sources.values())
+    given = ALWAYS + (HEATMAP if with_masks else ())
+    if name in given or (name in INCEPTION and evaluator.extractor is not None):
+        return
+    if name in INCEPTION:
+        file = weights.INCEPTION
+        raise UserError(
+            f'training.keep_best={best} needs the weights of InceptionV3: put {file.name} (sha256 {file.sha256}) from '
+            f'{file.urls[0]} at {weights.cached_path()}, or name another file by evaluation.inception_weights')
+    raise UserError(f'training.keep_best={best} is no metric of this run; it has {", ".join(given + INCEPTION)}')
 
 
 def checksum(pictures: np.ndarray | list[np.ndarray]) -> str:

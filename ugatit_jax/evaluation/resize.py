@@ -12,7 +12,7 @@ def tensorflow_bilinear(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
         n = x.shape[axis]
         position = np.arange(side, dtype=np.float32) * np.float32(n / side)
         low = position.astype(np.int64)
-        share = (position - low).reshape((-1, 1) if axis else (-1, 1, 1))
+        share = (position - low.astype(np.float32)).reshape((-1, 1) if axis else (-1, 1, 1))
         below, above = x.take(low, axis), x.take(np.minimum(low + 1, n - 1), axis)
         x = below + (above - below) * share
     return x

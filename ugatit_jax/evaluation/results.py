@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -28,13 +29,13 @@ class Metric(NamedTuple):
 
 
 METRICS = {  # in the order in which they are shown
-    'kid': Metric('KID x 100', 100, 3, 'outputs to the target; lower is better, may be below 0'),
+    'kid': Metric('KID x 100', 100, 3, 'outputs to real target; lower is better, may be below 0'),
     'kid_source': Metric('KID x 100 to the source', 100, 3, 'outputs to the pictures they were made from'),
     'kid_mean': Metric('KID x 100, equal mean', 100, 3, 'of the two above; very probably what the paper prints'),
     'kid_mean_old': Metric('KID x 100, 0.02/0.98 mean', 100, 3, "0.02 to the target, 0.98 to the source: the tool's once"),
-    'kid_baseline': Metric('KID x 100 of doing nothing', 100, 3, 'source to target'),
-    'fid': Metric('FID', 1, 2, 'outputs to the target; lower is better'),
-    'fid_baseline': Metric('FID of doing nothing', 1, 2, 'source to target'),
+    'kid_baseline': Metric('KID x 100, baseline', 100, 3, 'real source to real target, what doing nothing gives'),
+    'fid': Metric('FID', 1, 2, 'outputs to real target; lower is better'),
+    'fid_baseline': Metric('FID, baseline', 1, 2, 'real source to real target'),
     'precision': Metric('precision', 1, 3, "outputs among the target's three nearest neighbours; higher is better"),
     'recall': Metric('recall', 1, 3, "the target's pictures among the outputs'; higher is better"),
     'domain_accuracy': Metric('domain accuracy', 1, 3, 'outputs that a small classifier takes for the target'),
@@ -46,7 +47,7 @@ METRICS = {  # in the order in which they are shown
     'pointing_accuracy': Metric('pointing accuracy', 1, 3, 'hottest place where the picture has to change'),
     'heatmap_inside': Metric('heat inside', 1, 3, 'part of the heatmap where the picture has to change'),
     'heatmap_iou': Metric('heatmap IoU', 1, 3, 'of the hottest pixels and as many that have to change'),
-    'heatmap_chance': Metric('by chance', 1, 3, 'part of the picture that has to change'),
+    'heatmap_chance': Metric('the same by chance', 1, 3, 'part of the picture that has to change'),
 }
 
 
@@ -164,3 +165,22 @@ def spread_out(count: int, wanted: int) -> Sequence[int]:
     """`wanted` of `count` indices, evenly spread; all where there are fewer."""
     wanted = min(count, wanted)
     return [i * count // wanted for i in range(wanted)]
+
+
+def table_rows(name: str, found: dict[str, Any]) -> list[str]:
+    """Rows of launch/reproduce.sh's table from a metrics.json, one for each direction."""
+    rows = []
+    for direction, metrics in found['metrics'].items():
+        estimates = {key: Estimate(**value) for key, value in metrics.items()}
+        cells = [show(key, estimates.get(key)) for key in ('kid', 'kid_mean', 'fid', 'domain_accuracy')]
+        if found['inception'] and not found['inception']['published']:
+            cells[0] += ' (other weights)'
+        n = found['n'][direction]
+        rows.append('| ' + ' | '.join([
+            name, found['step'], found['protocol']['name'], direction, f'{n["fake"]} / {n["target"]}', *cells]) + ' |')
+    return rows
+
+
+if __name__ == '__main__':
+    _, label, directory = sys.argv
+    print('\n'.join(table_rows(label, json.loads((pathlib.Path(directory) / FILES[0]).read_text()))))
