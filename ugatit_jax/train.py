@@ -1,4 +1,5 @@
 """The training loop."""
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from ugatit_jax.errors import UserError
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks, make_networks
 from ugatit_jax.objectives import uses_identity
 from ugatit_jax.report import Reporter
+from ugatit_jax.rho import compiled_rho_layers, compiled_rho_statistics
 from ugatit_jax.state import TrainState, init_state
 from ugatit_jax.train_step import make_train_step, step_key
 
@@ -29,9 +31,15 @@ logger = logging.getLogger(__name__)
 def train(config: ConfigDict, workdir: str) -> TrainState:
     """Trains to config.training.steps, from the newest checkpoint in `workdir` where there is one.
 
-    Leaves checkpoints/, previews/, metrics.jsonl and TensorBoard files in workdir, and returns the last state. Raises
-    UserError for settings, data or checkpoints that do not work.
+    Leaves checkpoints/, previews/, metrics.jsonl, report.html and TensorBoard files in workdir, and returns the last
+    state. Raises UserError for settings, data or checkpoints that do not work.
     """
+    with contextlib.ExitStack() as exits:  # the report tells how the run was left
+        return train_within(exits, config, workdir)
+
+
+def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
+    """The run itself; `exits` closes what is open, however the run ends."""
     config = resolve(config)
     mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
     placement = sharding.Placement(mesh, config.training.shard_params)
@@ -59,14 +67,15 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 
     # what is shown
     lead = jax.process_index() == 0
-    reporter = Reporter(workdir, first, last, config.data.batch_size, lead)
+    reporter = exits.enter_context(Reporter(workdir, first, last, config, lead))
     preview_images = preview.choose(datasets, config)
 
     def show(step: int) -> None:
         sheet = preview.draw(networks, state.ema or state.generator, preview_images, uses_identity(config))
+        rho = jax.device_get(compiled_rho_layers(state.generator))
         if lead:
             preview.save(sheet, workdir, step)
-            reporter.picture(step, 'preview', sheet)
+            reporter.preview(step, sheet, rho)
 
     if first == 0:
         show(0)
@@ -85,22 +94,22 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     for step in range(first + 1, last + 1):  # `step` steps are done at the end of a turn
         state, metrics = train_step(state, batch)
         if step < last:
-            batch = next(batches)
+            with reporter.waiting():
+                batch = next(batches)
 
         log, save = due(step, config.training.log_every, last), due(step, config.training.checkpoint_every, last)
         if log or save:
             metrics = jax.device_get(metrics)
             refuse_not_finite(step, metrics, checkpoints)
         if log:
-            reporter.log(step, metrics)
+            reporter.log(step, metrics | jax.device_get(compiled_rho_statistics(state.generator)))
         if due(step, config.training.preview_every, last):
             show(step)
         if save:
             checkpoints.save(state, config)
 
     checkpoints.close()
-    reporter.close()
-    logger.info('done: checkpoints, previews and metrics.jsonl are in %s', workdir)
+    logger.info('done: checkpoints, previews, metrics.jsonl and report.html are in %s', workdir)
     return state
 
 
