@@ -31,7 +31,11 @@ class Reporter:
     A context manager around the training loop: how the loop was left is what report.html says about the run.
     """
 
-    def __init__(self, workdir: str, first_step: int, last_step: int, config: ConfigDict, active: bool = True):
+    def __init__(
+        self, workdir: str, first_step: int, last_step: int, config: ConfigDict, active: bool = True,
+        changed: dict[str, tuple[Any, Any]] | None = None,
+    ):
+        """A run from first_step on; `changed` are the fields in which a resumed run differs from before."""
         self.active, self.first_step, self.last_step = active, first_step, last_step
         self.batch_size, self.workdir, self.step = config.data.batch_size, str(workdir), first_step
         self.waited, self.bar, self.board = 0.0, None, None
@@ -40,7 +44,7 @@ class Reporter:
             return
         self.path = epath.Path(workdir) / 'metrics.jsonl'
         forget_after(self.path, first_step)
-        self.event('resumed' if first_step else 'started', config=as_json(config), **history.surroundings())
+        self.event('resumed' if first_step else 'started', config=as_json(config), changed=changed or {}, **history.surroundings())
         self.page = PageWriter(self.workdir)
         self.board = open_tensorboard(workdir)
         if sys.stderr.isatty():
@@ -55,6 +59,16 @@ class Reporter:
             self.close()
         else:
             self.close('by hand' if kind is KeyboardInterrupt else first_line(error))
+
+    def back_to(self, step: int, reason: str) -> None:
+        """Forgets what was logged after `step`, to which the run went back."""
+        if self.active:
+            self.event('went back', to=step, reason=reason)
+            forget_after(self.path, step)
+            if self.bar is not None:
+                self.bar.update(step - self.bar.n)
+        self.step = step
+        self.start(step)
 
     def start(self, step: int) -> None:
         """Starts the clock at `step`: what came before, such as compiling, does not count in images/s."""
