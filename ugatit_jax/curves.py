@@ -16,8 +16,8 @@ LOG_FROM = 20.0  # curves that spread over more than this factor have a logarith
 BLUES, ORANGES = ('#0b61a4', '#74b2e0'), ('#c2571a', '#f0ab74')  # A or A2B, B or B2A
 STYLE = {
     'svg.fonttype': 'none', 'font.size': 9, 'path.simplify': False,
-    'axes.spines.top': False, 'axes.spines.right': False, 'axes.edgecolor': '#9aa3ad', 'axes.grid': True, 'grid.color': '#e8ebee',
-    'axes.axisbelow': True, 'xtick.color': '#5d6772', 'ytick.color': '#5d6772'}
+    'axes.spines.top': False, 'axes.spines.right': False, 'axes.edgecolor': '#9aa3ad', 'axes.grid': True,
+    'axes.axisbelow': True, 'grid.color': '#e8ebee', 'xtick.color': '#5d6772', 'ytick.color': '#5d6772'}
 
 
 class Line(NamedTuple):
@@ -44,15 +44,20 @@ def smooth(values: np.ndarray) -> np.ndarray:
     return np.convolve(values, ones, 'same') / np.convolve(np.ones(len(values)), ones, 'same')
 
 
-def draw_lines(lines: dict[str, Line], label: str) -> Markup:
-    """Metrics in one picture: each pale as it was logged (or from its groups' smallest to largest), and smoothed over it."""
+def draw_lines(lines: dict[str, Line], label: str, linear: bool = False) -> Markup:
+    """Metrics in one picture: each pale as it was logged (or from its groups' smallest to largest), and smoothed over it.
+
+    The axis is logarithmic where the smoothed curves spread far, unless `linear`; a few outliers may lie outside of it.
+    """
     figure, axes = new_figure(4.4, 2.5)
     smoothed = {name: smooth(line.mean) for name, line in lines.items()}
     everything = np.concatenate(list(smoothed.values()))
-    if everything.min() > 0 and everything.max() > LOG_FROM * everything.min():
+    if not linear and everything.min() > 0 and everything.max() > LOG_FROM * everything.min():
         axes.set_yscale('log')
-    elif max(abs(everything.max()), abs(everything.min())) >= 1e4:
+    elif abs(everything).max() >= 1e4:
         axes.yaxis.set_major_formatter(EngFormatter(sep=''))
+    else:
+        axes.ticklabel_format(axis='y', scilimits=(-2, 4), useMathText=True)
     start = os.path.commonprefix(list(lines)).rfind('_') + 1 if max(map(len, lines)) > 5 else 0
     for (name, line), colour in zip(lines.items(), colours(list(lines))):
         if (line.low < line.high).any():
@@ -62,6 +67,10 @@ def draw_lines(lines: dict[str, Line], label: str) -> Markup:
         # a single point is no line
         axes.plot(line.steps, smoothed[name], color=colour, linewidth=1.6, label=name[start:],
                   marker='o' if len(line.steps) == 1 else None)
+    low = min(everything.min(), np.percentile(np.concatenate([line.low for line in lines.values()]), 1))
+    high = max(everything.max(), np.percentile(np.concatenate([line.high for line in lines.values()]), 99))
+    if axes.get_yscale() == 'linear' and low < high:
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     if len(lines) > 1:
         axes.legend(loc='lower left', bbox_to_anchor=(-0.02, 0.99), ncols=4, fontsize=8, handlelength=1, columnspacing=1.5,
                     borderpad=0.2, frameon=False)

@@ -1,4 +1,5 @@
 """Which metrics of a run are shown together, in what order, and what they mean."""
+import functools
 import re
 from typing import Any
 
@@ -77,7 +78,7 @@ def make_sections(columns: Columns) -> list[dict[str, Any]]:
     sections.insert(2, section('Others', '', [{'title': '', 'small': False, 'panels': others}]))
     sections.insert(2, section(
         'rho', 'Share of instance norm in each AdaLIN and LIN layer, the rest is layer norm: mean, smallest and largest '
-        'of its channels.', rho_groups(rho)))
+        'of its channels; the numbers are the last ones.', rho_groups(rho)))
     return [part for part in sections if any(group['panels'] for group in part['groups'])]
 
 
@@ -88,7 +89,8 @@ def section(title: str, text: str, groups: list[dict[str, Any]]) -> dict[str, An
 
 def panel(title: str, text: str, lines: Columns) -> dict[str, Any]:
     """One picture of some metrics."""
-    svg = draw_lines({name: thin(*column) for name, column in lines.items()}, f'{title} over the steps')
+    thinned = {name: thin(*column) for name, column in lines.items()}
+    svg = draw_lines(thinned, f'{title} over the steps', linear=title == 'learning_rate')
     return {'title': title, 'text': text, 'svg': svg}
 
 
@@ -98,15 +100,16 @@ def rho_groups(rho: Columns) -> list[dict[str, Any]]:
     for name in rho:
         kind, generator, layer = RHO.fullmatch(name).groups()
         three = [rho.get(f'rho_{kind}/{generator}/{layer}') for kind in ('min', 'mean', 'max')]
-        if kind != 'mean' or None in [None if column is None else 0 for column in three]:
+        if kind != 'mean' or any(column is None for column in three):
             continue
-        if len({len(steps) for steps, _ in three}) > 1:  # of a damaged value one is missing; keep what all have
-            common = np.array(sorted(set.intersection(*(set(steps) for steps, _ in three))))
-            three = [(common, values[np.isin(steps, common)]) for steps, values in three]
-        if not len(three[0][0]):
+        common = functools.reduce(np.intersect1d, (steps for steps, _ in three))  # a damaged line may lack one of them
+        if not len(common):
             continue
+        three = [(common, values[np.isin(steps, common)]) for steps, values in three]
         svg = draw_band(
             *(thin(*column) for column in three), f'rho of {generator}/{layer} over the steps',
             BLUES[0] if generator.endswith('A2B') else ORANGES[0])
-        groups.setdefault(generator, []).append({'title': layer, 'text': '', 'svg': svg})
+        low, mean, high = (values[-1] for _, values in three)
+        now = f'{mean:.3f} ({low:.3f} to {high:.3f})'
+        groups.setdefault(generator, []).append({'title': layer, 'text': now, 'svg': svg})
     return [{'title': name, 'small': True, 'panels': panels} for name, panels in groups.items()]
