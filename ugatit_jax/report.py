@@ -44,7 +44,8 @@ class Reporter:
             return
         self.path = epath.Path(workdir) / 'metrics.jsonl'
         forget_after(self.path, first_step)
-        self.event('resumed' if first_step else 'started', config=as_json(config), changed=changed or {}, **history.surroundings())
+        self.event(
+            'resumed' if first_step else 'started', config=as_json(config), changed=changed or {}, **history.surroundings())
         self.page = PageWriter(self.workdir)
         self.board = open_tensorboard(workdir)
         if sys.stderr.isatty():
