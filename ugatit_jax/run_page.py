@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 PREVIEWS = 40  # embedded at most
 PREVIEW_SIDE, PREVIEW_QUALITY = 1280, 80  # JPEG: some 150 KB for a sheet of pictures of 256 pixels
-WRITING_SHARE = 0.02  # of the time of a run that making the page may take, beside the training
+WRITING_SHARE = 0.05  # of the time of a run that making the page may take, beside the training
 
 
 class PageWriter:
@@ -258,7 +258,7 @@ def mark(config: dict[str, Any]) -> list[dict[str, Any]]:
         for field, got in fields:
             key = f'{name}.{field}' if isinstance(value, dict) else name
             groups.setdefault(name if isinstance(value, dict) else 'run', []).append({
-                'name': field, 'value': got if isinstance(got, str) else json.dumps(got), 'changed': key in changed,
+                'name': field, 'value': got if got and isinstance(got, str) else json.dumps(got), 'changed': key in changed,
                 'default': json.dumps(changed[key][0]) if key in changed else ''})
     return [{'name': name, 'rows': rows, 'rows_count': len(rows)} for name, rows in groups.items()]
 
