@@ -198,7 +198,7 @@ def test_in_a_browser(browser, tmp_path):
     assert visible() == ['0'] and shown.text == 'step 0 (1 of 3)'
     assert slider.get_attribute('aria-valuetext') == 'step 0'
     play.click()
-    WebDriverWait(browser, 5).until(lambda _: visible() == ['100'] and play.text == 'Play')
+    WebDriverWait(browser, 30).until(lambda _: visible() == ['100'] and play.text == 'Play')
 
     curves = browser.find_elements('css selector', 'figure svg')
     assert len(curves) == 19 and all(curve.size['width'] > 100 and curve.size['height'] > 50 for curve in curves)

@@ -131,6 +131,7 @@ class Reporter:
         if self.board:
             self.board.flush()
             self.board.close()
+        self.active = False  # closed once, whoever else closes it
 
 
 def device_memory() -> dict[str, int]:

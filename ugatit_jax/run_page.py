@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 PREVIEWS = 40  # embedded at most
 PREVIEW_SIDE, PREVIEW_QUALITY = 1280, 80  # JPEG: some 150 KB for a sheet of pictures of 256 pixels
-WRITING_SHARE = 0.02  # of the time of a run that making the page may take, beside the training
+WRITING_SHARE = 0.05  # of the time of a run that making the page may take, beside the training
 
 
 class PageWriter:
@@ -121,6 +121,9 @@ def config_of(workdir: str, events: list[dict[str, Any]]) -> dict[str, Any]:
     try:
         latest = checkpoints.latest()
         return {} if latest is None else checkpoints.read_config(latest)
+    except UserError as error:
+        logger.warning('the page has no settings: %s', error)
+        return {}
     finally:
         checkpoints.close()
 
@@ -133,10 +136,10 @@ def state_of(columns: Columns, events: list[dict[str, Any]], config: dict[str, A
     step = max(logged, end.get('step', 0))
     short = f'step {step:,} of {last:,}' if last else f'step {step:,}'
     kind, detail = 'running', ''
-    if end.get('event') == 'finished' or (last and step >= last):
-        kind, short = 'finished', f'finished: {short}'
-    elif end.get('event') == 'stopped':
+    if end.get('event') == 'stopped':
         kind, short, detail = 'stopped', f'stopped: {short}', str(end.get('reason', ''))
+    elif end.get('event') == 'finished' or (not events and last and step >= last):
+        kind, short = 'finished', f'finished: {short}'
     elif events:
         rates = columns['images_per_second'][1][-10:] if 'images_per_second' in columns else []
         short = f'running: {short}'
@@ -189,7 +192,9 @@ def as_jpeg(path: str, length: int) -> tuple[str, int]:
 def commands(workdir: str, start: dict[str, Any], config: dict[str, Any]) -> list[dict[str, str]]:
     """What to type to go on, to translate, to evaluate."""
     again = str(start.get('command', ''))
-    if not again.startswith('python -m ugatit_jax.main '):  # started from Python, or not recorded
+    if not config and not again:
+        again = f'python -m ugatit_jax.main --config=CONFIG --workdir={shlex.quote(workdir)}'
+    elif not again.startswith('python -m ugatit_jax.main '):  # started from Python, or not recorded
         flags = [
             f'--config.{name}={value}' for name, (_, value) in
             differences(default_config(config), {k: v for k, v in config.items() if k != 'converted'}).items()
@@ -253,7 +258,7 @@ def mark(config: dict[str, Any]) -> list[dict[str, Any]]:
         for field, got in fields:
             key = f'{name}.{field}' if isinstance(value, dict) else name
             groups.setdefault(name if isinstance(value, dict) else 'run', []).append({
-                'name': field, 'value': got if isinstance(got, str) else json.dumps(got), 'changed': key in changed,
+                'name': field, 'value': got if got and isinstance(got, str) else json.dumps(got), 'changed': key in changed,
                 'default': json.dumps(changed[key][0]) if key in changed else ''})
     return [{'name': name, 'rows': rows, 'rows_count': len(rows)} for name, rows in groups.items()]
 
