@@ -83,6 +83,10 @@ def get_config() -> config_dict.ConfigDict:
     training.steps = 1_000_000  # the paper's; the learning rate falls linearly to 0 over the second half
     training.compute_dtype = 'float32'  # of convolutions and activations; parameters, statistics, losses stay float32
     training.scan_blocks = True  # residual blocks as a loop: compiles faster; False should suit GPU and TPU (not measured)
+    training.accumulate = 1  # parts of a batch that go through one after another: less memory, the same numbers
+    training.remat = False  # compute activations again in backward passes: less memory, about a third more time
+    training.shard_params = False  # weights and optimiser in pieces over the devices (FSDP), for the full model
+    training.on_nan = 'stop'  # at a loss or gradient that is not finite; 'restore' goes back to the last checkpoint once
     training.ema_decay = 0.0  # of an averaged copy of the generators; 0 is off, as in both releases
     training.log_every = 100  # steps between lines of metrics.jsonl, TensorBoard and the progress line
     training.checkpoint_every = 5_000  # steps between checkpoints; a killed run loses at most this many

@@ -11,8 +11,9 @@ from tests.goldens import Golden, assert_close
 from ugatit_jax import losses, official
 from ugatit_jax.models.spectral_norm import COLLECTION, advance, for_evaluation, grouped
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS
+from ugatit_jax.objectives import Augmentation, generate, generator_objective
 from ugatit_jax.state import start_state
-from ugatit_jax.train_step import generate, generator_objective, make_train_step, uses_identity
+from ugatit_jax.train_step import make_train_step
 
 # float64 against float64 stored as float32: rounding of the file alone
 PYTORCH = dict(rtol=1e-6, atol=1e-12)
@@ -130,9 +131,9 @@ def test_generator_losses(golden):
 
     @jax.jit
     def objective(generator: dict, real: dict) -> dict:
-        outputs = generate(golden.networks, generator, real, uses_identity(config))
+        outputs = generate(golden.networks, config, generator, real)
         return generator_objective(
-            generator, outputs, golden.networks, config, real, discriminator, after, (), None)[1]
+            generator, outputs, golden.networks, config, real, discriminator, after, Augmentation((), None, None))[1]
 
     m, w = objective(generator, real), config.loss
     ours = {

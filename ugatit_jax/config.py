@@ -33,10 +33,12 @@ def check_values(config: ConfigDict) -> None:
     positive = {
         'data': ('image_size', 'batch_size', 'channels_A', 'channels_B'),
         'model': ('ch', 'mlp_width'),
-        'training': ('steps', 'log_every', 'checkpoint_every', 'keep_checkpoints', 'preview_every', 'preview_images'),
+        'training': (
+            'steps', 'log_every', 'checkpoint_every', 'keep_checkpoints', 'preview_every', 'preview_images', 'accumulate'),
         'optimizer': ('learning_rate', 'eps')}
     not_negative = {
-        'data': ('device_resident_mb',), 'model': ('n_res', 'rho_smoothing'), 'optimizer': ('weight_decay', 'decay_epochs'),
+        'data': ('device_resident_mb',), 'training': ('keep_every',), 'model': ('n_res', 'rho_smoothing'),
+        'optimizer': ('weight_decay', 'decay_epochs'),
         'loss': ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')}
     below_one = {'optimizer': ('beta1', 'beta2'), 'training': ('ema_decay',)}
     for fields, test, wanted in (
@@ -49,7 +51,9 @@ def check_values(config: ConfigDict) -> None:
         'model': {'weight_init': ('normal', 'torch'), 'variance_ddof': (0, 1)},
         'optimizer': {'weight_decay_mode': ('kernel_l2', 'coupled')},
         # float64 is for comparisons with the PyTorch release, and works under JAX_ENABLE_X64 only
-        'training': {'compute_dtype': ('float32', 'bfloat16') + (('float64',) if jax.config.jax_enable_x64 else ())}}
+        'training': {
+            'on_nan': ('stop', 'restore'),
+            'compute_dtype': ('float32', 'bfloat16') + (('float64',) if jax.config.jax_enable_x64 else ())}}
     for group, names in choices.items():
         for name, allowed in names.items():
             require(config[group][name] in allowed, f'{group}.{name}={config[group][name]!r}', f'one of {allowed}')
@@ -62,6 +66,10 @@ def check_values(config: ConfigDict) -> None:
     steps, epochs = config.training.steps, config.optimizer.decay_epochs
     require(steps * epochs < 2**32, f'training.steps={steps}', f'below {2**32 // max(epochs, 1)} with {epochs} decay_epochs')
     loss, data = config.loss, config.data
+    require(
+        data.batch_size % config.training.accumulate == 0,
+        f'training.accumulate={config.training.accumulate} with data.batch_size={data.batch_size}',
+        'a divisor of the batch: it is dealt into that many equal parts')
     require(data.workers is None or data.workers > 0, f'data.workers={data.workers}', 'above 0, or not set')
     require(
         data.channels_A == data.channels_B or not (loss.identity_weight or loss.cam_weight),

@@ -12,6 +12,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.models.spectral_norm import COLLECTION, ungrouped
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks
+from ugatit_jax.sharding import Placement
 
 Params = dict[str, Any]
 
@@ -56,8 +57,8 @@ def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
     return optax.chain(*decay, adam, optax.scale_by_learning_rate(learning_rate(config)))
 
 
-def init_state(networks: Networks, config: ConfigDict, sharding: jax.sharding.Sharding | None = None) -> TrainState:
-    """The state before the first step, all from config.seed; made on the devices, networks of one kind by one program."""
+def init_state(networks: Networks, config: ConfigDict, placement: Placement | None = None) -> TrainState:
+    """The state before the first step, all from config.seed; made where it stays, networks of one kind by one program."""
     key = jax.random.key(config.seed)
     # weights from the backend's own generator: threefry takes a minute to compile for this many draws
     init_key = jax.random.key(config.seed, impl='unsafe_rbg')
@@ -67,19 +68,30 @@ def init_state(networks: Networks, config: ConfigDict, sharding: jax.sharding.Sh
     for name, network_key in zip(names, jax.random.split(init_key, len(names))):
         domain = name[3] if name in GENERATORS else name[-1]  # genA2B sees A, disGA sees A
         shape = (1, size, size, channels[domain])
-        variables[name] = network_init(networks.module(name), shape, sharding)(network_key)
-    return jax.jit(start_state, static_argnums=0, out_shardings=sharding)(
-        config, {name: variables[name]['params'] for name in GENERATORS},
+        variables[name] = network_init(networks.module(name), shape, placement)(network_key)
+    return placed(functools.partial(start_state, config), placement)(
+        {name: variables[name]['params'] for name in GENERATORS},
         {name: variables[name]['params'] for name in DISCRIMINATORS},
         {name: ungrouped(variables[name][COLLECTION]) for name in DISCRIMINATORS}, key)
 
 
 @functools.cache
 def network_init(
-    module: nn.Module, shape: tuple[int, ...], sharding: jax.sharding.Sharding | None
+    module: nn.Module, shape: tuple[int, ...], placement: Placement | None
 ) -> Callable[[jax.Array], Any]:
     """Compiled init of a network for images of `shape`: key -> variables."""
-    return jax.jit(lambda key: module.init(key, jnp.zeros(shape)), out_shardings=sharding)
+    return placed(lambda key: module.init(key, jnp.zeros(shape)), placement)
+
+
+def placed(function: Callable[..., Any], placement: Placement | None) -> Callable[..., Any]:
+    """`function`, compiled, with its results where `placement` says."""
+    compiled = jax.jit(function) if placement is None else None
+
+    def call(*args: Any) -> Any:
+        nonlocal compiled
+        compiled = compiled or jax.jit(function, out_shardings=placement(jax.eval_shape(function, *args)))
+        return compiled(*args)
+    return call
 
 
 def start_state(
