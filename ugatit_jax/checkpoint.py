@@ -23,10 +23,11 @@ from ugatit_jax.sharding import Placement
 from ugatit_jax.state import TrainState
 
 HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
+    'init_from',  # it acts at the start only: what is continued has these weights already, trained on
     'training.steps', 'training.log_every', 'training.checkpoint_every', 'training.keep_checkpoints',
     'training.keep_every', 'training.keep_best', 'training.preview_every', 'training.preview_images',
-    'training.scan_blocks', 'data.max_bad_fraction', 'data.data_dir', 'data.download', 'data.cache_mb', 'data.cache_dir',
-    'data.workers', 'data.device_resident', 'data.device_resident_mb')
+    'training.scan_blocks', 'training.profile_steps', 'data.max_bad_fraction', 'data.data_dir', 'data.download',
+    'data.cache_mb', 'data.cache_dir', 'data.workers', 'data.device_resident', 'data.device_resident_mb')
 
 
 class Checkpoints:

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AbstractMesh, Mesh
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.data.preprocess import training_load_size
 from ugatit_jax.liveness import peak_bytes
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, make_networks
+from ugatit_jax.sharding import STAY_IN_PIECES, Placement
 from ugatit_jax.state import TrainState, init_state
 from ugatit_jax.train_step import make_train_step
 
@@ -24,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 PLACING = 1.25  # XLA's temporary memory over the largest sum of live buffers: it gives each a fixed place
 BATCHES_IN_FLIGHT = 3  # the step's own and those that data.pipeline.prefetch has started
-LARGE = 2**20  # elements from which training.shard_params deals an array over the devices
 
 
 class Estimate(NamedTuple):
@@ -48,16 +49,20 @@ def estimate(config: ConfigDict, devices: int = 1, pictures: tuple[int, int] | N
     """
     networks = make_networks(config)
     state = jax.eval_shape(lambda: init_state(networks, config))
-    on_device = functools.partial(bytes_on_device, devices=devices, sharded=bool(config.training.get('shard_params', False)))
+    placement = Placement(AbstractMesh((devices,), ('data',)), config.training.shard_params)
+    on_device = functools.partial(bytes_on_device, placement=placement)
     peak = step_bytes(config, state, devices)
     # the gradients of both generators are complete at the step's end: they are part of its temporary buffers
     activations = max(peak - tree_bytes(state.generator), 0)
+    both = {'generator': state.generator, 'discriminator': state.discriminator}
+    gathered = whole_on_device(both, placement) - on_device(both) if config.training.shard_params else 0
     parts = {
         'weights': on_device(state.generator) + on_device(state.discriminator),
-        'gradients': on_device(state.generator),
+        'gradients': whole_on_device(state.generator, placement),
         'optimiser': on_device(state.generator_opt) + on_device(state.discriminator_opt),
         'averaged copy': on_device(state.ema),
         'spectral vectors': on_device(state.spectral),
+        'gathered weights': gathered,
         'activations': activations,
         'pictures': picture_bytes(config, devices, pictures)}
     counts = {name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
@@ -72,12 +77,16 @@ def tree_bytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def bytes_on_device(tree: Any, devices: int, sharded: bool) -> int:
-    """Bytes of a tree on one device; large arrays with a side that divides are dealt over the devices if `sharded`."""
-    def share(leaf: Any) -> int:
-        divides = math.prod(leaf.shape) >= LARGE and any(side % devices == 0 for side in leaf.shape)
-        return tree_bytes(leaf) // (devices if sharded and divides else 1)
-    return sum(map(share, jax.tree.leaves(tree)))
+def bytes_on_device(tree: Any, placement: Placement) -> int:
+    """Bytes of a tree on one device."""
+    return sum(tree_bytes(leaf) // (placement.mesh.size if 'data' in placement.spec(leaf.shape) else 1)
+               for leaf in jax.tree.leaves(tree))
+
+
+def whole_on_device(tree: Any, placement: Placement) -> int:
+    """Bytes of a tree on one device while it is used: but for the largest matrices, pieces are gathered (sharding.py)."""
+    large = [leaf for leaf in jax.tree.leaves(tree) if math.prod(leaf.shape) >= STAY_IN_PIECES]
+    return tree_bytes(tree) - tree_bytes(large) + bytes_on_device(large, placement)
 
 
 def step_bytes(config: ConfigDict, state: TrainState, devices: int) -> int:
@@ -121,8 +130,9 @@ def readable(count: int) -> str:
     return f'{count / 1000:.1f} GB'
 
 
-def report(size: Estimate, config: ConfigDict) -> None:
-    """Logs the estimate, and a warning where it is more than the device has."""
+def report(config: ConfigDict, mesh: Mesh, pictures: tuple[int, int] | None) -> None:
+    """Logs the estimate of a resolved config, and a warning where it is more than the device has."""
+    size = estimate(config, mesh.size, pictures)
     for line in describe(size):
         logger.info('%s', line)
     if warning := too_large(size, config, memory_limit()):
@@ -148,22 +158,21 @@ def advice(size: Estimate, config: ConfigDict) -> list[str]:
     activations = size.parts['activations']
     states = sum(size.parts[name] for name in ('weights', 'gradients', 'optimiser', 'averaged copy'))
     rows = data.batch_size // size.devices
-    micro = training.get('accumulate', 1)
+    micro = training.accumulate
     # weights, gradients and two moments; of the averaged copy too, where there is one
-    mlp = size.mlp_bytes * (5 if training.ema_decay else 4) / (size.devices if training.get('shard_params', False) else 1)
+    mlp = size.mlp_bytes * (5 if training.ema_decay else 4) / (size.devices if training.shard_params else 1)
     options = []  # (bytes saved, roughly; setting)
     if rows // micro > 1:
         saved = (1 - micro / rows) * activations
-        if 'accumulate' in training:
-            options.append((saved, f'training.accumulate={rows} (the same batch, a picture of each domain at a time)'))
+        options.append((saved, f'training.accumulate={rows} (the same batch, a picture of each domain at a time)'))
         options.append((saved * 0.99, f'data.batch_size={size.devices}, now {data.batch_size}'))
-    if 'remat' in training and not training.remat:
+    if not training.remat:
         options.append((0.5 * activations, 'training.remat=True (computes activations again, slower)'))
     if training.compute_dtype == 'float32':
         options.append((0.4 * activations, 'training.compute_dtype=bfloat16'))
     if model.mlp_pool != '1':
         options.append((mlp, f'model.mlp_pool=1 (the light model), now {model.mlp_pool}'))
-    if 'shard_params' in training and not training.shard_params:
+    if not training.shard_params:
         devices = max(size.devices, 2)
         text = 'training.shard_params=True' + (' on several devices' if size.devices == 1 else '')
         options.append(((1 - 1 / devices) * states, text))

@@ -19,14 +19,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def explained(config: ConfigDict, devices: int) -> Iterator[None]:
+def explained(config: ConfigDict) -> Iterator[None]:
     """Raises UserError with the estimate by part and what helps in place of an out of memory; config is resolved."""
     try:
         yield
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        size = estimate(config, devices)
+        size = estimate(config, jax.device_count())
         raise UserError('\n  '.join((
             f'out of memory ({first_line(error)[:200]})', describe(size)[1],
             f'what helps most: {"; ".join(advice(size, config))}'))) from error

@@ -9,7 +9,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from ugatit_jax import preview, sharding
+from ugatit_jax import estimate, out_of_memory, preview, sharding
 from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve
 from ugatit_jax.data import device_resident, open_datasets, train_batches
@@ -17,8 +17,10 @@ from ugatit_jax.data.augment import augment
 from ugatit_jax.data.pipeline import prefetch
 from ugatit_jax.data.sources import Datasets
 from ugatit_jax.errors import UserError
-from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks, make_networks
+from ugatit_jax.init_from import start_from
+from ugatit_jax.networks import Networks, make_networks
 from ugatit_jax.objectives import uses_identity
+from ugatit_jax.profiler import Profiler, parse_steps
 from ugatit_jax.report import Reporter
 from ugatit_jax.state import TrainState, init_state
 from ugatit_jax.train_step import make_train_step, step_key
@@ -33,6 +35,12 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     UserError for settings, data or checkpoints that do not work.
     """
     config = resolve(config)
+    with out_of_memory.explained(config):
+        return train_resolved(config, workdir)
+
+
+def train_resolved(config: ConfigDict, workdir: str) -> TrainState:
+    """`train` with a resolved config."""
     mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
     placement = sharding.Placement(mesh, config.training.shard_params)
 
@@ -45,9 +53,11 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     checkpoints = Checkpoints(make_directory(workdir), config.training.keep_checkpoints)
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
-    log_parameters(shapes)
+    estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)))
     if (latest := checkpoints.latest()) is None:
         state = init_state(networks, config, placement)
+        if config.init_from:
+            state = start_from(config.init_from, state, config)
     else:
         state = checkpoints.restore(latest, shapes, config, placement)
         logger.info('continuing from step %d of %s', latest, checkpoints.directory)
@@ -81,9 +91,12 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     ).lower(state, batch).compile()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
+    profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
 
     for step in range(first + 1, last + 1):  # `step` steps are done at the end of a turn
+        profiler.before(step)
         state, metrics = train_step(state, batch)
+        profiler.after(step, metrics)
         if step < last:
             batch = next(batches)
 
@@ -153,11 +166,3 @@ def refuse_not_finite(step: int, metrics: dict[str, np.ndarray], checkpoints: Ch
         raise UserError(
             f'step {step}: {bad[0]} is {metrics[bad[0]]}; the last checkpoint is of step {checkpoints.latest()}. Lower '
             'optimizer.learning_rate, or use float32')
-
-
-def log_parameters(state: TrainState) -> None:
-    """Logs how many parameters each network has."""
-    networks = state.generator | state.discriminator
-    counts = {name: sum(leaf.size for leaf in jax.tree.leaves(networks[name])) for name in GENERATORS + DISCRIMINATORS}
-    logger.info('parameters: %s, together %s', ', '.join(f'{name} {count:,}' for name, count in counts.items()),
-                f'{sum(counts.values()):,}')
