@@ -25,10 +25,11 @@ from ugatit_jax.sharding import Placement
 from ugatit_jax.state import TrainState
 
 HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
+    'init_from',  # it acts at the start only: what is continued has these weights already, trained on
     'training.steps', 'training.log_every', 'training.checkpoint_every', 'training.keep_checkpoints',
     'training.keep_every', 'training.keep_best', 'training.preview_every', 'training.preview_images',
-    'training.scan_blocks', 'data.max_bad_fraction', 'data.data_dir', 'data.download', 'data.cache_mb', 'data.cache_dir',
-    'data.workers', 'data.device_resident', 'data.device_resident_mb')
+    'training.scan_blocks', 'training.profile_steps', 'data.max_bad_fraction', 'data.data_dir', 'data.download',
+    'data.cache_mb', 'data.cache_dir', 'data.workers', 'data.device_resident', 'data.device_resident_mb')
 
 
 class Checkpoints:
@@ -104,6 +105,8 @@ class Checkpoints:
         """Says in one line why a checkpoint could not be written: a full disk, a folder that went away."""
         try:
             yield
+        except jax.errors.JaxRuntimeError:  # of a step that is not done yet, not of the disk
+            raise
         except (OSError, ValueError, RuntimeError) as error:  # TensorStore has no exceptions of its own
             self.broken = True
             raise UserError(f'{self.directory} cannot be written: {plain(error)}; {self.way_back()}') from error

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
+from ugatit_jax.profiler import parse_steps
 from ugatit_jax.reference import NAMES, reference_fields
 
 
@@ -67,6 +68,7 @@ def check_values(config: ConfigDict) -> None:
     require(sum(config.model.down_padding) in (1, 2), f'model.down_padding={config.model.down_padding}', '1 or 2 in sum')
     steps, epochs = config.training.steps, config.optimizer.decay_epochs
     require(steps * epochs < 2**32, f'training.steps={steps}', f'below {2**32 // max(epochs, 1)} with {epochs} decay_epochs')
+    parse_steps(config.training.profile_steps, steps)
     loss, data = config.loss, config.data
     require(
         data.batch_size % config.training.accumulate == 0,

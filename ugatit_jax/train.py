@@ -10,15 +10,17 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from ugatit_jax import preview, sharding
+from ugatit_jax import estimate, out_of_memory, preview, sharding
 from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.init_from import start_from
 from ugatit_jax.inputs import make_inputs
-from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, make_networks
+from ugatit_jax.networks import make_networks
 from ugatit_jax.objectives import uses_identity
 from ugatit_jax.preemption import Preemption
+from ugatit_jax.profiler import Profiler, parse_steps
 from ugatit_jax.report import Reporter
 from ugatit_jax.rho import compiled_rho_layers, compiled_rho_statistics
 from ugatit_jax.state import TrainState, init_state, with_other_key
@@ -34,7 +36,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     Leaves checkpoints/, previews/, metrics.jsonl, report.html and TensorBoard files in workdir, and returns the last
     state. Raises UserError for settings, data or checkpoints that do not work, Preempted where it was asked to leave.
     """
-    with contextlib.ExitStack() as exits:  # the report tells how the run was left
+    config = resolve(config)
+    with out_of_memory.explained(config), contextlib.ExitStack() as exits:  # the report tells how the run was left
         try:
             return train_within(exits, config, workdir)
         except OSError as error:
@@ -45,7 +48,6 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 
 def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
     """The run itself; `exits` closes what is open, however the run ends."""
-    config = resolve(config)
     mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
     placement = sharding.Placement(mesh, config.training.shard_params)
 
@@ -58,12 +60,13 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     checkpoints = exits.enter_context(Checkpoints.of_run(make_directory(workdir), config))
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
-    log_parameters(shapes)
+    estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)))
 
     def start() -> tuple[TrainState, int]:
-        if (latest := checkpoints.latest()) is None:
-            return init_state(networks, config, placement), 0
-        return checkpoints.restore(latest, shapes, config, placement), latest
+        if (latest := checkpoints.latest()) is not None:
+            return checkpoints.restore(latest, shapes, config, placement), latest
+        state = init_state(networks, config, placement)
+        return (start_from(config.init_from, state, config) if config.init_from else state), 0
 
     state, first = start()
     last = config.training.steps
@@ -103,13 +106,16 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     ).lower(state, batch).compile()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
+    profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
 
     step, chances = first, 1 if config.training.on_nan == 'restore' else 0
     recent = collections.deque(maxlen=LOOK_BACK)  # (step, metrics) on the device
     preemption = exits.enter_context(Preemption())
     while step < last:
+        profiler.before(step + 1)
         state, metrics = train_step(state, batch)
         step += 1
+        profiler.after(step, metrics)
         recent.append((step, metrics))
         leaving = preemption.reached()
         if step < last and not leaving:
@@ -170,11 +176,3 @@ def first_not_finite(metrics: dict[str, np.ndarray], recent: collections.deque[t
             if not np.isfinite(value):
                 return f'step {step}: {name} is {value}'
     raise AssertionError('the last of the recent metrics are the ones that are not finite')
-
-
-def log_parameters(state: TrainState) -> None:
-    """Logs how many parameters each network has."""
-    networks = state.generator | state.discriminator
-    counts = {name: sum(leaf.size for leaf in jax.tree.leaves(networks[name])) for name in GENERATORS + DISCRIMINATORS}
-    logger.info('parameters: %s, together %s', ', '.join(f'{name} {count:,}' for name, count in counts.items()),
-                f'{sum(counts.values()):,}')
