@@ -6,11 +6,14 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
+from ugatit_jax.profiler import parse_steps
 from ugatit_jax.reference import NAMES, reference_fields
 
 
 def resolve(config: ConfigDict) -> FrozenConfigDict:
     """A frozen copy with every field set; raises UserError naming the field, its value and the way out."""
+    if isinstance(config, FrozenConfigDict):
+        config = ConfigDict(config)
     config = config.copy_and_resolve_references()
     require(config.model.reference in NAMES, f'model.reference={config.model.reference!r}', f'one of {NAMES}')
     for group, fields in reference_fields(config.model.reference, config.model.ch, config.model.n_res).items():
@@ -66,31 +69,18 @@ def check_values(config: ConfigDict) -> None:
     require(sum(config.model.down_padding) in (1, 2), f'model.down_padding={config.model.down_padding}', '1 or 2 in sum')
     steps, epochs = config.training.steps, config.optimizer.decay_epochs
     require(steps * epochs < 2**32, f'training.steps={steps}', f'below {2**32 // max(epochs, 1)} with {epochs} decay_epochs')
+    parse_steps(config.training.profile_steps, steps)
     loss, data = config.loss, config.data
     require(
         data.batch_size % config.training.accumulate == 0,
         f'training.accumulate={config.training.accumulate} with data.batch_size={data.batch_size}',
         'a divisor of the batch: it is dealt into that many equal parts')
-    check_evaluation(config)
+    require(config.evaluation.images >= 2, f'evaluation.images={config.evaluation.images}', '2 or above')
     require(data.workers is None or data.workers > 0, f'data.workers={data.workers}', 'above 0, or not set')
     require(
         data.channels_A == data.channels_B or not (loss.identity_weight or loss.cam_weight),
         f'data.channels_A={data.channels_A} with data.channels_B={data.channels_B}',
         'equal, or loss.identity_weight=0 and loss.cam_weight=0: both losses give pictures of B to genA2B')
-
-
-def check_evaluation(config: ConfigDict) -> None:
-    """Refuses a best checkpoint that no evaluation would tell."""
-    every, training = config.evaluation.every, config.training
-    require(config.evaluation.images >= 2, f'evaluation.images={config.evaluation.images}', '2 or above')
-    if not training.keep_best:
-        return
-    require(every > 0, f'training.keep_best={training.keep_best!r} with evaluation.every=0', 'above 0 to know the best')
-    together = max(every, training.checkpoint_every) % min(every, training.checkpoint_every) == 0
-    require(
-        together, f'evaluation.every={every} with training.keep_best={training.keep_best!r}',
-        f'a divisor or multiple of training.checkpoint_every={training.checkpoint_every}: checkpoints are compared by the '
-        'evaluation of their own step')
 
 
 def check_sizes(config: ConfigDict) -> None:

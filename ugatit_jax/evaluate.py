@@ -29,7 +29,7 @@ from ugatit_jax.evaluation.results import Results, Row, check_output, spread_out
 from ugatit_jax.evaluation.weights import Weights, load_weights
 from ugatit_jax.networks import make_networks
 from ugatit_jax.preview import overlay
-from ugatit_jax.trained import Trained, load_trained
+from ugatit_jax.trained import Trained, load_trained, parse_step
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ RANKED = 4  # rows of best and of worst
 BAD_FRACTION = 0.01  # of unreadable files in a folder that are left out
 
 
-def evaluate_run(config: ConfigDict, workdir: str, step: int | str = 'latest') -> Results:
+def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Results:
     """Evaluates the generators of a run's checkpoint on all test pictures, both directions.
 
     Reads the generators alone; writes WORKDIR/evaluation/STEP-PROTOCOL/ and prints the table. The networks are as the
     checkpoint has them; data and evaluation are config's. Raises UserError.
     """
-    trained = load_trained(workdir, step)
+    trained = load_trained(workdir, parse_step(step))
     config = resolve(with_networks_of(config, trained))
     output = str(pathlib.Path(trained.where).parent.parent / 'evaluation' / f'{trained.step}-{config.evaluation.protocol}')
     check_output(output)

@@ -113,23 +113,27 @@ def test_inception_metrics_both_ways(datasets, extractor):
         assert metrics['fid'].value > 1
 
 
-def test_a_best_that_nothing_tells_is_refused(datasets, monkeypatch, tmp_path):
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    for best, message in (('kid', 'inception_weights'), ('nonsense', 'nonsense'), ('-pointing_accuracy', None)):
-        config = small_config(every=10)
-        config.training.checkpoint_every, config.training.keep_best = 10, best
-        config = resolve(config)
-        networks, mesh = make_networks(config), sharding.make_mesh(jax.device_count())
-        if message is None:
-            assert make_evaluator(config, datasets, networks, mesh) is not None
-            continue
-        with pytest.raises(UserError, match=message):
-            make_evaluator(config, datasets, networks, mesh)
-    for fields, message in (((0, 10, 'kid'), 'evaluation.every=0'), ((10, 15, 'kid'), 'divisor or multiple')):
-        config = small_config()
-        config.evaluation.every, config.training.checkpoint_every, config.training.keep_best = fields
-        with pytest.raises(UserError, match=message):
-            resolve(config)
+@pytest.mark.parametrize('every, saved, best, message', [
+    (10, 10, 'kid_A2B', 'sha256 6726825d'), (0, 10, '-domain_accuracy', 'evaluation.every=0'),
+    (10, 15, 'cycle_l1', 'divisor or multiple'), (10, 20, '-pointing_accuracy', ''), (0, 10, 'G_A', '')])
+def test_a_best_that_no_checkpoint_would_tell_is_refused(every, saved, best, message, datasets):
+    config = small_config(every=every)
+    config.training.checkpoint_every, config.training.keep_best = saved, best
+    config = resolve(config)
+    arguments = config, datasets, make_networks(config), sharding.make_mesh(jax.device_count())
+    if not message:
+        assert (make_evaluator(*arguments) is None) == (every == 0)
+        return
+    with pytest.raises(UserError, match=message):
+        make_evaluator(*arguments)
+
+
+def test_heatmaps_cannot_be_judged_without_masks(datasets):
+    config = small_config(every=10)
+    config.training.keep_best = 'heatmap_iou'
+    without = Datasets(*(Selected(source, range(20)) for source in vars(datasets).values()))
+    with pytest.raises(UserError, match='where they have to change'):
+        make_evaluator(resolve(config), without, None, sharding.make_mesh(jax.device_count()))
 
 
 @pytest.fixture(scope='module')

@@ -148,7 +148,7 @@ def make_evaluator(
     training.keep_best is a metric that there will not be.
     """
     if not config.evaluation.every:
-        return None
+        return refuse_unknown_best(config, None)
     named = config.evaluation.inception_weights
     extractor = None
     if named != 'none':
@@ -162,25 +162,31 @@ def make_evaluator(
     evaluator = Evaluator(config, datasets, networks, mesh, extractor, config.evaluation.images)
     for note in evaluator.notes:
         logger.warning('%s', note)
-    refuse_unknown_best(config.training.keep_best, evaluator)
+    refuse_unknown_best(config, evaluator)
     return evaluator
 
 
-def refuse_unknown_best(best: str, evaluator: Evaluator) -> None:
-    """Raises UserError where training.keep_best is a metric that an evaluator will not give."""
+def refuse_unknown_best(config: ConfigDict, evaluator: Evaluator | None) -> None:
+    """Raises UserError where training.keep_best is a metric of evaluations, and checkpoints will be without it."""
+    best, every, saved = config.training.keep_best, config.evaluation.every, config.training.checkpoint_every
     name = best.removeprefix('-').removesuffix('_A2B').removesuffix('_B2A')
-    if not name:
-        return
-    with_masks = all(hasattr(source, 'mask') for source in evaluator.sources.values())
-    given = ALWAYS + (HEATMAP if with_masks else ())
-    if name in given or (name in INCEPTION and evaluator.extractor is not None):
-        return
-    if name in INCEPTION:
+    if name not in ALWAYS + HEATMAP + INCEPTION:
+        return  # one of training
+    if evaluator is None:
+        raise UserError(f'training.keep_best={best} with evaluation.every=0: no evaluation would tell; set evaluation.every')
+    if max(every, saved) % min(every, saved):
+        raise UserError(
+            f'training.keep_best={best}: checkpoints are compared by the evaluation of their own step, so '
+            f'evaluation.every={every} has to be a divisor or multiple of training.checkpoint_every={saved}')
+    if name in HEATMAP and not all(hasattr(source, 'mask') for source in evaluator.sources.values()):
+        raise UserError(
+            f'training.keep_best={best} needs pictures that say where they have to change, data.source=synthetic:faces; '
+            f'take one of {", ".join(ALWAYS + INCEPTION)}')
+    if name in INCEPTION and evaluator.extractor is None:
         file = weights.INCEPTION
         raise UserError(
             f'training.keep_best={best} needs the weights of InceptionV3: put {file.name} (sha256 {file.sha256}) from '
             f'{file.urls[0]} at {weights.cached_path()}, or name another file by evaluation.inception_weights')
-    raise UserError(f'training.keep_best={best} is no metric of this run; it has {", ".join(given + INCEPTION)}')
 
 
 def checksum(pictures: np.ndarray | list[np.ndarray]) -> str:
