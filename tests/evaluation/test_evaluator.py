@@ -1,18 +1,23 @@
 """Generators in, numbers out; and the run that is evaluated while it trains and afterwards, through its entry points."""
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
 import pytest
 
 from configs import default
+from tests.conftest import ROOT
 from tests.test_train import SMALL, main
 from ugatit_jax import sharding
 from ugatit_jax.config import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.sources import Datasets, Selected
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluation import classifier
 from ugatit_jax.evaluation.evaluator import Evaluator, make_evaluator
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.networks import make_networks
@@ -50,6 +55,12 @@ class Painters:
 
     def module(self, name):
         return self.painter
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Faces are told apart after fewer steps."""
+    monkeypatch.setattr(classifier, 'STEPS', 50)
 
 
 @pytest.fixture(scope='module')
@@ -174,3 +185,19 @@ def test_eval_mode_writes_numbers_and_page_and_changes_nothing_else(trained, tmp
             (('--config.evaluation.inception_weights=/nowhere.pth',), '/nowhere.pth')):
         result = main(f'--workdir={workdir}', '--mode=eval', *flags)
         assert result.returncode == 2 and message in result.stderr and 'Traceback' not in result.stderr, result.stderr
+
+
+@pytest.mark.slow
+def test_reproduce_trains_evaluates_and_appends_to_its_table(tmp_path):
+    environment = {**os.environ, 'WORKDIR': str(tmp_path), 'DATASETS': 'default demo', 'PYTHON': sys.executable}
+    flags = (*SMALL, '--config.training.steps=2', '--config.evaluation.inception_weights=none')
+    for rows in (4, 8):  # finished sets are not trained again
+        result = subprocess.run(
+            [str(ROOT / 'launch' / 'reproduce.sh'), *flags], env=environment, text=True, capture_output=True)
+        assert result.returncode == 0, result.stderr
+        table = (tmp_path / 'results.md').read_text().splitlines()
+        assert len(table) == 2 + rows and all(line.count('|') == table[0].count('|') for line in table)
+        assert result.stdout.endswith('\n'.join(table) + '\n')
+    assert 'nothing to do' in result.stderr
+    assert [line.split(' | ')[:4] for line in table[2:4]] == [
+        ['| default', '2', 'ugatit', 'A2B'], ['| default', '2', 'ugatit', 'B2A']]

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from ugatit_jax.data.synthetic import Synthetic
+from ugatit_jax.evaluation import classifier as classifier_module
 from ugatit_jax.evaluation.classifier import train_classifier
 from ugatit_jax.evaluation.heatmap import heatmap_metrics
 from ugatit_jax.evaluation.pictures import l1, psnr
@@ -15,7 +16,8 @@ def test_l1_and_psnr_of_each_picture():
     np.testing.assert_allclose(psnr(a, b), [20, 10 * np.log10(4e10)], atol=1e-4)  # 2 / 0.2 is 20 dB; equal is finite
 
 
-def test_a_classifier_tells_faces_apart_and_judges_fakes():
+def test_a_classifier_tells_faces_apart_and_judges_fakes(monkeypatch):
+    monkeypatch.setattr(classifier_module, 'STEPS', 50)
     pictures = {
         (domain, split): [source.read(i) for i in range(20)] for domain in 'AB' for split in ('train', 'test')
         if (source := Synthetic(domain, split, 48))}
@@ -36,7 +38,7 @@ def test_heatmaps_on_the_changed_part_beside_it_and_flat():
     inside[:4, :4], outside[4:, 4:] = 5, 5
     found = heatmap_metrics(np.stack([inside - 3, outside, np.ones((8, 8))]), np.stack([mask] * 3))
     assert found['pointing_accuracy'].tolist() == [1, 0, 0.25] and (found['heatmap_chance'] == 0.25).all()
-    assert found['heatmap_inside'][0] > 0.8 and found['heatmap_inside'][1] == 0 and found['heatmap_inside'][2] == 0.25
+    assert found['heatmap_inside'][0] > 0.8 and found['heatmap_inside'][1] < 0.01 and found['heatmap_inside'][2] == 0.25
     assert found['heatmap_iou'] == pytest.approx([1, 0, 1 / 7], abs=0.05)
     # the true mask as a heatmap: as good as it gets at a quarter of the side
     source = Synthetic('A', 'test', 64)

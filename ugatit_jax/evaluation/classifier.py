@@ -17,7 +17,7 @@ from ugatit_jax.data.preprocess import fit_square
 SIDE = 64  # pixels that it sees
 PICTURES = 400  # of each domain at most that it learns from
 STEPS = 200
-BATCH = 32  # of each domain
+BATCH = 16  # of each domain
 LEARNING_RATE = 2e-3
 
 
