@@ -17,7 +17,7 @@ from ugatit_jax.config import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.sources import Datasets, Selected
 from ugatit_jax.errors import UserError
-from ugatit_jax.evaluation import classifier
+from ugatit_jax.evaluate import evaluate_run
 from ugatit_jax.evaluation.evaluator import Evaluator, make_evaluator
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.networks import make_networks
@@ -57,31 +57,32 @@ class Painters:
         return self.painter
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Faces are told apart after fewer steps."""
-    monkeypatch.setattr(classifier, 'STEPS', 50)
-
-
 @pytest.fixture(scope='module')
 def datasets():
     return open_datasets(small_config())
 
 
-def evaluator(datasets, networks=None, extractor=None, images=5, **evaluation):
-    config = resolve(small_config(**evaluation))
-    mesh = sharding.make_mesh(jax.device_count())
-    return Evaluator(config, datasets, networks or Painters(), mesh, extractor, images)
+@pytest.fixture(scope='module')
+def evaluator(datasets):
+    """Makes evaluators that share the classifier of the first one."""
+    mesh, config = sharding.make_mesh(jax.device_count()), resolve(small_config())
+    classifier = Evaluator(config, datasets, None, mesh, None).classifier
+
+    def make(datasets, networks=None, extractor=None, images=5):
+        made = Evaluator(config, datasets, networks or Painters(), mesh, extractor, images)
+        made.classifier = classifier
+        return made
+    return make
 
 
 def shifts(there, back):
     return {'genA2B': {'shift': np.float32(there)}, 'genB2A': {'shift': np.float32(back)}}
 
 
-def test_known_generators_have_known_numbers(datasets):
+def test_known_generators_have_known_numbers(datasets, evaluator):
     evaluate = evaluator(datasets)
     metrics = evaluate.metrics(shifts(0.25, -0.125))
-    assert metrics['cycle_l1_A2B'] == metrics['cycle_l1_B2A'] == pytest.approx(0.125)
+    assert [metrics['cycle_l1_A2B'], metrics['cycle_l1_B2A']] == pytest.approx([0.125] * 2)
     assert metrics['cycle_psnr'] == pytest.approx(20 * np.log10(2 / 0.125), abs=1e-3)
     assert metrics['identity_l1_A2B'] == pytest.approx(0.25) and metrics['identity_l1_B2A'] == pytest.approx(0.125)
     assert metrics['identity_l1'] == pytest.approx((0.25 + 0.125) / 2)
@@ -95,18 +96,18 @@ def test_known_generators_have_known_numbers(datasets):
     np.testing.assert_array_equal(scored.real[4], datasets.test_A.read(16))  # evenly spread: 0, 4, 8, 12, 16
 
 
-def test_real_pictures_for_fakes_are_taken_for_them(datasets):
+def test_real_pictures_for_fakes_are_taken_for_them(datasets, evaluator):
     """Real pictures of B as translations of A, as a perfect generator would make them."""
     other = Datasets(datasets.train_A, datasets.train_B, datasets.test_B, datasets.test_B)
     assert evaluator(other).metrics(shifts(0, 0))['domain_accuracy_A2B'] == 1
 
 
-def test_without_cam_there_are_no_heatmap_metrics(datasets):
+def test_without_cam_there_are_no_heatmap_metrics(datasets, evaluator):
     metrics = evaluator(datasets, Painters(heatmap=False)).metrics(shifts(0, 0))
     assert 'cycle_l1_A2B' in metrics and not any('heat' in name or 'pointing' in name for name in metrics)
 
 
-def test_training_pictures_where_there_are_no_others_and_too_few_refused(datasets):
+def test_training_pictures_where_there_are_no_others_and_too_few_refused(datasets, evaluator):
     alone = Datasets(datasets.train_A, datasets.train_B, None, datasets.test_B)
     assert 'no test pictures of A' in evaluator(alone).notes[0]
     one = Datasets(datasets.train_A, datasets.train_B, datasets.test_A, Selected(datasets.test_B, [3]))
@@ -114,7 +115,7 @@ def test_training_pictures_where_there_are_no_others_and_too_few_refused(dataset
         evaluator(one)
 
 
-def test_inception_metrics_both_ways(datasets, extractor):
+def test_inception_metrics_both_ways(datasets, extractor, evaluator):
     evaluate = evaluator(datasets, extractor=extractor, images=2)
     scored = evaluate(shifts(0, 0))
     for direction in ('A2B', 'B2A'):
@@ -170,13 +171,20 @@ def test_eval_mode_writes_numbers_and_page_and_changes_nothing_else(trained, tmp
     workdir = tmp_path / 'run'
     shutil.copytree(trained, workdir)
     # the networks' fields are left at their defaults here: the checkpoint knows them
-    result = main(f'--workdir={workdir}', '--mode=eval', '--step=best', '--config.evaluation.inception_weights=none')
+    result = main(
+        f'--workdir={workdir}', '--mode=eval', '--step=best', '--config.evaluation.inception_weights=none', devices=3)
     assert result.returncode == 0 and 'domain accuracy' in result.stdout, result.stderr
     folder, = (workdir / 'evaluation').iterdir()
     found = json.loads((folder / 'metrics.json').read_text())
     assert found['n']['A2B'] == {'fake': 20, 'target': 20, 'source': 20} and found['inception'] is None
     assert found['metrics']['A2B'].keys() == found['metrics']['B2A'].keys() >= {'domain_accuracy', 'cycle_l1', 'heatmap_iou'}
     assert found['step'] == folder.name.split('-')[0] and any('no KID and FID' in note for note in found['notes'])
+    config = default.get_config()
+    config.evaluation.inception_weights = 'none'
+    one_device = evaluate_run(config, str(workdir), found['step'])
+    for direction, metrics in one_device.metrics.items():
+        for name in ('cycle_l1', 'identity_psnr', 'heatmap_inside'):
+            assert metrics[name].value == pytest.approx(found['metrics'][direction][name]['value'], rel=1e-4)
     page = (folder / 'report.html').read_text()
     assert page.count('data:image/jpeg') == 2 * 4 * (6 + 4 + 4) and 'http' not in page
     assert (workdir / 'evaluation.jsonl').read_bytes() == (trained / 'evaluation.jsonl').read_bytes()

@@ -16,9 +16,9 @@ from ugatit_jax.data.preprocess import fit_square
 
 SIDE = 64  # pixels that it sees
 PICTURES = 400  # of each domain at most that it learns from
-STEPS = 200
+STEPS = 400
 BATCH = 16  # of each domain
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 3e-3
 
 
 class Network(nn.Module):
