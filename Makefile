@@ -34,7 +34,7 @@ oracle: install $(ORACLE)
 
 $(ORACLE):
 	$(PYTHON) -m venv .oracle
-	$@ -m pip install --quiet --disable-pip-version-check '$(TORCH)' pillow tqdm || { rm -rf .oracle; exit 1; }
+	$@ -m pip install --quiet --disable-pip-version-check '$(TORCH)' numpy pillow tqdm || { rm -rf .oracle; exit 1; }
 	$@ -m pip install --quiet --disable-pip-version-check --no-deps torch-fidelity==0.4.0 || { rm -rf .oracle; exit 1; }
 
 lint: install

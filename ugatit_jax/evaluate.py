@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from etils import epath
 from ml_collections import ConfigDict
 
 from ugatit_jax import sharding
@@ -46,7 +47,8 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     """
     trained = load_trained(workdir, parse_step(step))
     config = resolve(with_networks_of(config, trained))
-    output = str(pathlib.Path(trained.where).parent.parent / 'evaluation' / f'{trained.step}-{config.evaluation.protocol}')
+    folder = epath.Path(trained.where).parent.parent / 'evaluation'
+    output = str(folder / f'{trained.step}-{config.evaluation.protocol}')
     check_output(output)
     notes = []
     if config.data.source != trained.config.data.source:
@@ -92,10 +94,9 @@ def with_networks_of(config: ConfigDict, trained: Trained) -> ConfigDict:
         'data': ['image_size', 'channels_A', 'channels_B', 'fit', 'background', 'swap'], 'training': ['compute_dtype']}
     for group, names in followed.items():
         for name in names:
-            value = trained.config[group][name]
-            if name in config[group]:
+            if name in config[group] and name in trained.config[group]:  # an older one may lack a field, and have another
                 with config.ignore_type():
-                    config[group][name] = value
+                    config[group][name] = trained.config[group][name]
     # a best checkpoint was chosen when it was trained; no evaluation of a run chooses another
     config.training.keep_best = ''
     return config
@@ -153,7 +154,7 @@ def evaluate_folders(
 
 def open_folder(path: str) -> Source:
     """The readable pictures of a folder, two or more; raises UserError."""
-    if not pathlib.Path(path).is_dir():
+    if not epath.Path(path).is_dir():
         raise UserError(f'{path}: no such folder; name one with pictures in it')
     source: Any = FolderSource(path, channels=3)
     report = scan.scan(source)

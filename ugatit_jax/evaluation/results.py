@@ -1,14 +1,12 @@
 """What an evaluation found, as JSON, as a table on the terminal, and as one self-contained page."""
 import dataclasses
 import json
-import os
-import pathlib
 import sys
-import tempfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from etils import epath
 
 from ugatit_jax import __version__
 from ugatit_jax.errors import UserError
@@ -123,18 +121,16 @@ class Results:
 
     def write(self, directory: str) -> None:
         """Writes metrics.json and report.html into a folder that `check_output` let pass; each appears whole."""
-        folder = pathlib.Path(directory)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = epath.Path(directory)
         for name, text in zip(FILES, (json.dumps(self.as_json(), indent=1, allow_nan=False) + '\n', self.html())):
-            with tempfile.NamedTemporaryFile('w', dir=folder, prefix=f'.{name}-', delete=False) as file:
-                file.write(text)
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, folder / name)
+            temporary = folder / f'.{name}'
+            temporary.write_text(text)
+            temporary.replace(folder / name)
 
 
 def check_output(directory: str) -> None:
     """Raises UserError, before anything is computed, where files of others would be in the way."""
-    folder = pathlib.Path(directory)
+    folder = epath.Path(directory)
     for name in FILES:
         if (folder / name).exists() and not made_by_us(folder / FILES[0]):
             raise UserError(f'{folder / name} is there and is no earlier evaluation of ugatit_jax: name another folder')
@@ -144,7 +140,7 @@ def check_output(directory: str) -> None:
         raise UserError(f'{folder} cannot be made: {error.strerror or error}; name a folder that can be written') from error
 
 
-def made_by_us(path: pathlib.Path) -> bool:
+def made_by_us(path: epath.Path) -> bool:
     """Whether a metrics.json is one of ours."""
     try:
         return str(json.loads(path.read_text())['made_by']).startswith('ugatit_jax')
@@ -183,4 +179,4 @@ def table_rows(name: str, found: dict[str, Any]) -> list[str]:
 
 if __name__ == '__main__':
     _, label, directory = sys.argv
-    print('\n'.join(table_rows(label, json.loads((pathlib.Path(directory) / FILES[0]).read_text()))))
+    print('\n'.join(table_rows(label, json.loads((epath.Path(directory) / FILES[0]).read_text()))))

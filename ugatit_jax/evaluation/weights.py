@@ -101,7 +101,8 @@ def fetch(published: Published) -> pathlib.Path:
             failures.append(f'{url}: {named_line(error)}')
     raise UserError(
         f'the weights of InceptionV3 are missing and cannot be downloaded ({"; ".join(failures)}): put {published.name} '
-        f'(sha256 {published.sha256}) from {published.urls[0]} at {path}, or name it by --inception_weights=FILE')
+        f'(sha256 {published.sha256}) from {published.urls[0]} at {path}, or name it by --inception_weights '
+        '(evaluation.inception_weights of a config)')
 
 
 def download(url: str, path: pathlib.Path, published: Published) -> None:
