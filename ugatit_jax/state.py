@@ -23,7 +23,7 @@ class TrainState:
     key: jax.Array  # uint32 [2], data of the run's random key; a step's is fold_in(key, step)
     generator: Params  # {genA2B, genB2A}
     discriminator: Params  # {disGA, disLA, disGB, disLB}
-    spectral: Params  # u [out] and v [k*k*in] of every normalised kernel, by discriminator
+    spectral: Params  # u [out] and v [k*k*in] of every normalised kernel, by discriminator; {} for each where that is off
     generator_opt: optax.OptState
     discriminator_opt: optax.OptState
     ema: Params  # averaged generators; {} where they are off
@@ -71,7 +71,7 @@ def init_state(networks: Networks, config: ConfigDict, sharding: jax.sharding.Sh
     return jax.jit(start_state, static_argnums=0, out_shardings=sharding)(
         config, {name: variables[name]['params'] for name in GENERATORS},
         {name: variables[name]['params'] for name in DISCRIMINATORS},
-        {name: ungrouped(variables[name][COLLECTION]) for name in DISCRIMINATORS}, key)
+        {name: ungrouped(variables[name].get(COLLECTION, {})) for name in DISCRIMINATORS}, key)
 
 
 @functools.cache
