@@ -108,6 +108,10 @@ def get_config() -> config_dict.ConfigDict:
     training.scan_blocks = True  # residual blocks as a loop: compiles faster; False should suit GPU and TPU (not measured)
     training.n_critic = 1  # discriminator updates per step (one generator update); the paper's. Each draws its own batch
     training.separate_batches = False  # draw another batch for the generators, as the TensorFlow release; costs a forward
+    training.accumulate = 1  # parts of a batch that go through one after another: less memory, the same numbers
+    training.remat = False  # compute activations again in backward passes: less memory, about a third more time
+    training.shard_params = False  # weights and optimiser in pieces over the devices (FSDP), for the full model
+    training.on_nan = 'stop'  # at a loss or gradient that is not finite; 'restore' goes back to the last checkpoint once
     training.ema_decay = 0.0  # of an averaged copy of the generators; 0 is off, as in both releases
     training.ema_warmup = False  # begin with a low ema_decay, (1 + step) / (10 + step) at most: for short runs
     training.log_every = 100  # steps between lines of metrics.jsonl, TensorBoard and the progress line

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
 from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.sharding import Placement
 from ugatit_jax.state import TrainState
 
 HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
@@ -93,22 +94,22 @@ class Checkpoints:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f'{self.directory}/{step}: not a checkpoint of ugatit_jax ({first_line(error)})') from error
 
-    def restore(self, step: int, state: TrainState, config: ConfigDict) -> TrainState:
-        """The state of a checkpoint, with the shapes and shardings of `state`; raises UserError if the run differs."""
+    def restore(self, step: int, state: TrainState, config: ConfigDict, placement: Placement) -> TrainState:
+        """The state of a checkpoint where `placement` says, whatever devices saved it; raises UserError if the run differs.
+
+        `state` tells the shapes: arrays, or what jax.eval_shape gives.
+        """
         refuse_differences(self.read_config(step), as_json(config), f'{self.directory}/{step}')
         if not self.has(step, 'training'):
             raise UserError(
                 f'{self.directory}/{step} has generators only, converted from a file without discriminators: it can '
                 'translate but not be trained on; take another --workdir')
 
-        def like(tree: Any) -> Any:
-            return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
-
         generators, training = separate(state)
         try:
             restored = self.manager.restore(step, args=ocp.args.Composite(
-                generators=ocp.args.StandardRestore(like(generators)),
-                training=ocp.args.StandardRestore(like(training))))
+                generators=ocp.args.StandardRestore(placement.describe(generators)),
+                training=ocp.args.StandardRestore(placement.describe(training))))
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f'{self.directory}/{step} cannot be restored ({first_line(error)}); remove that folder to continue from '

@@ -80,11 +80,12 @@ def check_values(config: ConfigDict) -> None:
         'data': ('image_size', 'batch_size', 'channels_A', 'channels_B'),
         'model': ('ch', 'mlp_width', 'norm_groups'), 'loss': ('gradient_penalty_weight',),
         'training': (
-            'steps', 'n_critic', 'log_every', 'checkpoint_every', 'keep_checkpoints', 'preview_every', 'preview_images'),
+            'steps', 'log_every', 'checkpoint_every', 'keep_checkpoints', 'preview_every', 'preview_images', 'accumulate',
+            'n_critic'),
         'optimizer': ('learning_rate', 'learning_rate_D', 'eps')}
     not_negative = {
-        'data': ('device_resident_mb',), 'model': ('n_res', 'rho_smoothing'), 'optimizer': (
-            'weight_decay', 'decay_epochs', 'clip_norm'),
+        'data': ('device_resident_mb',), 'training': ('keep_every',), 'model': ('n_res', 'rho_smoothing'),
+        'optimizer': ('weight_decay', 'decay_epochs', 'clip_norm'),
         'loss': [*WEIGHTS, *(f'{name}_{direction}' for name in WEIGHTS for direction in DIRECTIONS)]}
     below_one = {'optimizer': ('beta1', 'beta2', 'decay_start'), 'training': ('ema_decay',)}
     for fields, test, wanted in (
@@ -102,7 +103,9 @@ def check_values(config: ConfigDict) -> None:
             'weight_decay_mode': ('kernel_l2', 'coupled'), 'batch_scaling': ('none', 'linear', 'sqrt'),
             'decay': ('linear', 'cosine', 'constant')},
         # float64 is for comparisons with the PyTorch release, and works under JAX_ENABLE_X64 only
-        'training': {'compute_dtype': ('float32', 'bfloat16') + (('float64',) if jax.config.jax_enable_x64 else ())}}
+        'training': {
+            'on_nan': ('stop', 'restore'),
+            'compute_dtype': ('float32', 'bfloat16') + (('float64',) if jax.config.jax_enable_x64 else ())}}
     for group, names in choices.items():
         for name, allowed in names.items():
             require(config[group][name] in allowed, f'{group}.{name}={config[group][name]!r}', f'one of {allowed}')
@@ -123,6 +126,10 @@ def check_combinations(config: ConfigDict) -> None:
     """Refuses values that work alone but not together."""
     m, loss, data, training = config.model, config.loss, config.data, config.training
     require(
+        data.batch_size % training.accumulate == 0,
+        f'training.accumulate={training.accumulate} with data.batch_size={data.batch_size}',
+        'a divisor of the batch: it is dealt into that many equal parts')
+    require(
         data.channels_A == data.channels_B or not uses_identity(config),
         f'data.channels_A={data.channels_A} with data.channels_B={data.channels_B}',
         'equal, or loss.identity_weight=0 and loss.cam_weight=0: both losses give pictures of B to genA2B')
@@ -140,6 +147,10 @@ def check_combinations(config: ConfigDict) -> None:
             f'model.norm_groups={m.norm_groups} with model.{name}=gn and model.ch={m.ch}',
             f'a divisor of its {width} channels, such as {math.gcd(width, m.norm_groups)}')
     require(
+        training.accumulate == 1 or loss.adversarial != 'dragan',
+        f'loss.adversarial=dragan with training.accumulate={training.accumulate}',
+        'training.accumulate=1: its noise is as large as the deviation of the whole batch')
+    require(
         not training.ema_warmup or training.ema_decay > 0, 'training.ema_warmup=True with training.ema_decay=0',
         'with training.ema_decay above 0, such as 0.999: there is no average to warm up')
 
@@ -147,6 +158,11 @@ def check_combinations(config: ConfigDict) -> None:
 def uses_identity(config: ConfigDict) -> bool:
     """Whether the generators run on their target domain at all: for the identity or for the CAM loss."""
     return any(config.loss[f'{name}_{direction}'] for name in ('identity_weight', 'cam_weight') for direction in DIRECTIONS)
+
+
+def draws_per_step(config: ConfigDict) -> int:
+    """Batches that a step draws: one for each update of the discriminators, and whether the generators draw another."""
+    return config.training.n_critic + bool(config.training.separate_batches)
 
 
 def check_sizes(config: ConfigDict) -> None:

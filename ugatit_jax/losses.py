@@ -47,17 +47,20 @@ def cross_entropy(logit: jax.Array, label: float) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(logit, jnp.full_like(logit, label))
 
 
-def penalty_images(key: jax.Array, real: jax.Array, fake: jax.Array, kind: str) -> jax.Array:
-    """Where a discriminator's gradient is held: images [B, h, w, C], one random point for each example.
+def penalty_images(keys: jax.Array, real: jax.Array, fake: jax.Array, kind: str) -> jax.Array:
+    """Where a discriminator's gradient is measured: images [B, h, w, C], one random point for each example; keys [B].
 
     real + alpha * (other - real) with alpha from U(0, 1) per example. wgan-*: other is the fake (Gulrajani et al., 2017).
     dragan: real + 0.5 * std(all of real) * U(0, 1) per value, as the TensorFlow release has Kodali et al. (2017).
     """
-    alpha_key, noise_key = jax.random.split(key)
-    alpha = jax.random.uniform(alpha_key, (real.shape[0], 1, 1, 1), real.dtype)
-    if kind == 'dragan':
-        fake = real + 0.5 * jnp.std(real) * jax.random.uniform(noise_key, real.shape, real.dtype)
-    return real + alpha * (fake - real)
+    size = 0.5 * jnp.std(real)
+
+    def one(key: jax.Array, real: jax.Array, fake: jax.Array) -> jax.Array:
+        alpha_key, noise_key = jax.random.split(key)
+        if kind == 'dragan':
+            fake = real + size * jax.random.uniform(noise_key, real.shape, real.dtype)
+        return real + jax.random.uniform(alpha_key, (), real.dtype) * (fake - real)
+    return jax.vmap(one)(keys, real, fake)
 
 
 def gradient_penalties(

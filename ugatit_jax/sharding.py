@@ -1,5 +1,6 @@
-"""Data parallelism: one mesh over all devices of all processes, the batch split over it, the state on every device."""
-from typing import Any
+"""Where arrays are: one mesh over all devices of all processes, the batch split over it, the state whole or in pieces."""
+import math
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -7,14 +8,18 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ugatit_jax.errors import UserError
 
+PIECES_FROM = 2**16  # elements: smaller arrays are not worth the exchange
+STAY_IN_PIECES = 2**25  # elements: the first matrix of the full model's MLP multiplies where its rows are
 
-def make_mesh(batch_size: int) -> Mesh:
-    """A mesh of one axis 'data' over all devices; raises UserError where the batch does not divide over them."""
+
+def make_mesh(batch_size: int, parts: int = 1) -> Mesh:
+    """A mesh of one axis 'data' over all devices; raises UserError where no equal share of the batch is left for each."""
     devices = jax.device_count()
-    if batch_size % devices:
+    if batch_size % (devices * parts):
+        each = f' in {parts} parts (training.accumulate)' if parts > 1 else ''
         raise UserError(
-            f'data.batch_size={batch_size} does not divide over {devices} devices: choose a multiple of {devices}, or '
-            'make fewer devices visible')
+            f'data.batch_size={batch_size} does not divide over {devices} devices{each}: choose a multiple of '
+            f'{devices * parts}, or make fewer devices visible')
     return jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,))
 
 
@@ -26,6 +31,40 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def split(mesh: Mesh) -> NamedSharding:
     """The first axis dealt over the devices."""
     return NamedSharding(mesh, PartitionSpec('data'))
+
+
+class Placement(NamedTuple):
+    """Where the leaves of a state are: on every device, or, with shard_params, large ones in pieces (ZeRO, FSDP)."""
+    mesh: Mesh
+    shard_params: bool = False
+
+    def __call__(self, tree: Any) -> Any:
+        """A sharding for every array, or ShapeDtypeStruct, of a tree."""
+        return jax.tree.map(lambda leaf: NamedSharding(self.mesh, self.spec(leaf.shape)), tree)
+
+    def spec(self, shape: tuple[int, ...]) -> PartitionSpec:
+        """Cuts the longest axis that divides over the devices."""
+        axes = [i for i, n in enumerate(shape) if n % self.mesh.size == 0]
+        if not self.shard_params or math.prod(shape) < PIECES_FROM or not axes:
+            return PartitionSpec()
+        longest = max(axes, key=lambda i: shape[i])
+        return PartitionSpec(*('data' if i == longest else None for i in range(len(shape))))
+
+    def describe(self, tree: Any) -> Any:
+        """Shapes, types and shardings of a tree of arrays, or of their shapes, as Orbax restores them."""
+        return jax.tree.map(
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree, self(tree))
+
+    def gather(self, params: Any) -> Any:
+        """Inside jit: whole parameters of those in pieces, for as long as they are used; the largest matrix stays."""
+        if not self.shard_params:
+            return params
+
+        def whole(leaf: jax.Array) -> jax.Array:
+            stays = leaf.size >= STAY_IN_PIECES
+            spec = self.spec(leaf.shape) if stays else PartitionSpec()
+            return jax.lax.with_sharding_constraint(leaf, NamedSharding(self.mesh, spec))
+        return jax.tree.map(whole, params)
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from ugatit_jax import preview, sharding
 from ugatit_jax.checkpoint import Checkpoints
-from ugatit_jax.config import resolve
+from ugatit_jax.config import draws_per_step, resolve, uses_identity
 from ugatit_jax.data import device_resident, open_datasets, train_batches
 from ugatit_jax.data.augment import augment
 from ugatit_jax.data.pipeline import prefetch
@@ -20,7 +20,7 @@ from ugatit_jax.errors import UserError
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks, make_networks
 from ugatit_jax.report import Reporter
 from ugatit_jax.state import TrainState, init_state
-from ugatit_jax.train_step import make_train_step, step_key, uses_identity
+from ugatit_jax.train_step import make_train_step, step_key
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     UserError for settings, data or checkpoints that do not work.
     """
     config = resolve(config)
-    mesh = sharding.make_mesh(config.data.batch_size)
-    everywhere = sharding.replicated(mesh)
+    mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
+    placement = sharding.Placement(mesh, config.training.shard_params)
 
     # data
     datasets = open_datasets(config)
@@ -43,10 +43,12 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     # state: new, or as the newest checkpoint has it
     checkpoints = Checkpoints(make_directory(workdir), config.training.keep_checkpoints)
     networks = make_networks(config)
-    state = init_state(networks, config, everywhere)
-    log_parameters(state)
-    if (latest := checkpoints.latest()) is not None:
-        state = checkpoints.restore(latest, state, config)
+    shapes = jax.eval_shape(lambda: init_state(networks, config))
+    log_parameters(shapes)
+    if (latest := checkpoints.latest()) is None:
+        state = init_state(networks, config, placement)
+    else:
+        state = checkpoints.restore(latest, shapes, config, placement)
         logger.info('continuing from step %d of %s', latest, checkpoints.directory)
     first, last = int(state.step), config.training.steps
     if first >= last:
@@ -69,12 +71,13 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
         show(0)
 
     # the step, compiled before the first batch is waited for
-    batches, step_function = make_inputs(datasets, networks, config, mesh, first)
+    batches, step_function = make_inputs(datasets, networks, config, placement, first)
     started = time.monotonic()
     logger.info('compiling the train step')
     batch = next(batches)
     train_step = jax.jit(
-        step_function, donate_argnums=0, out_shardings=(everywhere, everywhere)).lower(state, batch).compile()
+        step_function, donate_argnums=0, out_shardings=(placement(shapes), sharding.replicated(mesh))
+    ).lower(state, batch).compile()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
 
@@ -106,13 +109,13 @@ def due(step: int, every: int, last: int) -> bool:
 
 
 def make_inputs(
-    datasets: Datasets, networks: Networks, config: ConfigDict, mesh: jax.sharding.Mesh, first: int
+    datasets: Datasets, networks: Networks, config: ConfigDict, placement: sharding.Placement, first: int
 ) -> tuple[Iterator[Any], Any]:
     """Batches from step `first` on, and step_function(state, batch), augmentation included.
 
     Where data.device_resident is set, a "batch" is the whole set, always the same arrays, and the step draws from it.
     """
-    train_step = make_train_step(networks, config)
+    train_step, mesh = make_train_step(networks, config, placement.gather), placement.mesh
     fields = {name: config.augment[name] for name in ('flip', 'brightness', 'contrast', 'saturation', 'translate')}
     if config.data.device_resident:
         arrays = device_resident.load(datasets.train_A, datasets.train_B, config, sharding.replicated(mesh))
@@ -124,7 +127,8 @@ def make_inputs(
 
     def step_function(state: TrainState, batch: Any) -> Any:
         if config.data.device_resident:
-            batch = device_resident.sample(batch, state.step, config.data.batch_size, config.seed)
+            pictures = config.data.batch_size * draws_per_step(config)
+            batch = device_resident.sample(batch, state.step, pictures, config.seed)
             batch = jax.lax.with_sharding_constraint(batch, sharding.split(mesh))
         images = augment(batch, step_key(state, 0), image_size=config.data.image_size, **fields)
         return train_step(state, images)
