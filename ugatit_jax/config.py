@@ -1,6 +1,5 @@
 """From the user's config to the resolved one: the reference's fields filled in, contradictions refused."""
 import math
-from typing import Any
 
 import jax
 from ml_collections import ConfigDict, FrozenConfigDict
@@ -23,27 +22,28 @@ def resolve(config: ConfigDict) -> FrozenConfigDict:
     """
     config = config.copy_and_resolve_references()
     require(config.model.reference in NAMES, f'model.reference={config.model.reference!r}', f'one of {NAMES}')
-    idle = without_effect(config)
-    for (group, name), because in idle.items():
+    for (group, name), because in without_effect(config).items():
         if (value := config[group][name]) is not None:
             raise UserError(f'config: {group}.{name}={value!r} has no effect with {because}; leave it out')
-    for group, fields in [*reference_fields(config.model.reference, config.model.ch, config.model.n_res).items(),
-                          *own_fields(config).items()]:
-        for name, value in fields.items():
-            if config[group][name] is None and (group, name) not in idle:
-                config[group][name] = value
+    fill(config)
     check_values(config)
     check_combinations(config)
     check_sizes(config)
     return FrozenConfigDict(config)
 
 
-def own_fields(config: ConfigDict) -> dict[str, dict[str, Any]]:
-    """What a field is that was not set and that other fields decide, not the reference."""
-    return {
-        'loss': {'gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT}
-        | {f'{name}_{direction}': config.loss[name] for name in WEIGHTS for direction in DIRECTIONS},
+def fill(config: ConfigDict) -> None:
+    """Sets, in place, every field that is not set: as the reference or other fields say, None where it has no effect."""
+    reference = reference_fields(config.model.reference, config.model.ch, config.model.n_res)
+    loss = {f'{name}_{direction}': config.loss[name] for name in WEIGHTS for direction in DIRECTIONS}
+    own = {
+        'loss': loss | {'gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT},
         'optimizer': {'learning_rate_D': config.optimizer.learning_rate}}
+    idle = without_effect(config)
+    for group, fields in [*reference.items(), *own.items()]:
+        for name, value in fields.items():
+            if config[group][name] is None and (group, name) not in idle:
+                config[group][name] = value
 
 
 def without_effect(config: ConfigDict) -> dict[tuple[str, str], str]:
