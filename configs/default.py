@@ -93,7 +93,7 @@ def get_config() -> config_dict.ConfigDict:
     optimizer.learning_rate_D = placeholder(float)  # of the discriminators (two time scales); unset: learning_rate
     optimizer.batch_scaling = 'none'  # of both rates with data.batch_size: 'linear' times it | 'sqrt' times its root
     optimizer.decay = 'linear'  # of both rates to 0, the releases' | 'cosine' over the whole run | 'constant'
-    optimizer.decay_start = 0.5  # share of the run at the full rate before the linear decay; the releases'
+    optimizer.decay_start = placeholder(float)  # share of the run before the linear decay begins; unset: 0.5, the releases'
     optimizer.clip_norm = 0.0  # largest norm of a gradient, generators together, discriminators together; 0 is off
     optimizer.beta1 = 0.5  # the paper's
     optimizer.beta2 = 0.999  # the paper's

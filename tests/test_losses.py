@@ -75,18 +75,18 @@ def test_an_unknown_adversarial_loss_is_no_loss():
 
 
 def test_points_between_real_and_fake():
-    real, fake = jnp.asarray(draw(0, 4, 3, 3, 2)), jnp.asarray(draw(1, 4, 3, 3, 2))
-    keys = jax.random.split(jax.random.key(0), 4)
-    alpha = (losses.penalty_images(keys, real, fake, 'wgan-gp') - real) / (fake - real)
+    real, fake = draw(0, 4, 3, 3, 2), draw(1, 4, 3, 3, 2)
+    keys, points = jax.random.split(jax.random.key(0), 4), jax.jit(losses.penalty_images, static_argnums=3)
+    alpha = np.asarray(points(keys, real, fake, 'wgan-gp') - real) / (fake - real)
     assert alpha.min() >= 0 and alpha.max() <= 1 and np.ptp(alpha.mean((1, 2, 3))) > 0.1  # one for each example
-    np.testing.assert_allclose(alpha, jnp.broadcast_to(alpha[:, :1, :1, :1], alpha.shape), atol=1e-4)
-    part = losses.penalty_images(keys[1:3], real[1:3], fake[1:3], 'wgan-lp')  # of a part of the batch: the same points
-    np.testing.assert_allclose(part, losses.penalty_images(keys, real, fake, 'wgan-lp')[1:3], rtol=1e-6)
+    np.testing.assert_allclose(alpha, np.broadcast_to(alpha[:, :1, :1, :1], alpha.shape), atol=1e-4)
+    part = points(keys[1:3], real[1:3], fake[1:3], 'wgan-gp')  # of a part of the batch: the same points
+    np.testing.assert_allclose(part, points(keys, real, fake, 'wgan-gp')[1:3], rtol=1e-5, atol=1e-6)
 
 
 def test_points_around_real():
-    real, keys = jnp.asarray(draw(0, 6, 8, 8, 3)), jax.random.split(jax.random.key(0), 6)
-    noise = losses.penalty_images(keys, real, jnp.full_like(real, np.nan), 'dragan') - real
+    real, points = draw(0, 6, 8, 8, 3), jax.jit(losses.penalty_images, static_argnums=3)
+    noise = np.asarray(points(jax.random.split(jax.random.key(0), 6), real, np.full_like(real, np.nan), 'dragan')) - real
     largest = 0.5 * np.std(real)
     assert 0 <= noise.min() and noise.max() <= largest and noise.max() > 0.6 * largest
     means = noise.mean((1, 2, 3))  # alpha of each example, times half of the largest
@@ -95,54 +95,51 @@ def test_points_around_real():
 
 @pytest.fixture(scope='module')
 def discriminator():
-    """A tiny discriminator with CAM in float64: (params, logits(params)(images), images)."""
+    """A tiny discriminator with CAM in float64: (logits(params, images), params, images)."""
     with jax.enable_x64(True):
         module = Discriminator(
-            ch=2, n_layers=2, patch_padding=(1, 2), head_bias=True, cam_shared=True, cam_bias=True,
+            ch=1, n_layers=2, patch_padding=(1, 2), head_bias=True, cam_shared=True, cam_bias=True,
             cam_attention_normalized=True, weight_init='torch', dtype=jnp.float64, spectral=False)
-        images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 1)))
-        params = jax.tree.map(lambda w: 3.0 * w.astype(float), module.init(jax.random.key(0), images)['params'])
+        images = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 4, 1)) * np.array([1, 5]).reshape(2, 1, 1, 1))
+        params = jax.jit(module.init)(jax.random.key(0), images)['params']
+        params = jax.tree.map(lambda w: 1.5 * w.astype(float), params)
 
-        def logits(params):
-            def of(images):
-                out = module.apply({'params': params}, images)
-                return {'patch': out.logit, 'cam': out.cam_logit}
-            return of
-        yield params, logits, images
+        def logits(params: dict, images: jax.Array) -> dict[str, jax.Array]:
+            out = module.apply({'params': params}, images)
+            return {'patch': out.logit, 'cam': out.cam_logit}
+        yield logits, params, images
 
 
-@pytest.mark.parametrize('kind', losses.PENALIZED)
-def test_penalties_against_finite_differences(discriminator, kind):
-    params, logits, images = discriminator
+def penalties(logits, params: dict, images: jax.Array, kind: str) -> dict[str, jax.Array]:
+    return losses.gradient_penalties(lambda images: logits(params, images), images, kind)
+
+
+def test_penalties_against_finite_differences(discriminator):
+    logits, params, images = discriminator
     eps, pixels = 1e-5, 16
     with jax.enable_x64(True):
-        penalties = losses.gradient_penalties(logits(params), images, kind)
-        assert set(penalties) == {'patch', 'cam'}
         steps = eps * np.eye(pixels).reshape(pixels, 4, 4, 1)
-        norms = {'patch': [], 'cam': []}
-        for image in images:
-            up, down = (logits(params)(image + sign * steps) for sign in (1, -1))
-            for name in norms:
-                gradient = (up[name] - down[name]).reshape(pixels, -1).sum(1) / (2 * eps)
-                norms[name].append(np.linalg.norm(gradient))
-        assert min(norms['patch']) < 1 < max(norms['cam'])  # both sides of 1, or wgan-lp would be as wgan-gp
-        for name, norm in norms.items():
-            excess = np.array(norm) - 1
-            excess = np.maximum(excess, 0) if kind == 'wgan-lp' else excess
-            np.testing.assert_allclose(penalties[name], (excess**2).mean(), rtol=1e-6, atol=1e-12)
+        moved = [np.asarray(image) + sign * steps for image in images for sign in (1, -1)]
+        out = jax.tree.map(
+            lambda x: np.asarray(x).reshape(2, 2, pixels, -1).sum(-1), jax.jit(logits)(params, np.concatenate(moved)))
+        norms = {name: np.linalg.norm(x[:, 0] - x[:, 1], axis=-1) / (2 * eps) for name, x in out.items()}
+        assert min(map(min, norms.values())) < 1 < max(map(max, norms.values()))  # or wgan-lp would be as wgan-gp
+        actual = jax.jit(lambda params: {kind: penalties(logits, params, images, kind) for kind in losses.PENALIZED})(params)
+        for kind in losses.PENALIZED:
+            for name, norm in norms.items():
+                excess = np.maximum(norm - 1, 0) if kind == 'wgan-lp' else norm - 1
+                np.testing.assert_allclose(actual[kind][name], (excess**2).mean(), rtol=1e-6, err_msg=f'{kind} {name}')
 
 
 def test_gradients_of_penalties_against_finite_differences(discriminator):
     """The derivative that training uses, along one direction of all weights."""
-    params, logits, images = discriminator
+    logits, params, images = discriminator
     with jax.enable_x64(True):
-        def total(params):
-            return sum(losses.gradient_penalties(logits(params), images, 'wgan-gp').values())
-
+        total = jax.jit(jax.value_and_grad(lambda params: sum(penalties(logits, params, images, 'wgan-gp').values())))
         rng = np.random.default_rng(1)
-        way = jax.tree.map(lambda w: jnp.asarray(rng.normal(size=w.shape)), params)
-        up, down = (total(jax.tree.map(lambda w, d: w + sign * 1e-5 * d, params, way)) for sign in (1, -1))
-        slope = sum(jnp.vdot(g, d) for g, d in zip(*map(jax.tree.leaves, (jax.grad(total)(params), way)), strict=True))
+        way = jax.tree.map(lambda w: rng.normal(size=w.shape), params)
+        up, down = (total(jax.tree.map(lambda w, d: w + sign * 1e-5 * d, params, way))[0] for sign in (1, -1))
+        slope = sum(np.vdot(g, d) for g, d in zip(*map(jax.tree.leaves, (total(params)[1], way)), strict=True))
         np.testing.assert_allclose(slope, (up - down) / 2e-5, rtol=1e-6)
 
 

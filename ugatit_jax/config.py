@@ -13,6 +13,7 @@ from ugatit_jax.reference import NAMES, reference_fields
 WEIGHTS = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
 DIRECTIONS = ('A2B', 'B2A')
 GRADIENT_PENALTY_WEIGHT = 10.0  # the TensorFlow release's
+DECAY_START = 0.5  # both releases'
 
 
 def resolve(config: ConfigDict) -> FrozenConfigDict:
@@ -38,7 +39,7 @@ def fill(config: ConfigDict) -> None:
     loss = {f'{name}_{direction}': config.loss[name] for name in WEIGHTS for direction in DIRECTIONS}
     own = {
         'loss': loss | {'gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT},
-        'optimizer': {'learning_rate_D': config.optimizer.learning_rate}}
+        'optimizer': {'learning_rate_D': config.optimizer.learning_rate, 'decay_start': DECAY_START}}
     idle = without_effect(config)
     for group, fields in [*reference.items(), *own.items()]:
         for name, value in fields.items():
@@ -64,7 +65,8 @@ def without_effect(config: ConfigDict) -> dict[tuple[str, str], str]:
         idle['loss', 'gradient_penalty_weight'] = (
             f'loss.adversarial={config.loss.adversarial}, which has no gradient penalty ({", ".join(PENALIZED)} have)')
     if config.optimizer.decay != 'linear':
-        idle['optimizer', 'decay_epochs'] = f'optimizer.decay={config.optimizer.decay}'
+        idle |= dict.fromkeys(
+            (('optimizer', 'decay_epochs'), ('optimizer', 'decay_start')), f'optimizer.decay={config.optimizer.decay}')
     return idle
 
 
