@@ -78,7 +78,7 @@ def get_config() -> config_dict.ConfigDict:
     loss.identity_weight = 10.0  # the paper's
     loss.cam_weight = 1000.0  # the paper's
     # the same for one direction: A2B weighs what genA2B makes (fake_B, idt_B, its CAM) and the cycle that it begins (rec_A),
-    # and the discriminators of B; unset: the weight above, both directions alike, as the paper
+    # and the discriminators of B; unset: the weight above, as in the paper
     loss.adversarial_weight_A2B = placeholder(float)
     loss.adversarial_weight_B2A = placeholder(float)
     loss.cycle_weight_A2B = placeholder(float)

@@ -29,8 +29,9 @@ def runs(tmp_path):
     write_evaluation(tmp_path / 'paper/seed0', step=100, domain_accuracy=(0.0, 0.0))  # an earlier one
     write_evaluation(tmp_path / 'paper/seed0', domain_accuracy=(0.9, 0.7), cycle_l1=(0.1, 0.2), pointing_accuracy=(0.6, 0.8),
                      kid=(0.05, 0.07))
-    write_evaluation(tmp_path / 'paper/seed10', domain_accuracy=(0.5, 0.5), cycle_l1=(0.1, 0.1), pointing_accuracy=(0.5, 0.5),
-                     kid=(0.03, 0.05))
+    write_evaluation(
+        tmp_path / 'paper/seed10', domain_accuracy=(0.5, 0.5), cycle_l1=(0.1, 0.1), pointing_accuracy=(0.5, 0.5),
+        kid=(0.03, 0.05))
     write_evaluation(tmp_path / 'no_cam/seed0', domain_accuracy=(0.4, 0.6), cycle_l1=(0.3, 0.3), kid=(0.1, 0.2))
     (tmp_path / 'ln/seed0').mkdir(parents=True)  # not evaluated yet
     return tmp_path
@@ -99,7 +100,8 @@ def script(tmp_path):
 
     def run(*flags: str, **environment: str) -> subprocess.CompletedProcess:
         env = {'PATH': os.environ['PATH'], 'PYTHON': str(python), 'RUNS': 'runs/study', **environment}
-        return subprocess.run([ROOT / 'launch' / 'ablation.sh', *flags], cwd=tmp_path, env=env, text=True, capture_output=True)
+        command = [ROOT / 'launch' / 'ablation.sh', *flags]
+        return subprocess.run(command, cwd=tmp_path, env=env, text=True, capture_output=True)
     return run
 
 
@@ -117,7 +119,7 @@ def test_the_script_trains_evaluates_and_writes_the_table_after_each(script, tmp
 def test_the_script_as_a_job_of_an_array(script):
     assert 'RUNS: folder' in script(RUNS='').stderr
     jobs = [script(f'--index={i}').stdout.splitlines()[0] for i in (0, 7, 8, 15)]
-    assert jobs == ['== paper, seed 0', '== no_discriminator_cam, seed 0', '== paper, seed 1', '== no_discriminator_cam, seed 1']
+    assert jobs == [f'== {row}, seed {seed}' for seed in (0, 1) for row in ('paper', 'no_discriminator_cam')]
     one = script(SLURM_ARRAY_TASK_ID='1', SLURM_SUBMIT_DIR=str(ROOT)).stdout.splitlines()
     assert one[0] == '== in, seed 0' and len(one) == 4
     for index in ('16', 'x', '-1'):

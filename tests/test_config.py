@@ -3,7 +3,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import ablation, default
-from ugatit_jax.config import resolve
+from ugatit_jax.config import loss_weight, resolve, uses_identity
 from ugatit_jax.errors import UserError
 
 
@@ -23,7 +23,8 @@ def test_reference_fills_what_is_not_set():
     assert (paper.optimizer.weight_decay_mode, pytorch.optimizer.weight_decay_mode) == ('kernel_l2', 'coupled')
     assert resolve(config(model__n_res=2)).model.mlp_width == 128
     for group in (paper.model, paper.optimizer, paper.loss):
-        assert [name for name, value in group.items() if value is None] in ([], ['gradient_penalty_weight'])
+        assert [name for name, value in group.items() if value is None] in (
+            [], ['learning_rate_D'], [name for name in paper.loss if name.endswith(('2A', '2B', 'penalty_weight'))])
 
 
 def test_a_set_field_wins_over_the_reference():
@@ -59,7 +60,7 @@ def test_a_set_field_wins_over_the_reference():
     (dict(model__decoder_norm='in', model__rho_init=0.5), 'model.rho_init=0.5 has no effect with model.decoder_norm=in'),
     (dict(model__decoder_norm='adain', model__mlp_pool='full'), 'there is no MLP'),
     (dict(model__decoder_norm='adain', model__mlp_width=8), 'model.mlp_width=8 has no effect'),
-    (dict(model__generator_cam=False), 'loss.cam_weight=1000 with model.generator_cam=False'),
+    (dict(model__generator_cam=False), 'loss.cam_weight=1000.0 with model.generator_cam=False'),
     (dict(model__generator_cam=False, loss__cam_weight=0.0, loss__cam_weight_A2B=5.0), 'loss.cam_weight_A2B=5'),
     (dict(model__generator_cam=False, model__discriminator_cam=False, loss__cam_weight=0.0, model__cam_bias=True),
      'model.cam_bias=True has no effect with no CAM anywhere'),
@@ -91,9 +92,11 @@ def test_domains_of_other_channels_work_without_identity_and_cam():
 
 
 def test_a_weight_of_one_direction_wins_over_that_of_both():
-    c = resolve(config(loss__cycle_weight=5.0, loss__cycle_weight_B2A=2.0, optimizer__learning_rate=2e-4))
-    assert (c.loss.cycle_weight_A2B, c.loss.cycle_weight_B2A, c.loss.cam_weight_B2A) == (5, 2, 1000)
-    assert c.optimizer.learning_rate_D == 2e-4
+    c = resolve(config(loss__cycle_weight=5.0, loss__cycle_weight_B2A=2.0, loss__cam_weight_A2B=0.0))
+    weights = [loss_weight(c, name, way) for name in ('cycle_weight', 'cam_weight') for way in ('A2B', 'B2A')]
+    assert weights == [5, 2, 0, 1000]
+    off = {f'loss__{name}_weight_{way}': 0.0 for name in ('identity', 'cam') for way in ('A2B', 'B2A')}
+    assert uses_identity(c) and not uses_identity(resolve(config(**off)))
 
 
 def test_gradient_penalties_weigh_10_unless_set_and_nothing_where_there_are_none():

@@ -14,7 +14,12 @@ def compiled(**fields):
     """(state, step) of a tiny config."""
     config = tiny(**fields)
     networks = make_networks(config)
-    return init_state(networks, config), jax.jit(make_train_step(networks, config))
+    step = jax.jit(make_train_step(networks, config))
+
+    def run(state, batch):
+        state, metrics = step(state, batch)
+        return state, {name: float(value) for name, value in metrics.items()}
+    return init_state(networks, config), run
 
 
 def together(*batches: dict) -> dict:
@@ -89,7 +94,8 @@ OPTIONS = [
     *({'loss__adversarial': kind} for kind in ('gan', 'hinge', 'wgan-lp', 'dragan')),
     *({'model__decoder_norm': kind, 'model__norm_groups': 2} for kind in ('in', 'ln', 'gn')),
     dict(model__generator_cam=False, loss__cam_weight=0.0), dict(model__discriminator_cam=False),
-    dict(model__reference='pytorch', model__spectral_norm=False, model__discriminator_cam=False, loss__adversarial='wgan-gp'),
+    dict(model__reference='pytorch', model__spectral_norm=False, model__discriminator_cam=False),
+    dict(model__reference='pytorch', loss__adversarial='wgan-gp'),
     dict(training__n_critic=3), dict(training__separate_batches=True, augment__diffaugment='color,translation,cutout'),
     dict(training__n_critic=2, training__accumulate=2, loss__adversarial='wgan-gp', training__remat=True),
 ]

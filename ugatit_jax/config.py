@@ -19,7 +19,8 @@ DECAY_START = 0.5  # both releases'
 def resolve(config: ConfigDict) -> FrozenConfigDict:
     """A frozen copy with every field set; raises UserError naming the field, its value and the way out.
 
-    Fields that the others leave without effect stay None, such as rho_init where the decoder has no rho.
+    None stays where a field has no effect, such as rho_init where the decoder has no rho, or follows another one, such as
+    the loss weights of one direction (see `loss_weight`).
     """
     config = config.copy_and_resolve_references()
     require(config.model.reference in NAMES, f'model.reference={config.model.reference!r}', f'one of {NAMES}')
@@ -34,12 +35,9 @@ def resolve(config: ConfigDict) -> FrozenConfigDict:
 
 
 def fill(config: ConfigDict) -> None:
-    """Sets, in place, every field that is not set: as the reference or other fields say, None where it has no effect."""
+    """Sets, in place, fields that are not set, as the reference has them; None stays where a field has no effect."""
     reference = reference_fields(config.model.reference, config.model.ch, config.model.n_res)
-    loss = {f'{name}_{direction}': config.loss[name] for name in WEIGHTS for direction in DIRECTIONS}
-    own = {
-        'loss': loss | {'gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT},
-        'optimizer': {'learning_rate_D': config.optimizer.learning_rate, 'decay_start': DECAY_START}}
+    own = {'loss': {'gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT}, 'optimizer': {'decay_start': DECAY_START}}
     idle = without_effect(config)
     for group, fields in [*reference.items(), *own.items()]:
         for name, value in fields.items():
@@ -135,9 +133,9 @@ def check_combinations(config: ConfigDict) -> None:
         data.channels_A == data.channels_B or not uses_identity(config),
         f'data.channels_A={data.channels_A} with data.channels_B={data.channels_B}',
         'equal, or loss.identity_weight=0 and loss.cam_weight=0: both losses give pictures of B to genA2B')
-    for name in ('cam_weight', *(f'cam_weight_{direction}' for direction in DIRECTIONS)):
+    for name in (['cam_weight'] + [f'cam_weight_{direction}' for direction in DIRECTIONS]) * (not m.generator_cam):
         require(
-            m.generator_cam or not loss[name], f'loss.{name}={loss[name]:g} with model.generator_cam=False',
+            not loss[name], f'loss.{name}={loss[name]} with model.generator_cam=False',
             '0: without CAM in the generators there are no logits for that loss')
     require(
         m.decoder_norm != 'adain' or m.mlp_pool == '1', f'model.mlp_pool={m.mlp_pool} with model.decoder_norm=adain',
@@ -159,7 +157,14 @@ def check_combinations(config: ConfigDict) -> None:
 
 def uses_identity(config: ConfigDict) -> bool:
     """Whether the generators run on their target domain at all: for the identity or for the CAM loss."""
-    return any(config.loss[f'{name}_{direction}'] for name in ('identity_weight', 'cam_weight') for direction in DIRECTIONS)
+    return any(
+        loss_weight(config, name, direction) for name in ('identity_weight', 'cam_weight') for direction in DIRECTIONS)
+
+
+def loss_weight(config: ConfigDict, name: str, direction: str) -> float:
+    """Weight `name`, one of WEIGHTS, of 'A2B' or 'B2A': that of both where the direction has none of its own."""
+    own = config.loss[f'{name}_{direction}']
+    return config.loss[name] if own is None else own
 
 
 def draws_per_step(config: ConfigDict) -> int:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from ugatit_jax import losses
-from ugatit_jax.config import uses_identity
+from ugatit_jax.config import loss_weight, uses_identity
 from ugatit_jax.data.diffaugment import diffaugment
 from ugatit_jax.models import DiscriminatorOutput
 from ugatit_jax.models.spectral_norm import COLLECTION, grouped
@@ -105,7 +105,7 @@ def discriminator_objective(
             metrics |= discriminator_penalties(discriminator, networks, config, name, real, fake, augmentation, penalty)
     kinds = {'ad': 1, 'cam': 1, 'gp': loss.gradient_penalty_weight, 'gpcam': loss.gradient_penalty_weight}
     for domain, direction in (('A', 'B2A'), ('B', 'A2B')):
-        metrics[f'D_{domain}'] = loss[f'adversarial_weight_{direction}'] * sum(
+        metrics[f'D_{domain}'] = loss_weight(config, 'adversarial_weight', direction) * sum(
             metrics[key] if weight == 1 else weight * metrics[key] for reach in 'GL' for kind, weight in kinds.items()
             if (key := f'D_{kind}_{reach}{domain}') in metrics)
     metrics['D'] = metrics['D_A'] + metrics['D_B'] + regularization(config, discriminator)
@@ -139,7 +139,7 @@ def generator_objective(
     G_ad_*, G_adcam_* are named by discriminator, the others by the domain that is made: G_cam_B is genA2B's. G_adcam_*
     and G_cam_* are there where there is a CAM.
     """
-    weights, metrics = config.loss, {}
+    kind, metrics = config.loss.adversarial, {}
     for domain, other in (('A', 'B'), ('B', 'A')):
         there, back = f'{domain}2{other}', f'gen{other}2{domain}'  # the cycle of a domain begins there
         way = back[3:]
@@ -149,19 +149,19 @@ def generator_objective(
             out = discriminate(
                 networks, config, name, discriminator, outputs[f'fake_{domain}'], spectral[name],
                 augmentation=augmentation)
-            metrics[f'G_ad_{reach}{domain}'] = losses.generator_loss(out.logit, weights.adversarial)
+            metrics[f'G_ad_{reach}{domain}'] = losses.generator_loss(out.logit, kind)
             if config.model.discriminator_cam:
-                metrics[f'G_adcam_{reach}{domain}'] = losses.generator_loss(out.cam_logit, weights.adversarial)
+                metrics[f'G_adcam_{reach}{domain}'] = losses.generator_loss(out.cam_logit, kind)
         metrics[f'G_recon_{domain}'] = losses.cycle_loss(real[domain], rec)
-        total = weights[f'cycle_weight_{there}'] * metrics[f'G_recon_{domain}']
-        total += weights[f'adversarial_weight_{way}'] * sum(
-            metrics[key] for reach in 'GL' for kind in ('ad', 'adcam') if (key := f'G_{kind}_{reach}{domain}') in metrics)
+        total = loss_weight(config, 'cycle_weight', there) * metrics[f'G_recon_{domain}']
+        total += loss_weight(config, 'adversarial_weight', way) * sum(
+            metrics[key] for reach in 'GL' for term in ('ad', 'adcam') if (key := f'G_{term}_{reach}{domain}') in metrics)
         if uses_identity(config):
             metrics[f'G_id_{domain}'] = losses.identity_loss(real[domain], outputs[f'idt_{domain}'])
-            total += weights[f'identity_weight_{way}'] * metrics[f'G_id_{domain}']
+            total += loss_weight(config, 'identity_weight', way) * metrics[f'G_id_{domain}']
             if config.model.generator_cam:
                 metrics[f'G_cam_{domain}'] = losses.cam_loss(outputs[f'cam_fake_{domain}'], outputs[f'cam_idt_{domain}'])
-                total += weights[f'cam_weight_{way}'] * metrics[f'G_cam_{domain}']
+                total += loss_weight(config, 'cam_weight', way) * metrics[f'G_cam_{domain}']
         metrics[f'G_{domain}'] = total
     metrics['G'] = metrics['G_A'] + metrics['G_B'] + regularization(config, generator)
     return metrics['G'], metrics

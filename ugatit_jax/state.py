@@ -38,7 +38,7 @@ def learning_rate(config: ConfigDict, kind: str = 'generator') -> optax.Schedule
     decay, cosine (lr * (1 + cos(pi * count / steps)) / 2) and constant rates are ours.
     """
     o, steps = config.optimizer, config.training.steps
-    rate = o.learning_rate if kind == 'generator' else o.learning_rate_D
+    rate = o.learning_rate if kind == 'generator' or o.learning_rate_D is None else o.learning_rate_D
     rate *= config.data.batch_size ** {'none': 0, 'linear': 1, 'sqrt': 0.5}[o.batch_scaling]
     if o.decay == 'constant':
         return optax.constant_schedule(rate)

@@ -36,7 +36,7 @@ def make_train_step(
     """
     optimizers = {kind: make_optimizer(config, kind) for kind in ('generator', 'discriminator')}
     schedules = {'learning_rate': learning_rate(config)}
-    if config.optimizer.learning_rate_D != config.optimizer.learning_rate:
+    if config.optimizer.learning_rate_D is not None:
         schedules['learning_rate_D'] = learning_rate(config, 'discriminator')
     policy, parts, draws = parse_policy(config.augment.diffaugment), config.training.accumulate, draws_per_step(config)
     penalized = config.loss.adversarial in losses.PENALIZED
