@@ -57,7 +57,8 @@ def key_figures(columns: Columns, rows: int = 10) -> tuple[list[dict[str, str]],
     shown = [name for name in TILES if name in columns]
     values = {name: columns[name][1][-rows:].mean() for name in shown}
     return [
-        {'name': name, 'value': f'{value:.1%}' if name == 'data_wait' else f'{value:.3g}'} for name, value in values.items()
+        {'name': 'images/s' if name == 'images_per_second' else name,
+         'value': f'{value:.1%}' if name == 'data_wait' else f'{value:.3g}'} for name, value in values.items()
     ], min(rows, max((len(columns[name][0]) for name in shown), default=0))
 
 
