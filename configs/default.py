@@ -12,6 +12,7 @@ def get_config() -> config_dict.ConfigDict:
     """Returns the default: the paper's light model at 256x256 on the embedded synthetic pair."""
     config = config_dict.ConfigDict()
     config.seed = 0  # every random number of a run follows from it: weights, order of pictures, augmentation
+    config.init_from = ''  # WORKDIR or WORKDIR/checkpoints/STEP that a new run takes its weights from: fine-tuning
 
     config.data = data = config_dict.ConfigDict()
     data.source = 'synthetic:faces'  # folder:PATH | tfds:NAME[/CONFIG] | prepared:PATH | synthetic:NAME
@@ -121,4 +122,5 @@ def get_config() -> config_dict.ConfigDict:
     training.keep_best = ''  # also keep that with the smallest metric of this name, or with the largest: '-domain_accuracy'
     training.preview_every = 1_000  # steps between preview grids; step 0 and the last one are always drawn
     training.preview_images = 4  # rows of a preview grid in each direction
+    training.profile_steps = ''  # 'a:b' writes a trace of these steps for TensorBoard's page Profile
     return config

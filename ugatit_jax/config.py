@@ -8,6 +8,7 @@ from ugatit_jax.errors import UserError
 from ugatit_jax.losses import ADVERSARIAL, PENALIZED
 from ugatit_jax.models.decoder_norm import DECODER_NORMS, UP_NORMS
 from ugatit_jax.models.discriminator import fits
+from ugatit_jax.profiler import parse_steps
 from ugatit_jax.reference import NAMES, reference_fields
 
 WEIGHTS = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
@@ -22,6 +23,8 @@ def resolve(config: ConfigDict) -> FrozenConfigDict:
     None stays where a field has no effect, such as rho_init where the decoder has no rho, or follows another one, such as
     the loss weights of one direction (see `loss_weight`).
     """
+    if isinstance(config, FrozenConfigDict):
+        config = ConfigDict(config)
     config = config.copy_and_resolve_references()
     require(config.model.reference in NAMES, f'model.reference={config.model.reference!r}', f'one of {NAMES}')
     for (group, name), because in without_effect(config).items():
@@ -118,6 +121,7 @@ def check_values(config: ConfigDict) -> None:
     require(sum(config.model.down_padding) in (1, 2), f'model.down_padding={config.model.down_padding}', '1 or 2 in sum')
     steps, epochs = config.training.steps, config.optimizer.decay_epochs or 0
     require(steps * epochs < 2**32, f'training.steps={steps}', f'below {2**32 // max(epochs, 1)} with {epochs} decay_epochs')
+    parse_steps(config.training.profile_steps, steps)
     workers = config.data.workers
     require(workers is None or workers > 0, f'data.workers={workers}', 'above 0, or not set')
 

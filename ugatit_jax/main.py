@@ -9,8 +9,10 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
+from ugatit_jax.dry_run import dry_run
 from ugatit_jax.environment import hide_gpus_from_tensorflow, join_processes, use_compilation_cache
 from ugatit_jax.errors import UserError
+from ugatit_jax.preemption import Preempted
 from ugatit_jax.train import train
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
@@ -18,6 +20,10 @@ flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metri
 flags.DEFINE_bool(
     'distributed', False, 'One of several processes: Cloud TPU, Slurm, or as JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES '
     'and JAX_PROCESS_ID say.')
+flags.DEFINE_bool('dry_run', False, 'Check settings and data source, print parameters and memory, and end there.')
+flags.DEFINE_string(
+    'compilation_cache', '', 'Folder for compiled programs, or off; by default JAX_COMPILATION_CACHE_DIR, or a folder of '
+    "the user's.")
 
 
 def main(argv: list[str]) -> None:
@@ -29,9 +35,9 @@ def main(argv: list[str]) -> None:
             raise UserError(f'--{name} is missing; for example: --config=configs/demo.py --workdir=runs/demo')
     if flags.FLAGS.distributed:
         join_processes()
-    use_compilation_cache()
+    use_compilation_cache(flags.FLAGS.compilation_cache)
     hide_gpus_from_tensorflow()
-    train(flags.FLAGS.config, flags.FLAGS.workdir)
+    (dry_run if flags.FLAGS.dry_run else train)(flags.FLAGS.config, flags.FLAGS.workdir)
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -61,6 +67,9 @@ def run() -> None:
     except UserError as error:
         print(f'ugatit_jax: {error}', file=sys.stderr)
         sys.exit(2)
+    except Preempted as left:
+        print(f'ugatit_jax: {left}', file=sys.stderr)
+        sys.exit(left.code)
     except KeyboardInterrupt:
         print('ugatit_jax: interrupted; the same command continues from the last checkpoint', file=sys.stderr)
         sys.exit(130)
