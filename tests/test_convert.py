@@ -149,7 +149,8 @@ def test_a_fresh_start_from_a_pytorch_file_is_restored_at_step_0(tmp_path):
     write_zip(tmp_path / 'x.pt', tree_of(official_of(config, 'pytorch')))
     convert.convert(str(tmp_path / 'x.pt'), str(tmp_path / 'run'), image_size=32)
     checkpoints = Checkpoints(str(tmp_path / 'run'))
-    state = checkpoints.restore(checkpoints.latest(), init_state(make_networks(config), config), config, Placement(make_mesh(1)))
+    fresh = init_state(make_networks(config), config)
+    state = checkpoints.restore(checkpoints.latest(), fresh, config, Placement(make_mesh(1)))
     assert int(state.step) == 0 and not any(leaf.any() for leaf in jax.tree.leaves(state.generator_opt))
     np.testing.assert_array_equal(
         state.generator['genB2A']['stem']['kernel'], restored(tmp_path / 'run')['own'].params['genB2A']['stem']['kernel'])

@@ -12,6 +12,8 @@ from ugatit_jax.reference import NAMES, reference_fields
 
 def resolve(config: ConfigDict) -> FrozenConfigDict:
     """A frozen copy with every field set; raises UserError naming the field, its value and the way out."""
+    if isinstance(config, FrozenConfigDict):
+        config = ConfigDict(config)
     config = config.copy_and_resolve_references()
     require(config.model.reference in NAMES, f'model.reference={config.model.reference!r}', f'one of {NAMES}')
     for group, fields in reference_fields(config.model.reference, config.model.ch, config.model.n_res).items():

@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from ugatit_jax.dry_run import dry_run
 from ugatit_jax.environment import hide_gpus_from_tensorflow, join_processes, use_compilation_cache
 from ugatit_jax.errors import UserError
+from ugatit_jax.preemption import Preempted
 from ugatit_jax.train import train
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
@@ -66,6 +67,9 @@ def run() -> None:
     except UserError as error:
         print(f'ugatit_jax: {error}', file=sys.stderr)
         sys.exit(2)
+    except Preempted as left:
+        print(f'ugatit_jax: {left}', file=sys.stderr)
+        sys.exit(left.code)
     except KeyboardInterrupt:
         print('ugatit_jax: interrupted; the same command continues from the last checkpoint', file=sys.stderr)
         sys.exit(130)

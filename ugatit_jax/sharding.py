@@ -55,6 +55,10 @@ class Placement(NamedTuple):
         return jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree, self(tree))
 
+    def whole(self, tree: Any) -> Any:
+        """Outside jit: a tree of arrays with all of each on every device."""
+        return jax.jit(lambda x: x, out_shardings=replicated(self.mesh))(tree) if self.shard_params else tree
+
     def gather(self, params: Any) -> Any:
         """Inside jit: whole parameters of those in pieces, for as long as they are used; the largest matrix stays."""
         if not self.shard_params:

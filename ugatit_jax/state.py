@@ -94,6 +94,12 @@ def placed(function: Callable[..., Any], placement: Placement | None) -> Callabl
     return call
 
 
+def with_other_key(state: TrainState) -> TrainState:
+    """The state with a random key that follows from its own: other crops and flips from here on."""
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), 0x5eed)
+    return state.replace(key=jax.device_put(jax.random.key_data(key), state.key.sharding))
+
+
 def start_state(
     config: ConfigDict, generator: Params, discriminator: Params, spectral: Params, key: jax.Array
 ) -> TrainState:
