@@ -107,6 +107,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
     profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
+    exits.callback(profiler.close)
 
     step, chances = first, 1 if config.training.on_nan == 'restore' else 0
     recent = collections.deque(maxlen=LOOK_BACK)  # (step, metrics) on the device
