@@ -3,7 +3,10 @@
 All from shapes: the state's by jax.eval_shape, the step's temporary buffers from its jaxpr (ugatit_jax/liveness.py), so
 that everything in the step counts, whatever it is set to. It takes seconds, for the full model too.
 
-Weights, optimiser, averaged copy, vectors and gradients are exact. Activations are a model of what XLA does.
+Weights, optimiser, averaged copy, vectors and gradients are exact. Activations are a model of what XLA does: gradients and
+activations together were 0.93 times XLA's own count (memory_analysis, temporary) at 64 pixels and ch 4, 1.00 at ch 12
+and batch 4, and 0.77 for a full model of ch 16. All on CPU, float32, one device: not compared on a GPU or TPU, nor with
+remat, accumulate, bfloat16 or shard_params, whose exchange XLA may arrange otherwise.
 """
 import functools
 import logging
