@@ -60,7 +60,6 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     checkpoints = exits.enter_context(Checkpoints.of_run(make_directory(workdir), config))
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
-    estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)))
 
     def start() -> tuple[TrainState, int]:
         if (latest := checkpoints.latest()) is not None:
@@ -101,12 +100,15 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     started = time.monotonic()
     logger.info('compiling the train step')
     batch = next(batches)
-    train_step = jax.jit(
+    traced = jax.jit(
         step_function, donate_argnums=0, out_shardings=(placement(shapes), sharding.replicated(mesh))
-    ).lower(state, batch).compile()
+    ).trace(state, batch)
+    estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)), traced.jaxpr.jaxpr)
+    train_step = traced.lower().compile()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
     profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
+    exits.callback(profiler.close)
 
     step, chances = first, 1 if config.training.on_nan == 'restore' else 0
     recent = collections.deque(maxlen=LOOK_BACK)  # (step, metrics) on the device
