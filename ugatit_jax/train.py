@@ -11,12 +11,12 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from ugatit_jax import estimate, out_of_memory, preview, sharding
+from ugatit_jax.batches import make_inputs
 from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.init_from import start_from
-from ugatit_jax.inputs import make_inputs
 from ugatit_jax.networks import make_networks
 from ugatit_jax.objectives import uses_identity
 from ugatit_jax.preemption import Preemption
