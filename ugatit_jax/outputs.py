@@ -2,7 +2,6 @@
 import collections
 import os
 import pathlib
-import tempfile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import ugatit_jax
 from ugatit_jax import video
 from ugatit_jax.data.scan import printable
 from ugatit_jax.errors import UserError
+from ugatit_jax.whole_file import whole_file
 
 FORMATS = {'png': 'PNG', 'jpg': 'JPEG', 'webp': 'WEBP'}
 NAMED_AT_MOST = 3  # files in one message
@@ -84,20 +84,13 @@ def write_picture(path: str, pixels: np.ndarray, texts: dict[str, str], quality:
 
     sRGB without a profile, no EXIF but the provenance. Raises OSError.
     """
-    folder, suffix = os.path.dirname(path), pathlib.Path(path).suffix[1:]
-    os.makedirs(folder, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix='.', suffix='.partial', delete=False) as file:
-        try:
-            if suffix == 'npy':
-                np.save(file, pixels)
-            else:
-                image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-                image.save(file, FORMATS[suffix], **writer_options(suffix, texts, quality))
-            os.fchmod(file.fileno(), 0o666 & ~current_umask())  # temporary files are for their owner alone
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    suffix = pathlib.Path(path).suffix[1:]
+    with whole_file(path) as partial, open(partial, 'wb') as file:
+        if suffix == 'npy':
+            np.save(file, pixels)
+            return
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        image.save(file, FORMATS[suffix], **writer_options(suffix, texts, quality))
 
 
 def writer_options(suffix: str, texts: dict[str, str], quality: int) -> dict[str, Any]:
@@ -116,10 +109,3 @@ def writer_options(suffix: str, texts: dict[str, str], quality: int) -> dict[str
         exif[DESCRIPTION] = one_line(texts).encode('ascii', 'backslashreplace').decode()  # EXIF knows ASCII only
         options['exif'] = exif
     return options
-
-
-def current_umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

@@ -206,8 +206,8 @@ class TiledGenerator:
         picture = np.empty((h, w, g.out_channels), image.dtype)
         pairs = [None]
         for i in range(2):
-            norm = p[f'up_norm_{i}']
-            moments = sweep(self.up[:i + 1], [p[name] for name in ('up_0', 'up_1')[:i + 1]], pairs, x, self.tile // 2**(1 - i))
+            norm, weights = p[f'up_norm_{i}'], [p[name] for name in ('up_0', 'up_1')[:i + 1]]
+            moments = sweep(self.up[:i + 1], weights, pairs, x, self.tile // 2**(1 - i))
             pairs.append(adalin_affine(*moments, norm['rho'], norm['gamma'], norm['beta'], ddof=g.variance_ddof))
         sweep(self.up, [p['up_0'], p['up_1'], p['head']], pairs, x, self.tile, picture, last=True)
         return picture, heatmap

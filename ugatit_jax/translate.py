@@ -9,6 +9,7 @@ import argparse
 import concurrent.futures
 import logging
 import os
+import pathlib
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,6 +28,7 @@ from ugatit_jax.fitting import Fitted, restore, restore_heatmap
 from ugatit_jax.inputs import find_inputs, read_picture
 from ugatit_jax.outputs import FORMATS, PAGE, Job, one_line, plan, provenance, refuse_existing, write_picture
 from ugatit_jax.translator import DIRECTIONS, Translator, load, to_unit
+from ugatit_jax.whole_file import whole_file
 
 PAGE_SIDE, PAGE_QUALITY = 384, 88  # of pictures in the page, which holds them all
 WAITING_BATCHES = 4  # of pictures of other sizes, before one that is not full has to go
@@ -67,7 +69,8 @@ def translate(
     elif suffix == 'jpg' and translator.out_channels == 4:
         raise UserError('--format=jpg holds no transparency, and this model makes RGBA pictures; take png or webp')
     if suffix == 'npy' and (heatmap or strip or compare):
-        raise UserError(f'--heatmap, --strip and --compare draw pictures; this model makes {translator.out_channels} channels')
+        raise UserError(
+            f'--heatmap, --strip and --compare draw pictures, not the {translator.out_channels} channels of this model')
     if (heatmap or strip) and not has_heatmap(translator):
         raise UserError(f'{translator.trained.where} has no heatmap: its generators have no CAM')
     found = find_inputs(inputs, output)
@@ -92,7 +95,7 @@ def translate(
     pictures = [job for job in jobs if job not in videos]
     failures, pairs = translate_pictures(translator, pictures, wishes)
     for job in videos:
-        failures += translate_video(translator, job, wishes, overwrite)
+        failures += translate_video(translator, job, wishes)
     if compare:
         write_page(os.path.join(output, PAGE), pairs, translator, texts)
     return len(jobs), failures
@@ -207,19 +210,15 @@ def thumbnail(pixels: np.ndarray) -> str:
     return page.data_uri(small, PAGE_QUALITY)
 
 
-def translate_video(translator: Translator, job: Job, wishes: Wishes, overwrite: bool) -> Failures:
+def translate_video(translator: Translator, job: Job, wishes: Wishes) -> Failures:
     """One video with a progress bar of its own; returns why it failed."""
-    target = job.targets['video']
-    fresh = f'{target}.new' + os.path.splitext(target)[1] if overwrite and os.path.lexists(target) else target
     try:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
         with tqdm.tqdm(unit='frames', desc=printable(job.name), disable=None) as bar:
             video.translate_video(
-                translator, job.source, fresh, size=wishes.size, fit=wishes.fit, comment=one_line(wishes.texts),
-                progress=bar.update)
-        os.replace(fresh, target)
-    except (UserError, OSError) as error:
-        return [(job.name, first_line(error))]
+                translator, job.source, job.targets['video'], size=wishes.size, fit=wishes.fit,
+                comment=one_line(wishes.texts), progress=bar.update)
+    except UserError as error:
+        return [(job.name, str(error))]
     return []
 
 
@@ -227,10 +226,10 @@ def write_page(path: str, pairs: list[Pair], translator: Translator, texts: dict
     """Writes the page of pairs; raises UserError."""
     source, target = translator.direction.upper().split('2')
     html = page.render(
-        'compare.html', pairs=pairs, model=translator.model, source=source, target=target, note=one_line(texts))
+        'compare.html', pairs=pairs, model=translator.model, source=source, target=target, software=texts.get('Software'))
     try:
-        with open(path, 'w', encoding='utf-8') as file:
-            file.write(html)
+        with whole_file(path) as partial:
+            pathlib.Path(partial).write_text(html, encoding='utf-8')
     except OSError as error:
         raise UserError(f'{path} cannot be written: {first_line(error)}') from error
 

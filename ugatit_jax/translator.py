@@ -161,7 +161,7 @@ class Translator:
             room = min(1 << (len(part) - 1).bit_length(), self.batch_size)
             # repeated up to a power of two, so that few programs serve all numbers
             out = self.forward(self.params, part[np.arange(room) % len(part)])
-            parts.append(jax.tree.map(lambda y, n=len(part): y[:n], out))
+            parts.append([None if y is None else y[:len(part)] for y in out])
         image, heatmap = (None if part[0] is None else np.concatenate(jax.device_get(part)) for part in zip(*parts))
         return Translation(image, heatmap)
 

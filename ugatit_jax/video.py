@@ -2,8 +2,6 @@
 
 A frame's picture depends on its own statistics alone, as a single picture's; nothing holds neighbours together.
 """
-import contextlib
-import os
 import pathlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.whole_file import whole_file
 
 if TYPE_CHECKING:
     import av
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.3gp')
 KEPT_SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm')  # others become .mkv, which takes any sound
 QUALITY = {'libx264': {'crf': '16', 'preset': 'medium'}, 'libvpx-vp9': {'crf': '18', 'b:v': '0'}}  # hardly any loss seen
+BT709, UNSPECIFIED = 1, 2  # FFmpeg's numbers of ways to code colours
 PIXELS = {1: 'gray', 3: 'rgb24'}
 
 
@@ -47,7 +47,7 @@ def translate_video(
     translator: 'Translator', source: str, target: str, *, size: int | str = 'train', fit: str | None = None,
     comment: str = '', progress: Callable[[int], Any] = lambda frames: None,
 ) -> int:
-    """Translates every frame of `source` into the new file `target` and returns their number; raises UserError.
+    """Translates every frame of `source` into the file `target` and returns their number; raises UserError.
 
     H.264, or VP9 in .webm, at the input's times; sound streams are copied as they are, subtitles left out. Frames are
     upright and as large as in the input, but for fit='short_side_crop' their middle square. Only batch_size frames are
@@ -58,23 +58,16 @@ def translate_video(
     if not {translator.channels, translator.out_channels} <= PIXELS.keys():
         raise UserError(f'{translator.trained.where} has pictures of {translator.channels} and {translator.out_channels} '
                         'channels; videos have 3 or 1')
-    if os.path.lexists(target):
-        raise UserError(f'{target} exists already; take another name')
-    partial = f'{target}.partial'
     try:
-        with av.open(source) as given, av.open(partial, 'w', format=container_format(target)) as made:
+        with (whole_file(target) as partial, av.open(source) as given,
+              av.open(partial, 'w', format=container_format(target)) as made):
             if not given.streams.video:
                 raise UserError('there is no video in it')
             if comment:
                 made.metadata['comment'] = comment
-            count = copy_streams(given, made, translator, size, fit, target, progress)
-        os.rename(partial, target)
+            return copy_streams(given, made, translator, size, fit, target, progress)
     except (av.FFmpegError, OSError) as error:
-        raise UserError(f'{first_line(error)}') from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(partial)
-    return count
+        raise UserError(first_line(error)) from error
 
 
 def container_format(path: str) -> str:
@@ -99,7 +92,7 @@ def copy_streams(
             if stream is None:
                 stream = add_video(made, codec, pictures.shape[2], pictures.shape[1], video)
             for frame, picture in zip(frames, pictures):
-                made.mux(stream.encode(as_frame(picture, frame)))
+                made.mux(stream.encode(as_frame(picture, frame, stream.pix_fmt)))
             count += len(frames)
             progress(len(frames))
         waiting += packets
@@ -137,7 +130,9 @@ def batches(
 
 def upright(frame: 'av.VideoFrame', pixels: str) -> np.ndarray:
     """uint8 [h, w, 3] (or [h, w]) of a frame, turned as its player would."""
-    picture = frame.to_ndarray(format=pixels)
+    # where a file does not say how colours are coded, players take BT.709 for high definition and FFmpeg does not
+    unsaid = frame.colorspace == UNSPECIFIED and frame.height >= 720
+    picture = frame.to_ndarray(format=pixels, src_colorspace='ITU709' if unsaid else None)
     return np.rot90(picture, round(frame.rotation / 90) % 4)
 
 
@@ -149,13 +144,17 @@ def add_video(
     stream.width, stream.height = width, height
     # most players show nothing else; it halves the colours' resolution and so needs even sides
     stream.pix_fmt = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
-    stream.codec_context.time_base = video.time_base  # the frames' own times, even where they are irregular
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.time_base = video.time_base  # the frames' own times, even where they are irregular
     return stream
 
 
-def as_frame(picture: np.ndarray, given: 'av.VideoFrame') -> 'av.VideoFrame':
+def as_frame(picture: np.ndarray, given: 'av.VideoFrame', pix_fmt: str) -> 'av.VideoFrame':
     """A translated picture, uint8 [h, w, 1 or 3], at the time of the frame it was made of."""
     import av
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture.repeat(3 // picture.shape[-1], axis=-1)))
+    frame = frame.reformat(format=pix_fmt, dst_colorspace='ITU709')
+    frame.colorspace = BT709
     frame.pts, frame.time_base = given.pts, given.time_base
     return frame
