@@ -155,10 +155,12 @@ class Translator:
         if self.tiled and x.shape[1] * x.shape[2] > (2 * self.tile)**2:
             images, heatmaps = zip(*map(self.tiled, x))
             return Translation(np.stack(images), np.stack(heatmaps))
-        parts = []
-        for start in range(0, len(x), self.batch_size):
-            part = x[start:start + self.batch_size]
-            room = min(1 << (len(part) - 1).bit_length(), self.batch_size)
+        parts, at_once = [], self.batch_size
+        if self.tiled:  # no more memory for many pictures than for the largest untiled one
+            at_once = max(1, min(at_once, (2 * self.tile)**2 // (x.shape[1] * x.shape[2])))
+        for start in range(0, len(x), at_once):
+            part = x[start:start + at_once]
+            room = min(1 << (len(part) - 1).bit_length(), at_once)
             # repeated up to a power of two, so that few programs serve all numbers
             out = self.forward(self.params, part[np.arange(room) % len(part)])
             parts.append([None if y is None else y[:len(part)] for y in out])
