@@ -123,4 +123,11 @@ def get_config() -> config_dict.ConfigDict:
     training.preview_every = 1_000  # steps between preview grids; step 0 and the last one are always drawn
     training.preview_images = 4  # rows of a preview grid in each direction
     training.profile_steps = ''  # 'a:b' writes a trace of these steps for TensorBoard's page Profile
+
+    config.evaluation = evaluation = config_dict.ConfigDict()
+    evaluation.every = 5_000  # steps between evaluations in training, as between checkpoints; 0 is never
+    evaluation.images = 100  # test pictures of each domain then, evenly spread; --mode=eval takes all
+    evaluation.batch_size = 8  # pictures at once over all devices; changes no number
+    evaluation.protocol = 'fidelity'  # of KID and FID: 'fidelity' | 'ugatit' (the authors' tool) | 'clean'
+    evaluation.inception_weights = ''  # file; unset: that in ~/.cache/ugatit_jax, if any; 'none': no KID and FID
     return config

@@ -17,7 +17,8 @@ from ugatit_jax.report import MEASURED
 SMALL = (
     '--config.data.image_size=32', '--config.model.n_layers_global=4', '--config.model.n_layers_local=3',
     '--config.model.ch=2', '--config.model.n_res=1', '--config.training.steps=6', '--config.training.log_every=1',
-    '--config.training.checkpoint_every=2', '--config.training.preview_every=3', '--config.training.preview_images=2')
+    '--config.training.checkpoint_every=2', '--config.training.preview_every=3', '--config.training.preview_images=2',
+    '--config.evaluation.every=0')
 
 
 def main(*flags: str, config: str = 'configs/default.py', devices: int = 1) -> subprocess.CompletedProcess:

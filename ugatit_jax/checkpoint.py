@@ -26,7 +26,8 @@ from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.sharding import Placement
 from ugatit_jax.state import TrainState
 
-HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
+HARMLESS = (  # may differ, as all of `evaluation`, between a run and its continuation: they change neither the weights'
+    # shapes nor the batches
     'init_from',  # it acts at the start only: what is continued has these weights already, trained on
     'training.steps', 'training.log_every', 'training.checkpoint_every', 'training.keep_checkpoints',
     'training.keep_every', 'training.keep_best', 'training.preview_every', 'training.preview_images',
@@ -263,7 +264,7 @@ def refuse_differences(old: dict[str, Any], new: dict[str, Any], where: str) -> 
     decided = old.pop('converted', None)
     changed = {
         name: values for name, values in differences(old, new).items()
-        if name not in HARMLESS and (decided is None or name in decided)}
+        if name not in HARMLESS and not name.startswith('evaluation') and (decided is None or name in decided)}
     if changed:
         fields = ', '.join(f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items())
         raise UserError(f'{where} was made by another run: {fields}; set them back, or take another --workdir')

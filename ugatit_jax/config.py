@@ -85,10 +85,10 @@ def check_values(config: ConfigDict) -> None:
         'training': (
             'steps', 'log_every', 'checkpoint_every', 'keep_checkpoints', 'preview_every', 'preview_images', 'accumulate',
             'n_critic'),
-        'optimizer': ('learning_rate', 'learning_rate_D', 'eps')}
+        'optimizer': ('learning_rate', 'learning_rate_D', 'eps'), 'evaluation': ('batch_size',)}
     not_negative = {
         'data': ('device_resident_mb',), 'training': ('keep_every',), 'model': ('n_res', 'rho_smoothing'),
-        'optimizer': ('weight_decay', 'decay_epochs', 'clip_norm'),
+        'optimizer': ('weight_decay', 'decay_epochs', 'clip_norm'), 'evaluation': ('every',),
         'loss': [*WEIGHTS, *(f'{name}_{direction}' for name in WEIGHTS for direction in DIRECTIONS)]}
     below_one = {'optimizer': ('beta1', 'beta2', 'decay_start'), 'training': ('ema_decay',)}
     for fields, test, wanted in (
@@ -105,6 +105,7 @@ def check_values(config: ConfigDict) -> None:
         'optimizer': {
             'weight_decay_mode': ('kernel_l2', 'coupled'), 'batch_scaling': ('none', 'linear', 'sqrt'),
             'decay': ('linear', 'cosine', 'constant')},
+        'evaluation': {'protocol': ('fidelity', 'ugatit', 'clean')},
         # float64 is for comparisons with the PyTorch release, and works under JAX_ENABLE_X64 only
         'training': {
             'on_nan': ('stop', 'restore'),
@@ -122,6 +123,7 @@ def check_values(config: ConfigDict) -> None:
     steps, epochs = config.training.steps, config.optimizer.decay_epochs or 0
     require(steps * epochs < 2**32, f'training.steps={steps}', f'below {2**32 // max(epochs, 1)} with {epochs} decay_epochs')
     parse_steps(config.training.profile_steps, steps)
+    require(config.evaluation.images >= 2, f'evaluation.images={config.evaluation.images}', '2 or above')
     workers = config.data.workers
     require(workers is None or workers > 0, f'data.workers={workers}', 'above 0, or not set')
 

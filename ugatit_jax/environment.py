@@ -39,8 +39,12 @@ def use_compilation_cache(place: str = '') -> None:
                 f'--compilation_cache={place} cannot be made: {error}; name a folder that can be written, or off') from error
         jax.config.update('jax_compilation_cache_dir', place)
     elif not jax.config.jax_compilation_cache_dir:
-        cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
-        jax.config.update('jax_compilation_cache_dir', str(cache / 'ugatit_jax' / 'compiled'))
+        jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'compiled'))
+
+
+def cache_folder() -> pathlib.Path:
+    """The user's folder for what can be made or fetched again."""
+    return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'ugatit_jax'
 
 
 def hide_gpus_from_tensorflow() -> None:

@@ -43,7 +43,9 @@ class Reporter:
         if not active:
             return
         self.path = epath.Path(workdir) / 'metrics.jsonl'
-        forget_after(self.path, first_step)
+        self.evaluation_path = epath.Path(workdir) / 'evaluation.jsonl'
+        for path in (self.path, self.evaluation_path):
+            forget_after(path, first_step)
         self.event(
             'resumed' if first_step else 'started', config=as_json(config), changed=changed or {}, **history.surroundings())
         self.page = PageWriter(self.workdir)
@@ -65,7 +67,8 @@ class Reporter:
         """Forgets what was logged after `step`, to which the run went back."""
         if self.active:
             self.event('went back', to=step, reason=reason)
-            forget_after(self.path, step)
+            for path in (self.path, self.evaluation_path):
+                forget_after(path, step)
             if self.bar is not None:
                 self.bar.update(step - self.bar.n)
         self.step = step
@@ -111,6 +114,17 @@ class Reporter:
             eta = duration((self.last_step - step) / max(per_second, 1e-9))
             logger.info('step %d/%d  %s  %.2f images/s  %s left', step, self.last_step, terms,
                         row['images_per_second'], eta)
+
+    def log_evaluation(self, step: int, metrics: dict[str, float]) -> None:
+        """Logs an evaluation: evaluation.jsonl, TensorBoard under evaluation/, the means of both directions in a line."""
+        if not self.active:
+            return
+        with self.evaluation_path.open('a') as file:
+            file.write(json.dumps({'step': step} | metrics) + '\n')
+        if self.board:
+            self.board.write_scalars(step, {f'evaluation/{name}': value for name, value in metrics.items()})
+        means = ' '.join(f'{name} {value:.4g}' for name, value in metrics.items() if not name.endswith(('_A2B', '_B2A')))
+        logger.info('step %d evaluated  %s', step, means)
 
     def preview(self, step: int, sheet: Image.Image, rho: dict[str, Any]) -> None:
         """Shows the previews and the distribution of each layer's rho [C] in TensorBoard, and all in report.html."""

@@ -1,5 +1,7 @@
 """Where arrays are: one mesh over all devices of all processes, the batch split over it, the state whole or in pieces."""
+import itertools
 import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -74,3 +76,23 @@ class Placement(NamedTuple):
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
     """This process's rows of a batch as global arrays; asynchronous."""
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(split(mesh), rows), batch)
+
+
+def map_rows(function: Callable[[jax.Array], Any], rows: Iterable[np.ndarray], size: int, mesh: Mesh) -> Iterator[Any]:
+    """Outputs of function(batch) on the host, for batches of at least `size` rows dealt over the devices.
+
+    The last batch is filled up with copies of its last row, so that one program serves all, and its outputs are cut to
+    the rows that there are. Every process gives all rows; `function` has to put its outputs on every device. The next
+    batch is prepared while the devices work.
+    """
+    size += -size % mesh.size
+    rows, pending, count = iter(rows), None, 0
+    while batch := list(itertools.islice(rows, size)):
+        filled = np.stack(batch + batch[-1:] * (size - len(batch)))
+        # not from process-local data: the order of rows has to be the order given, however devices are numbered
+        running = function(jax.make_array_from_callback(filled.shape, split(mesh), filled.__getitem__))
+        if pending is not None:
+            yield jax.device_get(pending)
+        pending, count = running, len(batch)
+    if pending is not None:
+        yield jax.tree.map(lambda out: out[:count], jax.device_get(pending))

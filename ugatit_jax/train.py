@@ -16,6 +16,7 @@ from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve, uses_identity
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.evaluation.evaluator import make_evaluator
 from ugatit_jax.init_from import start_from
 from ugatit_jax.networks import make_networks
 from ugatit_jax.preemption import Preemption
@@ -81,6 +82,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     lead = jax.process_index() == 0
     reporter = exits.enter_context(Reporter(workdir, first, last, config, lead, changed))
     preview_images = preview.choose(datasets, config)
+    evaluator = make_evaluator(config, datasets, networks, mesh)
 
     def show(step: int) -> None:
         generator = placement.whole(state.ema or state.generator)
@@ -143,6 +145,10 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
             reporter.log(step, metrics | jax.device_get(compiled_rho_statistics(state.generator)))
         if due(step, config.training.preview_every, last):
             show(step)
+        if evaluator and due(step, config.evaluation.every, last):
+            scores = evaluator.metrics(placement.whole(state.ema or state.generator))
+            reporter.log_evaluation(step, scores)
+            metrics = metrics | scores  # of the checkpoint: training.keep_best looks at both
         if save:
             checkpoints.save(step, state, config, metrics)
         if leaving:
