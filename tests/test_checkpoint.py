@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from configs import default
-from ugatit_jax.checkpoint import Checkpoints, as_json, differences, refuse_differences
+from ugatit_jax.checkpoint import Checkpoints, as_json, complete, differences, refuse_differences
 from ugatit_jax.config import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.train import first_not_finite
@@ -39,3 +39,17 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / 'checkpoints' / '5' / 'config').mkdir(parents=True)
     with pytest.raises(UserError, match='5: not a checkpoint of ugatit_jax'):
         Checkpoints(str(tmp_path)).read_config(5)
+
+
+def test_a_config_from_before_a_field_has_what_was_done_then():
+    now, before = config(model__ch=32), config(model__ch=32)
+    for name in ('decoder_norm', 'up_norm', 'norm_groups', 'generator_cam', 'discriminator_cam', 'spectral_norm'):
+        del before['model'][name]
+    for name in [name for name in before['loss'] if name.endswith(('adversarial', 'penalty_weight', 'A2B', 'B2A'))]:
+        del before['loss'][name]
+    del before['optimizer']['decay_start'], before['training']['n_critic']
+    before['converted'] = ['model.ch']
+    assert complete(before) == now | {'converted': ['model.ch']}
+    refuse_differences(complete(before), now, 'here')
+    with pytest.raises(UserError, match="model.decoder_norm was 'adalin', is 'in'"):
+        refuse_differences(complete({**before, 'converted': None}), config(model__ch=32, model__decoder_norm='in'), 'here')

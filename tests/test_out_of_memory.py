@@ -1,6 +1,7 @@
 """What an out of memory ends in."""
 import jax
 import pytest
+from ml_collections import ConfigDict
 
 from tests.small import small_config
 from ugatit_jax import train
@@ -16,7 +17,7 @@ def test_out_of_memory_names_parts_and_settings(error, monkeypatch, tmp_path):
         raise error
     monkeypatch.setattr(train, 'open_datasets', fail)
     with pytest.raises(UserError) as raised:
-        train.train(small_config(), str(tmp_path))
+        train.train(ConfigDict(small_config()), str(tmp_path))
     first, parts, ways = str(raised.value).splitlines()
     assert 'out of memory' in first and str(error).partition(' ')[0] in first
     assert all(part in parts for part in ('weights', 'gradients', 'optimiser', 'activations'))

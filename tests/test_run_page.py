@@ -103,8 +103,8 @@ def test_the_page_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, caplog)
     page = run_page.write(str(folder))
     before = page.read_text()
 
-    def full(self, text):
-        with open(self, 'w') as file:
+    def full(self, text, encoding):
+        with open(self, 'w', encoding=encoding) as file:
             file.write(text[:100])
         raise OSError(28, 'No space left on device')
     monkeypatch.setattr(type(page), 'write_text', full)

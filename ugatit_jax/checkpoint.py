@@ -20,6 +20,8 @@ from etils import epath
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
+from configs import default
+from ugatit_jax.config import fill
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.sharding import Placement
 from ugatit_jax.state import TrainState
@@ -123,9 +125,12 @@ class Checkpoints:
         return differences(self.read_config(step), as_json(config))
 
     def read_config(self, step: int) -> dict[str, Any]:
-        """The config that a checkpoint was saved with, as nested dicts; raises UserError where it cannot be read."""
+        """The config that a checkpoint was saved with, as nested dicts, with the fields that came after it.
+
+        Raises UserError where it cannot be read.
+        """
         try:
-            return self.manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))['config']
+            return complete(self.manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))['config'])
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f'{self.directory}/{step}: not a checkpoint of ugatit_jax ({first_line(error)})') from error
 
@@ -229,6 +234,16 @@ def separate(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
 def as_json(config: ConfigDict) -> dict[str, Any]:
     """A config as what JSON keeps of it: nested dicts, tuples as lists."""
     return json.loads(config.to_json_best_effort())
+
+
+def complete(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored config with the fields that are younger than it; their defaults are what was done before them."""
+    filled = as_json(default.get_config())
+    for group, value in stored.items():
+        filled[group] = filled.get(group, {}) | value if isinstance(value, dict) else value
+    config = ConfigDict(filled)
+    fill(config)
+    return as_json(config)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> dict[str, tuple[Any, Any]]:

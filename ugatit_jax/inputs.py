@@ -1,45 +1,64 @@
-"""What goes into the compiled step: batches on the devices, and the step with sampling and augmentation in front."""
-from collections.abc import Callable, Iterator
-from typing import Any
+"""What --input names: files, folders with everything under them, patterns; and the reading of one picture."""
+import glob
+import os
+import stat
 
-import jax
-from ml_collections import ConfigDict
+import numpy as np
 
-from ugatit_jax import sharding
-from ugatit_jax.data import device_resident, train_batches
-from ugatit_jax.data.augment import augment
-from ugatit_jax.data.pipeline import prefetch
-from ugatit_jax.data.sources import Datasets
-from ugatit_jax.networks import Networks
-from ugatit_jax.state import TrainState
-from ugatit_jax.train_step import make_train_step, step_key
+from ugatit_jax.data.decode import DecodeError, decode
+from ugatit_jax.data.folder import list_folder
+from ugatit_jax.data.scan import printable
+from ugatit_jax.errors import UserError
 
 
-def make_inputs(
-    datasets: Datasets, networks: Networks, config: ConfigDict, placement: sharding.Placement
-) -> tuple[Callable[[int], Iterator[Any]], Callable[[TrainState, Any], Any]]:
-    """open_batches(first), the batches from step `first` on, and step_function(state, batch), augmentation included.
+def find_inputs(given: list[str], output: str) -> list[tuple[str, str]]:
+    """(path, name to keep) of all pictures and videos, each once, in the order of their names; raises UserError.
 
-    Where data.device_resident is set, a "batch" is the whole set, always the same arrays, and the step draws from it.
+    Of folders and patterns the part below them is kept as the name; files that are no pictures by their names (.txt,
+    Thumbs.db ...) are left out of folders, and so is `output` where it lies in one.
     """
-    train_step, mesh = make_train_step(networks, config, placement.gather), placement.mesh
-    fields = {name: config.augment[name] for name in ('flip', 'brightness', 'contrast', 'saturation', 'translate')}
-    arrays = None
-    if config.data.device_resident:
-        arrays = device_resident.load(datasets.train_A, datasets.train_B, config, sharding.replicated(mesh))
+    found: dict[str, str] = {}
+    for text in given:
+        inputs = find_one(text)
+        if not inputs:
+            raise UserError(printable(f'--input={text}: there are no pictures'))
+        for path, name in inputs:
+            if not is_within(path, output) or os.path.isfile(text):
+                found.setdefault(path, name)
+    if not found:
+        raise UserError(printable(f'--input={" ".join(given)}: there are no pictures but the results in --output={output}'))
+    for text in given:
+        if os.path.isdir(text) and os.path.realpath(text) == os.path.realpath(output):
+            raise UserError(printable(f'--output={output} is the input folder; results have to go elsewhere'))
+    return list(found.items())
 
-    def open_batches(first: int) -> Iterator[Any]:
-        if arrays is not None:
-            return iter(lambda: arrays, None)
-        local = train_batches(
-            datasets.train_A, datasets.train_B, config, first, jax.process_index(), jax.process_count())
-        return prefetch(local, lambda batch: sharding.put_batch(batch, mesh))
 
-    def step_function(state: TrainState, batch: Any) -> Any:
-        if arrays is not None:
-            batch = device_resident.sample(batch, state.step, config.data.batch_size, config.seed)
-            batch = jax.lax.with_sharding_constraint(batch, sharding.split(mesh))
-        images = augment(batch, step_key(state, 0), image_size=config.data.image_size, **fields)
-        return train_step(state, images)
+def find_one(text: str) -> list[tuple[str, str]]:
+    """The inputs of one --input."""
+    if os.path.isdir(text):
+        return [(os.path.join(text, key), key) for key, _ in list_folder(text)]
+    if os.path.lexists(text):
+        return [(text, os.path.basename(text))]
+    if not glob.has_magic(text):
+        raise UserError(printable(f'--input={text}: there is no such file or folder'))
+    fixed = text[:min(text.index(c) for c in '*?[' if c in text)]
+    base = os.path.dirname(fixed)
+    paths = sorted(path for path in glob.glob(text, recursive=True) if not os.path.isdir(path))
+    return [(path, os.path.relpath(path, base or '.')) for path in paths]
 
-    return open_batches, step_function
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether `path` lies below `folder`."""
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ''))
+
+
+def read_picture(path: str, channels: int, background: tuple[int, int, int]) -> np.ndarray:
+    """A picture as uint8 [H, W, channels], upright and in sRGB where its profile says another; raises DecodeError."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DecodeError('no file')  # opening a pipe would wait for ever
+        with open(path, 'rb') as file:
+            data = file.read()
+    except OSError as error:
+        raise DecodeError(f'cannot be read: {error.strerror or error}') from error
+    return decode(data, channels, background, to_srgb=True)

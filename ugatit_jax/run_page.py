@@ -102,7 +102,7 @@ def replace(path: epath.Path, text: str) -> epath.Path:
     """Writes a file beside `path` and renames it, so that whoever reads sees the old one or the new one."""
     beside = path.parent / f'.{path.name}.{os.getpid()}.tmp'
     try:
-        beside.write_text(text)
+        beside.write_text(text, encoding='utf-8')
         beside.replace(path)
     finally:
         with contextlib.suppress(OSError):

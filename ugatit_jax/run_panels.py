@@ -13,9 +13,11 @@ SECTIONS = (  # title, text, panels: title, what it means, pattern of the metric
     ('Losses', 'Pale: as logged; strong: moving average. Terms are before their weights.', (
         ('Discriminators', 'weighted sum for each domain', r'D_[AB]'),
         ('Generators', 'weighted sum for each domain', r'G_[AB]'),
-        ('D_ad', '0.5 is a draw, 0 a discriminator that is always right', r'D_ad_[GL][AB]'),
+        ('D_ad', 'lsgan: 0.5 is a draw, 0 a discriminator that is always right', r'D_ad_[GL][AB]'),
         ('D_cam', 'the same on the attention logits', r'D_cam_[GL][AB]'),
-        ('G_ad', '0.25 is a draw; 1: the fakes are seen through', r'G_ad_[GL][AB]'),
+        ('D_gp', 'gradient penalties on patch logits; 0: every gradient has norm 1', r'D_gp_[GL][AB]'),
+        ('D_gpcam', 'the same on the attention logits', r'D_gpcam_[GL][AB]'),
+        ('G_ad', 'lsgan: 0.25 is a draw; 1: the fakes are seen through', r'G_ad_[GL][AB]'),
         ('G_adcam', 'the same on the attention logits', r'G_adcam_[GL][AB]'),
         ('G_recon', 'there and back: mean distance, pictures in [-1, 1]', r'G_recon_[AB]'),
         ('G_id', 'a picture of the target domain stays: mean distance', r'G_id_[AB]'),
@@ -23,7 +25,7 @@ SECTIONS = (  # title, text, panels: title, what it means, pattern of the metric
         ('Totals', 'what the optimisers see', r'[DG]'))),
     ('Evaluation', '', (('eval', '', r'eval.*'),)),
     ('Optimisation', '', (
-        ('learning_rate', '', r'learning_rate'),
+        ('learning_rate', '', r'learning_rate(_D)?'),
         ('Gradient norms of the generators', '', r'grad_norm_gen.*'),
         ('Gradient norms of the discriminators', '', r'grad_norm_dis.*'))),
     ('Speed', '', (
@@ -57,7 +59,8 @@ def key_figures(columns: Columns, rows: int = 10) -> tuple[list[dict[str, str]],
     shown = [name for name in TILES if name in columns]
     values = {name: columns[name][1][-rows:].mean() for name in shown}
     return [
-        {'name': name, 'value': f'{value:.1%}' if name == 'data_wait' else f'{value:.3g}'} for name, value in values.items()
+        {'name': 'images/s' if name == 'images_per_second' else name,
+         'value': f'{value:.1%}' if name == 'data_wait' else f'{value:.3g}'} for name, value in values.items()
     ], min(rows, max((len(columns[name][0]) for name in shown), default=0))
 
 

@@ -24,37 +24,51 @@ class TrainState:
     key: jax.Array  # uint32 [2], data of the run's random key; a step's is fold_in(key, step)
     generator: Params  # {genA2B, genB2A}
     discriminator: Params  # {disGA, disLA, disGB, disLB}
-    spectral: Params  # u [out] and v [k*k*in] of every normalised kernel, by discriminator
+    spectral: Params  # u [out] and v [k*k*in] of every normalised kernel, by discriminator; {} for each where that is off
     generator_opt: optax.OptState
     discriminator_opt: optax.OptState
     ema: Params  # averaged generators; {} where they are off
 
 
-def learning_rate(config: ConfigDict) -> optax.Schedule:
-    """Rate of update number count + 1: constant for the first half, then linear to 0 (both releases).
+def learning_rate(config: ConfigDict, kind: str = 'generator') -> optax.Schedule:
+    """Rate of step number count + 1, of generators or discriminators: constant for a half, then linear to 0 (the releases).
 
     decay_epochs 0: lowered at every step, before the update, as the PyTorch release does. Otherwise a staircase of
-    that many epochs, as the TensorFlow release does: lr * (epochs - epoch) / (epochs - epochs // 2).
+    that many epochs, as the TensorFlow release does: lr * (epochs - epoch) / (epochs - epochs // 2). Other starts of the
+    decay, cosine (lr * (1 + cos(pi * count / steps)) / 2) and constant rates are ours.
     """
-    rate, steps, epochs = config.optimizer.learning_rate, config.training.steps, config.optimizer.decay_epochs
+    o, steps = config.optimizer, config.training.steps
+    rate = o.learning_rate if kind == 'generator' or o.learning_rate_D is None else o.learning_rate_D
+    rate *= config.data.batch_size ** {'none': 0, 'linear': 1, 'sqrt': 0.5}[o.batch_scaling]
+    if o.decay == 'constant':
+        return optax.constant_schedule(rate)
+    if o.decay == 'cosine':
+        return optax.cosine_decay_schedule(rate, steps)
+    epochs = o.decay_epochs
     if not epochs:
-        half = max(steps // 2, 1)
-        linear = optax.linear_schedule(rate, 0, half, half)
+        full = max(int(steps * o.decay_start), 1)
+        linear = optax.linear_schedule(rate, 0, max(steps - full, 1), full)
         return lambda count: linear(count + 1)
-    half = epochs // 2
+    full = int(epochs * o.decay_start)
 
     def staircase(count: jax.Array) -> jax.Array:
         epoch = jnp.asarray(count, jnp.uint32) * epochs // steps  # uint32: config.resolve keeps the product below it
-        return rate * jnp.clip((epochs - epoch.astype(jnp.float32)) / (epochs - half), 0, 1)
+        return rate * jnp.clip((epochs - epoch.astype(jnp.float32)) / (epochs - full), 0, 1)
     return staircase
 
 
-def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
-    """Adam, with eps as PyTorch and the paper have it; for 'coupled' decay torch's L2 term is in every gradient."""
-    o = config.optimizer
+def make_optimizer(config: ConfigDict, kind: str = 'generator') -> optax.GradientTransformation:
+    """Adam of generators or discriminators, with eps as PyTorch and the paper have it.
+
+    For 'coupled' decay torch's L2 term is in every gradient, after clipping.
+    """
+    o, schedule = config.optimizer, learning_rate(config, kind)
     adam = optax.scale_by_adam(b1=o.beta1, b2=o.beta2, eps=o.eps)
+    clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
     decay = [optax.add_decayed_weights(o.weight_decay)] if o.weight_decay_mode == 'coupled' else []
-    return optax.chain(*decay, adam, optax.scale_by_learning_rate(learning_rate(config)))
+    updates = config.training.n_critic if kind == 'discriminator' else 1  # a step
+    rate = schedule if updates == 1 else lambda count: schedule(count // updates)
+    return optax.chain(*clip, *decay, adam, optax.scale_by_learning_rate(rate))
 
 
 def init_state(networks: Networks, config: ConfigDict, placement: Placement | None = None) -> TrainState:
@@ -72,7 +86,7 @@ def init_state(networks: Networks, config: ConfigDict, placement: Placement | No
     return placed(functools.partial(start_state, config), placement)(
         {name: variables[name]['params'] for name in GENERATORS},
         {name: variables[name]['params'] for name in DISCRIMINATORS},
-        {name: ungrouped(variables[name][COLLECTION]) for name in DISCRIMINATORS}, key)
+        {name: ungrouped(variables[name].get(COLLECTION, {})) for name in DISCRIMINATORS}, key)
 
 
 @functools.cache
@@ -104,9 +118,9 @@ def start_state(
     config: ConfigDict, generator: Params, discriminator: Params, spectral: Params, key: jax.Array
 ) -> TrainState:
     """State at step 0 of given weights: fresh optimisers, the average equal to the generators."""
-    optimizer = make_optimizer(config)
     return TrainState(
         step=jnp.zeros((), jnp.int32), key=jax.random.key_data(key), generator=generator, discriminator=discriminator,
-        spectral=spectral, generator_opt=optimizer.init(generator), discriminator_opt=optimizer.init(discriminator),
+        spectral=spectral, generator_opt=make_optimizer(config).init(generator),
+        discriminator_opt=make_optimizer(config, 'discriminator').init(discriminator),
         # a copy: the step donates its state, and a buffer cannot be donated twice
         ema=jax.tree.map(jnp.copy, generator) if config.training.ema_decay else {})

@@ -11,15 +11,14 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from ugatit_jax import estimate, out_of_memory, preview, sharding
+from ugatit_jax.batches import make_inputs
 from ugatit_jax.checkpoint import Checkpoints
-from ugatit_jax.config import resolve
+from ugatit_jax.config import resolve, uses_identity
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluation.evaluator import make_evaluator
 from ugatit_jax.init_from import start_from
-from ugatit_jax.inputs import make_inputs
 from ugatit_jax.networks import make_networks
-from ugatit_jax.objectives import uses_identity
 from ugatit_jax.preemption import Preemption
 from ugatit_jax.profiler import Profiler, parse_steps
 from ugatit_jax.report import Reporter
@@ -61,7 +60,6 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     checkpoints = exits.enter_context(Checkpoints.of_run(make_directory(workdir), config))
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
-    estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)))
 
     def start() -> tuple[TrainState, int]:
         if (latest := checkpoints.latest()) is not None:
@@ -103,12 +101,15 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     started = time.monotonic()
     logger.info('compiling the train step')
     batch = next(batches)
-    train_step = jax.jit(
+    traced = jax.jit(
         step_function, donate_argnums=0, out_shardings=(placement(shapes), sharding.replicated(mesh))
-    ).lower(state, batch).compile()
+    ).trace(state, batch)
+    estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)), traced.jaxpr.jaxpr)
+    train_step = traced.lower().compile()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
     profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
+    exits.callback(profiler.close)
 
     step, chances = first, 1 if config.training.on_nan == 'restore' else 0
     recent = collections.deque(maxlen=LOOK_BACK)  # (step, metrics) on the device

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from ugatit_jax import losses
+from ugatit_jax.config import draws_per_step
 from ugatit_jax.data.diffaugment import parse_policy
 from ugatit_jax.models.spectral_norm import advance
 from ugatit_jax.networks import DISCRIMINATORS, Networks
@@ -14,6 +16,7 @@ from ugatit_jax.objectives import (
     Augmentation,
     Images,
     Metrics,
+    Penalty,
     discriminator_objective,
     generate,
     generator_objective,
@@ -26,17 +29,21 @@ def make_train_step(
 ) -> Callable[[TrainState, Images], tuple[TrainState, Metrics]]:
     """The pure train_step(state, batch) -> (state, metrics), not jitted; config is resolved.
 
-    batch is {'real_A', 'real_B'}, float [B, h, w, C] in [-1, 1]. Metrics are scalars, means over the global batch: the
-    losses that this step's gradients are of, the gradients' norms, and the learning rate that it used. `gather` makes
-    parameters of those that the state keeps in pieces (see sharding.py).
+    batch is {'real_A', 'real_B'}, float [B, h, w, C] in [-1, 1], or [draws * B, h, w, C] where a step draws several times
+    (see `draws_per_step`), an example's draws together. Metrics are scalars, means over the global batch: the losses that
+    this step's gradients are of, of the discriminators' last update, the gradients' norms, and the learning rates that it
+    used. `gather` makes parameters of those that the state keeps in pieces (see sharding.py).
     """
-    optimizer, schedule = make_optimizer(config), learning_rate(config)
-    policy, parts = parse_policy(config.augment.diffaugment), config.training.accumulate
+    optimizers = {kind: make_optimizer(config, kind) for kind in ('generator', 'discriminator')}
+    schedules = {'learning_rate': learning_rate(config)}
+    if config.optimizer.learning_rate_D is not None:
+        schedules['learning_rate_D'] = learning_rate(config, 'discriminator')
+    policy, parts, draws = parse_policy(config.augment.diffaugment), config.training.accumulate, draws_per_step(config)
+    penalized = config.loss.adversarial in losses.PENALIZED
 
     def train_step(state: TrainState, batch: Images) -> tuple[TrainState, Metrics]:
         keys = jax.random.split(step_key(state, 1), 2) if policy else (None, None)
-        real = {domain: batch[f'real_{domain}'] for domain in 'AB'}
-        real['rows'] = jnp.arange(real['A'].shape[0])
+        *critic_batches, real = deal(batch, draws)
         generator = gather(state.generator)
 
         def fakes(real: Images) -> tuple[Images, Callable[[Images], tuple[Params]]]:
@@ -46,25 +53,45 @@ def make_train_step(
         # again, as the activations of all parts would have to be held
         shared = fakes(real) if parts == 1 else None
 
-        # discriminators: real, then fake, each after a power iteration of its own, as the PyTorch release runs them
-        discriminator = gather(state.discriminator)
-        spectral_real = advance_all(discriminator, state.spectral)
-        spectral_fake = advance_all(discriminator, spectral_real)
+        def update_discriminators(
+            kept: Params, spectral: Params, opt_state: optax.OptState, real: Images, outputs: Images | None, draw: Any
+        ) -> tuple[tuple[Params, Params, optax.OptState], Metrics]:
+            """One update on one batch: (discriminators as kept, spectral vectors, optimiser) afterwards, and metrics."""
+            discriminator = gather(kept)
+            # real, then fake, each after a power iteration of its own, as the PyTorch release runs them
+            spectral_real = advance_all(discriminator, spectral)
+            spectral = spectral_fake = advance_all(discriminator, spectral_real)
+            key = jax.random.fold_in(keys[0], draw) if policy and draws > 1 else keys[0]
+            penalty = None
+            if penalized:
+                spectral = advance_all(discriminator, spectral_fake)
+                penalty = Penalty(jax.random.fold_in(step_key(state, 2), draw), spectral)
 
-        def discriminator_gradients(real: Images) -> tuple[Params, Metrics]:
-            outputs = shared[0] if shared else generate(networks, config, generator, real)
-            fake = {domain: jax.lax.stop_gradient(outputs[f'fake_{domain}']) for domain in 'AB'}
-            return jax.grad(discriminator_objective, has_aux=True)(
-                discriminator, networks, config, real, fake, spectral_real, spectral_fake,
-                Augmentation(policy, keys[0], real['rows']))
+            def gradients(real: Images) -> tuple[Params, Metrics]:
+                made = outputs or generate(networks, config, generator, real, with_identity=False)
+                fake = {domain: jax.lax.stop_gradient(made[f'fake_{domain}']) for domain in 'AB'}
+                return jax.grad(discriminator_objective, has_aux=True)(
+                    discriminator, networks, config, real, fake, spectral_real, spectral_fake,
+                    Augmentation(policy, key, real['rows']), penalty)
 
-        d_grads, d_metrics = mean_over_parts(discriminator_gradients, real, parts)
-        updates, discriminator_opt = optimizer.update(d_grads, state.discriminator_opt, state.discriminator)
-        new_discriminator = optax.apply_updates(state.discriminator, updates)
+            grads, metrics = mean_over_parts(gradients, real, parts)
+            updates, opt_state = optimizers['discriminator'].update(grads, opt_state, kept)
+            return (optax.apply_updates(kept, updates), spectral, opt_state), metrics | gradient_norms(grads)
+
+        critic = (state.discriminator, state.spectral, state.discriminator_opt)
+        if critic_batches:  # on their own batches
+            stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *critic_batches)
+            critic, d_metrics = jax.lax.scan(
+                lambda critic, x: update_discriminators(*critic, x[1], None, x[0]),
+                critic, (jnp.arange(len(critic_batches)), stacked))
+            d_metrics = jax.tree.map(lambda x: x[-1], d_metrics)
+        if not config.training.separate_batches:  # on the generators' batch
+            critic, d_metrics = update_discriminators(*critic, real, shared and shared[0], draws - 1)
+        new_discriminator, spectral, discriminator_opt = critic
 
         # generators, against the updated discriminators
         updated = gather(new_discriminator)
-        spectral = advance_all(updated, spectral_fake)
+        spectral = advance_all(updated, spectral)
 
         def generator_gradients(real: Images) -> tuple[Params, Metrics]:
             outputs, outputs_vjp = shared or fakes(real)
@@ -74,19 +101,39 @@ def make_train_step(
             return jax.tree.map(jnp.add, grads, *outputs_vjp(outputs_grads)), metrics
 
         g_grads, g_metrics = mean_over_parts(generator_gradients, real, parts)
-        updates, generator_opt = optimizer.update(g_grads, state.generator_opt, state.generator)
+        updates, generator_opt = optimizers['generator'].update(g_grads, state.generator_opt, state.generator)
         new_generator = clip_rho(optax.apply_updates(state.generator, updates))
 
-        ema = state.ema
-        if config.training.ema_decay:
-            ema = optax.incremental_update(new_generator, ema, 1 - config.training.ema_decay)
+        rates = {name: schedule(state.step) for name, schedule in schedules.items()}
         state = state.replace(
             step=state.step + 1, generator=new_generator, discriminator=new_discriminator, spectral=spectral,
-            generator_opt=generator_opt, discriminator_opt=discriminator_opt, ema=ema)
-        norms = {f'grad_norm_{name}': optax.global_norm(grads) for name, grads in (d_grads | g_grads).items()}
-        return state, d_metrics | g_metrics | norms | {'learning_rate': schedule(state.step - 1)}
+            generator_opt=generator_opt, discriminator_opt=discriminator_opt, ema=average(config, state, new_generator))
+        return state, d_metrics | g_metrics | gradient_norms(g_grads) | rates
 
     return train_step
+
+
+def deal(batch: Images, draws: int) -> list[Images]:
+    """{'real_A', 'real_B'} [draws * B, ...] as {'A', 'B', 'rows'} for each draw; rows are the places in its batch, [B]."""
+    split = {domain: batch[f'real_{domain}'] for domain in 'AB'}
+    split = {domain: x.reshape(-1, draws, *x.shape[1:]) for domain, x in split.items()}
+    rows = jnp.arange(split['A'].shape[0])
+    return [{domain: x[:, draw] for domain, x in split.items()} | {'rows': rows} for draw in range(draws)]
+
+
+def gradient_norms(grads: Params) -> Metrics:
+    """The norm of each network's gradient."""
+    return {f'grad_norm_{name}': optax.global_norm(network) for name, network in grads.items()}
+
+
+def average(config: ConfigDict, state: TrainState, generator: Params) -> Params:
+    """The averaged generators after an update; {} where they are off. Warming up, young runs forget their start sooner."""
+    if not config.training.ema_decay:
+        return state.ema
+    decay = config.training.ema_decay
+    if config.training.ema_warmup:
+        decay = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
+    return optax.incremental_update(generator, state.ema, 1 - decay)
 
 
 def mean_over_parts(function: Callable[[Any], Any], batch: Any, parts: int) -> Any:
@@ -111,7 +158,9 @@ def clip_rho(params: Params) -> Params:
 
 
 def step_key(state: TrainState, use: int) -> jax.Array:
-    """The random key of this step for one use of it: 0 the augmentation of pictures, 1 that of discriminator inputs."""
+    """The random key of this step for one use of it: 0 the augmentation of pictures, 1 that of discriminator inputs,
+    2 the points of gradient penalties.
+    """
     return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), use)
 
 

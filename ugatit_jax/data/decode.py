@@ -2,7 +2,7 @@
 
 Pillow judges by content, never by the name. What it does not do by itself is done here: EXIF orientation, 16 bit greys
 scaled instead of clipped, float TIFF, alpha over a colour, limits on the number of pixels, and reasons that say what to
-do. Arrays of other channel counts come as .npy files. Embedded colour profiles are not applied.
+do. Arrays of other channel counts come as .npy files. Embedded colour profiles are applied where that is asked for.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ import math
 import struct
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 MAX_PIXELS = 89_478_485  # Pillow's own warning threshold: a picture of 256 MB once decoded as RGB
 MIN_SIDE = 2  # a one-pixel picture is a tracking pixel or a failed download, never training data
@@ -44,10 +44,14 @@ class Probe:
 
 
 def decode(
-    data: bytes, channels: int = 3, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0
+    data: bytes, channels: int = 3, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0,
+    to_srgb: bool = False,
 ) -> np.ndarray:
-    """Decodes a picture to uint8 [H, W, channels]; large JPEGs may come smaller, but no side below `draft_side`."""
-    return _decode(data, channels, background, draft_side)[0]
+    """Decodes a picture to uint8 [H, W, channels]; large JPEGs may come smaller, but no side below `draft_side`.
+
+    to_srgb: applies an embedded colour profile, for pictures that go on to files without one.
+    """
+    return _decode(data, channels, background, draft_side, to_srgb)[0]
 
 
 def probe(data: bytes, channels: int = 3) -> Probe:
@@ -64,7 +68,9 @@ def difference_hash(pixels: np.ndarray) -> str:
     return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes().hex()
 
 
-def _decode(data: bytes, channels: int, background: tuple, draft_side: int) -> tuple[np.ndarray, tuple[int, int]]:
+def _decode(
+    data: bytes, channels: int, background: tuple, draft_side: int, to_srgb: bool = False
+) -> tuple[np.ndarray, tuple[int, int]]:
     if not data:
         raise DecodeError('empty file')
     if data.startswith(_NPY_MAGIC):
@@ -73,7 +79,7 @@ def _decode(data: bytes, channels: int, background: tuple, draft_side: int) -> t
     if channels not in _PILLOW_MODE:
         raise DecodeError(f'pictures hold 1, 3 or 4 channels, not {channels}: other counts are read from .npy files')
     try:
-        return _decode_pillow(data, channels, background, draft_side)
+        return _decode_pillow(data, channels, background, draft_side, to_srgb)
     except DecodeError:
         raise
     except (
@@ -106,7 +112,7 @@ def _decode_npy(data: bytes, channels: int) -> np.ndarray:
     return _to_8_bit(pixels) if pixels.dtype == np.uint16 else np.ascontiguousarray(pixels)
 
 
-def _decode_pillow(data: bytes, channels: int, background: tuple, draft_side: int):
+def _decode_pillow(data: bytes, channels: int, background: tuple, draft_side: int, to_srgb: bool):
     with Image.open(io.BytesIO(data)) as image:
         width, height = image.size
         _check_size(width, height)
@@ -115,6 +121,8 @@ def _decode_pillow(data: bytes, channels: int, background: tuple, draft_side: in
         image.load()
         orientation = _read_orientation(image)
         image = _to_8_bit_image(image)
+        if to_srgb:
+            image = _to_srgb(image)
         image = _convert(image, channels, background)
     if orientation in _ORIENTATION:
         image = image.transpose(_ORIENTATION[orientation])
@@ -158,6 +166,21 @@ def _to_8_bit_image(image: Image.Image) -> Image.Image:
             raise DecodeError(f'float picture with values from {low:g} to {high:g}: 0 to 1 wanted')
         return Image.fromarray(np.rint(values * 255.0).astype(np.uint8))
     return image
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    """Applies the embedded profile of an RGB, CMYK or grey picture; one that is damaged or of another kind is ignored."""
+    profile = image.info.get('icc_profile')
+    if profile and (image.mode in ('P', 'PA') or 'transparency' in image.info):
+        image = image.convert('RGBA')
+    if not profile or image.mode not in ('RGB', 'CMYK', 'L', 'RGBA'):
+        return image
+    try:
+        given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        wanted = 'RGBA' if image.mode == 'RGBA' else 'RGB'
+        return ImageCms.profileToProfile(image, given, ImageCms.createProfile('sRGB'), outputMode=wanted)
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
 
 
 def _convert(image: Image.Image, channels: int, background: tuple) -> Image.Image:

@@ -30,34 +30,50 @@ def training_load_size(image_size: int, load_size: int | None, crop: bool) -> in
 def fit_square(
     pixels: np.ndarray, size: int, fit: str = 'stretch', background: tuple[int, int, int] = (255, 255, 255)
 ) -> np.ndarray:
-    """Fits uint8 [H, W, C] into uint8 [size, size, C]: stretched, cut to the centre, or padded with the background."""
+    """Fits [H, W, C] into [size, size, C]: stretched, cut to the centre, or padded with the background.
+
+    uint8, or float32 of the same range 0..255.
+    """
     height, width = pixels.shape[:2]
     if fit == 'stretch':
-        return _resize(pixels, size, size)
+        return resize(pixels, size, size)
     if fit == 'short_side_crop':
-        side = min(height, width)
-        top, left = (height - side) / 2, (width - side) / 2
-        return _resize(pixels, size, size, box=(left, top, left + side, top + side))
+        top, left, side = centre_square(height, width)
+        return resize(pixels, size, size, box=(left, top, left + side, top + side))
     if fit == 'pad':
-        scale = size / max(height, width)
-        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
-        top, left = (size - new_height) // 2, (size - new_width) // 2
-        out = np.empty((size, size, pixels.shape[2]), np.uint8)
+        top, left, new_height, new_width = padded_box(height, width, size)
+        out = np.empty((size, size, pixels.shape[2]), pixels.dtype)
         out[:] = _background_pixel(background, pixels.shape[2])
-        out[top : top + new_height, left : left + new_width] = _resize(pixels, new_width, new_height)
+        out[top : top + new_height, left : left + new_width] = resize(pixels, new_width, new_height)
         return out
     raise UserError(f'data.fit={fit!r} is not one of {", ".join(FIT_MODES)}')
 
 
-def _resize(pixels: np.ndarray, width: int, height: int, box=None) -> np.ndarray:
-    """Pillow's bilinear filter: it widens with the reduction, so that small pictures do not alias."""
+def centre_square(height: int, width: int) -> tuple[float, float, int]:
+    """(top, left, side) of the square that `short_side_crop` keeps of a picture; halves of pixels where it must."""
+    side = min(height, width)
+    return (height - side) / 2, (width - side) / 2, side
+
+
+def padded_box(height: int, width: int, size: int) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a picture inside the square that `pad` makes of it."""
+    scale = size / max(height, width)
+    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    return (size - new_height) // 2, (size - new_width) // 2, new_height, new_width
+
+
+def resize(
+    pixels: np.ndarray, width: int, height: int, box: tuple[float, float, float, float] | None = None,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> np.ndarray:
+    """Pillow's filter on uint8 or float32 [H, W, C]: it widens with the reduction, so small pictures do not alias."""
     if pixels.shape[:2] == (height, width) and box in (None, (0, 0, width, height)):
         return pixels
     channels = pixels.shape[2]
-    if channels in (3, 4):  # Pillow weighs RGBA by its alpha
-        return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR, box))
+    if channels in (3, 4) and pixels.dtype == np.uint8:  # Pillow weighs RGBA by its alpha
+        return np.array(Image.fromarray(pixels).resize((width, height), resample, box))
     planes = [
-        Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), Image.Resampling.BILINEAR, box)
+        Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), resample, box)
         for c in range(channels)
     ]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)

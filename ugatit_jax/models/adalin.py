@@ -1,4 +1,7 @@
-"""Instance norm, LIN and AdaLIN: normalisation by per-channel and per-picture statistics (paper, section 2.1)."""
+"""Instance norm, LIN and AdaLIN: normalisation by per-channel and per-picture statistics (paper, section 2.1).
+
+The paper's ablations of them are in decoder_norm.py.
+"""
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -24,9 +27,15 @@ def affine(x: jax.Array, scale: jax.Array, offset: jax.Array) -> jax.Array:
 
 def instance_norm(x: jax.Array, scale: jax.Array | float = 1, offset: jax.Array | float = 0) -> jax.Array:
     """(x - mean) / sqrt(var + eps) * scale + offset over space per channel; x [B, h, w, C], scale, offset [C]."""
-    mean, variance = instance_moments(x)
+    return affine(x, *instance_affine(*instance_moments(x), scale, offset))
+
+
+def instance_affine(
+    mean: jax.Array, variance: jax.Array, scale: jax.Array | float = 1, offset: jax.Array | float = 0
+) -> tuple[jax.Array, jax.Array]:
+    """Instance norm of a map with these moments [B, 1, 1, C] as (factor, offset) for `affine`."""
     factor = scale / jnp.sqrt(variance + EPS)
-    return affine(x, factor, offset - mean * factor)
+    return factor, offset - mean * factor
 
 
 def adalin(
@@ -34,19 +43,28 @@ def adalin(
 ) -> jax.Array:
     """gamma * (rho * a_IN + (1 - rho) * a_LN) + beta (paper, equation 1) with rho used as clip(rho - smoothing, 0, 1).
 
-    x [B, h, w, C]; rho [C]; gamma, beta [B, 1, 1, C] or [C]; variances are divided by n - ddof. With channel means m
-    and variances v, the layer's mean is mean(m) and its variance mean(v) + var(m), and the whole is one affine map.
+    x [B, h, w, C]; rho [C]; gamma, beta [B, 1, 1, C] or [C]; variances are divided by n - ddof.
+    """
+    n = x.shape[1] * x.shape[2]
+    return affine(x, *adalin_affine(*instance_moments(x), n, rho, gamma, beta, smoothing, ddof))
+
+
+def adalin_affine(
+    mean: jax.Array, variance: jax.Array, n: int, rho: jax.Array, gamma: jax.Array, beta: jax.Array,
+    smoothing: float = 0.0, ddof: int = 0,
+) -> tuple[jax.Array, jax.Array]:
+    """AdaLIN of a map of n pixels with these moments [B, 1, 1, C] as (factor, offset) for `affine`.
+
+    With channel means m and variances v, the layer's mean is mean(m) and its variance mean(v) + var(m).
     """
     if smoothing:  # the TensorFlow release's option; without it rho is in [0, 1] already, by the step's clip
         rho = jnp.clip(rho - smoothing, 0, 1)
-    mean, variance = instance_moments(x)
     layer_mean = jnp.mean(mean, axis=-1, keepdims=True)
     layer_variance = jnp.mean(variance + jnp.square(mean - layer_mean), axis=-1, keepdims=True)
-    n = x.shape[1] * x.shape[2]
-    n_layer = n * x.shape[3]
+    n_layer = n * mean.shape[-1]
     instance = rho / jnp.sqrt(variance * (n / (n - ddof)) + EPS)  # [B, 1, 1, C]
     layer = (1 - rho) / jnp.sqrt(layer_variance * (n_layer / (n_layer - ddof)) + EPS)
-    return affine(x, gamma * (instance + layer), beta - gamma * (instance * mean + layer * layer_mean))
+    return gamma * (instance + layer), beta - gamma * (instance * mean + layer * layer_mean)
 
 
 class InstanceNorm(nn.Module):
