@@ -108,6 +108,13 @@ def test_without_cam_there_are_no_heatmap_metrics(datasets, evaluator):
     assert 'cycle_l1_A2B' in metrics and not any('heat' in name or 'pointing' in name for name in metrics)
 
 
+def test_the_identity_is_of_the_targets_pictures(datasets, evaluator):
+    three = Datasets(datasets.train_A, datasets.train_B, Selected(datasets.test_A, [0, 5, 9]), datasets.test_B)
+    numbers = {name: one.translation.metrics for name, one in evaluator(three)(shifts(0, 0)).items()}
+    assert [len(numbers['A2B'][name]) for name in ('cycle_l1', 'identity_l1')] == [3, 5]
+    assert [len(numbers['B2A'][name]) for name in ('cycle_l1', 'identity_l1')] == [5, 3]
+
+
 def test_training_pictures_where_there_are_no_others_and_too_few_refused(datasets, evaluator):
     alone = Datasets(datasets.train_A, datasets.train_B, None, datasets.test_B)
     assert 'no test pictures of A' in evaluator(alone).notes[0]
