@@ -51,8 +51,8 @@ def test_weights_and_directions_differ(workdir, translator):
 
 
 @pytest.mark.parametrize('size, fit, shape', [
-    ('train', None, (30, 46)), ('train', 'pad', (30, 46)), ('train', 'short_side_crop', (30, 30)), ('original', None, (30, 46)),
-    (32, None, (30, 46))])
+    ('train', None, (30, 46)), ('train', 'pad', (30, 46)), ('train', 'short_side_crop', (30, 30)),
+    ('original', None, (30, 46)), (32, None, (30, 46))])
 def test_sizes_come_back(translator, size, fit, shape):
     x = picture(30, 46)
     for images in (x, to_unit(x)[None]):
@@ -139,7 +139,8 @@ def test_what_cannot_be_loaded_is_refused(workdir, options, message):
 
 
 @pytest.mark.parametrize('options, message', [
-    (dict(size='large'), "'train', 'original' or a multiple of 4"), (dict(size=18), 'multiple of 4'), (dict(fit='crop'), 'stretch')])
+    (dict(size='large'), "'train', 'original' or a multiple of 4"), (dict(size=18), 'multiple of 4'),
+    (dict(fit='crop'), 'stretch')])
 def test_sizes_and_fits_that_are_none(translator, options, message):
     with pytest.raises(UserError, match=message):
         translator(picture(16, 16), **options)
