@@ -55,7 +55,7 @@ def test_weights_and_directions_differ(workdir, translator):
     ('original', None, (30, 46)), (32, None, (30, 46))])
 def test_sizes_come_back(translator, size, fit, shape):
     x = picture(30, 46)
-    for images in (x, to_unit(x)[None]):
+    for images in (x, to_unit(x)[None])[:2 if size == 'train' else 1]:  # each type is a program of its own
         out, heatmap = translator(images, size=size, fit=fit), translator.heatmap(images, size=size, fit=fit)
         assert out.shape == (*images.shape[:-3], *shape, 3) and out.dtype == images.dtype
         assert heatmap.shape == out.shape[:-1] and heatmap.dtype == np.float32 and heatmap.min() >= 0 and heatmap.std() > 0
@@ -113,7 +113,7 @@ def test_channels_of_the_domains(tmp_path):
     workdir = write_checkpoint(tmp_path, data__channels_A=1, data__channels_B=4)
     translator = ugatit_jax.load(workdir)
     x = picture(20, 16, 1)
-    assert translator(x, fit='pad').shape == (20, 16, 4) and translator.cycle(to_unit(x)).shape == (20, 16, 1)
+    assert translator(x, fit='pad').shape == (20, 16, 4) and translator.cycle(x).shape == (20, 16, 1)
     with pytest.raises(UserError, match=r'20, 16, 3\].*takes \[h, w, 1\]'):
         translator(picture(20, 16))
 
