@@ -3,7 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: install demo test test-slow lint clean
+# a Python with torch-fidelity for make oracle; its torch is the CPU build, so PIP_EXTRA_INDEX_URL has to name PyTorch's own
+# index of those. torch-fidelity's own requirements would bring CUDA.
+ORACLE := .oracle/bin/python
+TORCH ?= torch==2.13.0+cpu
+
+.PHONY: install demo test test-slow oracle lint clean
 
 install: $(VENV)/installed
 
@@ -24,8 +29,16 @@ test: install lint
 test-slow: install
 	$(RUN) -m pytest -m slow
 
+oracle: install $(ORACLE)
+	ORACLE=$(ORACLE) $(RUN) -m pytest -s tests/evaluation/test_statistics.py -k torch_fidelity
+
+$(ORACLE):
+	$(PYTHON) -m venv .oracle
+	$@ -m pip install --quiet --disable-pip-version-check '$(TORCH)' numpy pillow tqdm || { rm -rf .oracle; exit 1; }
+	$@ -m pip install --quiet --disable-pip-version-check --no-deps torch-fidelity==0.4.0 || { rm -rf .oracle; exit 1; }
+
 lint: install
 	$(RUN) -m ruff check .
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .oracle .cache .pytest_cache .ruff_cache *.egg-info

@@ -12,6 +12,7 @@ def get_config() -> config_dict.ConfigDict:
     """Returns the default: the paper's light model at 256x256 on the embedded synthetic pair."""
     config = config_dict.ConfigDict()
     config.seed = 0  # every random number of a run follows from it: weights, order of pictures, augmentation
+    config.init_from = ''  # WORKDIR or WORKDIR/checkpoints/STEP that a new run takes its weights from: fine-tuning
 
     config.data = data = config_dict.ConfigDict()
     data.source = 'synthetic:faces'  # folder:PATH | tfds:NAME[/CONFIG] | prepared:PATH | synthetic:NAME
@@ -49,6 +50,12 @@ def get_config() -> config_dict.ConfigDict:
     model.mlp_pool = '1'  # gamma and beta see '1' one average (light), 'k' k x k, 'full' the whole map (671 M weights)
     model.n_layers_global = 7  # depth of disGA, disGB; the paper's. Needs 96 pixels; 6 needs 48, 5 needs 24
     model.n_layers_local = 5  # depth of disLA, disLB; the paper's
+    model.decoder_norm = 'adalin'  # the paper's; its ablations: 'in' | 'ln' | 'adain' | 'gn' (models/decoder_norm.py)
+    model.up_norm = 'lin'  # of the up-sampling stages; the paper's. 'in' | 'ln' | 'gn'
+    model.norm_groups = 32  # groups of 'gn'; its authors'. Has to divide the channels: 4 ch in the decoder, ch at the end
+    model.generator_cam = True  # CAM attention in the generators; the paper's. False needs loss.cam_weight=0
+    model.discriminator_cam = True  # CAM attention and CAM logits in the discriminators; the paper's
+    model.spectral_norm = True  # of the discriminators; both releases'
     model.instance_norm_affine = placeholder(bool)  # learned scale and offset in the encoder's norms; as the reference
     model.generator_bias = placeholder(bool)  # bias in generator convolutions and the gamma/beta MLP; as the reference
     model.discriminator_head_bias = placeholder(bool)  # bias in the discriminators' last convolution; as the reference
@@ -65,13 +72,30 @@ def get_config() -> config_dict.ConfigDict:
     model.weight_init = placeholder(str)  # 'normal' N(0, 0.02) | 'torch' uniform(+-1/sqrt(fan_in)); as the reference
 
     config.loss = loss = config_dict.ConfigDict()
+    loss.adversarial = 'lsgan'  # the paper's. 'gan' | 'hinge' | 'wgan-gp' | 'wgan-lp' | 'dragan', the TensorFlow release's
+    loss.gradient_penalty_weight = placeholder(float)  # of wgan-gp, wgan-lp, dragan; unset: 10, the TensorFlow release's
     loss.adversarial_weight = 1.0  # the paper's
     loss.cycle_weight = 10.0  # the paper's
     loss.identity_weight = 10.0  # the paper's
     loss.cam_weight = 1000.0  # the paper's
+    # the same for one direction: A2B weighs what genA2B makes (fake_B, idt_B, its CAM) and the cycle that it begins (rec_A),
+    # and the discriminators of B; unset: the weight above, as in the paper
+    loss.adversarial_weight_A2B = placeholder(float)
+    loss.adversarial_weight_B2A = placeholder(float)
+    loss.cycle_weight_A2B = placeholder(float)
+    loss.cycle_weight_B2A = placeholder(float)
+    loss.identity_weight_A2B = placeholder(float)
+    loss.identity_weight_B2A = placeholder(float)
+    loss.cam_weight_A2B = placeholder(float)
+    loss.cam_weight_B2A = placeholder(float)
 
     config.optimizer = optimizer = config_dict.ConfigDict()
     optimizer.learning_rate = 1e-4  # the paper's
+    optimizer.learning_rate_D = placeholder(float)  # of the discriminators (two time scales); unset: learning_rate
+    optimizer.batch_scaling = 'none'  # of both rates with data.batch_size: 'linear' times it | 'sqrt' times its root
+    optimizer.decay = 'linear'  # of both rates to 0, the releases' | 'cosine' over the whole run | 'constant'
+    optimizer.decay_start = placeholder(float)  # share of the run before the linear decay begins; unset: 0.5, the releases'
+    optimizer.clip_norm = 0.0  # largest norm of a gradient, generators together, discriminators together; 0 is off
     optimizer.beta1 = 0.5  # the paper's
     optimizer.beta2 = 0.999  # the paper's
     optimizer.eps = 1e-8  # both releases'
@@ -83,7 +107,14 @@ def get_config() -> config_dict.ConfigDict:
     training.steps = 1_000_000  # the paper's; the learning rate falls linearly to 0 over the second half
     training.compute_dtype = 'float32'  # of convolutions and activations; parameters, statistics, losses stay float32
     training.scan_blocks = True  # residual blocks as a loop: compiles faster; False should suit GPU and TPU (not measured)
+    training.n_critic = 1  # discriminator updates per step (one generator update); the paper's. Each draws its own batch
+    training.separate_batches = False  # draw another batch for the generators, as the TensorFlow release; costs a forward
+    training.accumulate = 1  # parts of a batch that go through one after another: less memory, the same numbers
+    training.remat = False  # compute activations again in backward passes: less memory, about a third more time
+    training.shard_params = False  # weights and optimiser in pieces over the devices (FSDP), for the full model
+    training.on_nan = 'stop'  # at a loss or gradient that is not finite; 'restore' goes back to the last checkpoint once
     training.ema_decay = 0.0  # of an averaged copy of the generators; 0 is off, as in both releases
+    training.ema_warmup = False  # begin with a low ema_decay, (1 + step) / (10 + step) at most: for short runs
     training.log_every = 100  # steps between lines of metrics.jsonl, TensorBoard and the progress line
     training.checkpoint_every = 5_000  # steps between checkpoints; a killed run loses at most this many
     training.keep_checkpoints = 3  # newest ones kept; the full model takes 10 GB each
@@ -91,4 +122,12 @@ def get_config() -> config_dict.ConfigDict:
     training.keep_best = ''  # also keep that with the smallest metric of this name, or with the largest: '-domain_accuracy'
     training.preview_every = 1_000  # steps between preview grids; step 0 and the last one are always drawn
     training.preview_images = 4  # rows of a preview grid in each direction
+    training.profile_steps = ''  # 'a:b' writes a trace of these steps for TensorBoard's page Profile
+
+    config.evaluation = evaluation = config_dict.ConfigDict()
+    evaluation.every = 5_000  # steps between evaluations in training, as between checkpoints; 0 is never
+    evaluation.images = 100  # test pictures of each domain then, evenly spread; --mode=eval takes all
+    evaluation.batch_size = 8  # pictures at once over all devices; changes no number
+    evaluation.protocol = 'fidelity'  # of KID and FID: 'fidelity' | 'ugatit' (the authors' tool) | 'clean'
+    evaluation.inception_weights = ''  # file; unset: that in ~/.cache/ugatit_jax, if any; 'none': no KID and FID
     return config

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Trains on an existing Cloud TPU VM or pod slice: the same command on every worker.
 #   NAME=my-tpu ZONE=us-central2-b launch/tpu.sh --config=configs/horse2zebra.py --workdir=gs://BUCKET/h2z --config.data.batch_size=8
-# The workdir has to be a place that every worker sees; run it again to continue.
+# The workdir has to be a place that every worker sees. A preempted run saves and ends with exit code 75; run it again to
+# continue.
 set -euo pipefail
 : "${NAME:?name of the TPU VM}" "${ZONE:?its zone}"
 REPOSITORY=${REPOSITORY:-ugatit_jax}  # folder of this checkout on the workers

@@ -54,6 +54,7 @@ class Golden:
         names = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
         for name, weight in zip(names, meta.get('weights', ())):
             config.loss[name] = float(weight)
+        config.loss.adversarial = meta.get('gan_type', 'lsgan')
         config.optimizer.learning_rate = meta.get('lr', 1e-4)
         config.optimizer.weight_decay = meta.get('weight_decay', 1e-4)
         config.optimizer.beta1, config.optimizer.beta2 = meta.get('betas', (0.5, 0.999))

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from configs import default
-from ugatit_jax.checkpoint import Checkpoints, as_json, differences, refuse_differences
+from ugatit_jax.checkpoint import Checkpoints, as_json, complete, differences, refuse_differences
 from ugatit_jax.config import resolve
 from ugatit_jax.errors import UserError
-from ugatit_jax.train import refuse_not_finite
+from ugatit_jax.train import first_not_finite
 
 
 def config(**fields):
@@ -29,13 +29,27 @@ def test_harmless_changes_pass_and_others_do_not():
         refuse_differences(config(), config(loss__cycle_weight=5.0), 'here')
 
 
-def test_not_finite_metrics_stop_with_the_first_name_and_the_last_checkpoint(tmp_path):
-    refuse_not_finite(3, {'D_A': np.float32(1)}, Checkpoints(str(tmp_path)))
-    with pytest.raises(UserError, match='step 7: G_A is nan; the last checkpoint is of step None'):
-        refuse_not_finite(7, {'D_A': np.float32(1), 'G_A': np.float32('nan')}, Checkpoints(str(tmp_path)))
+def test_the_first_of_the_recent_steps_that_is_not_finite_is_named():
+    good, bad = {'D_A': np.float32(1), 'G_A': np.float32(2)}, {'D_A': np.float32(1), 'G_A': np.float32('nan')}
+    assert first_not_finite(good, [(6, good), (7, good)]) == ''
+    assert first_not_finite(bad, [(6, good), (7, bad), (8, {'D_A': np.float32('inf')} | bad)]) == 'step 7: G_A is nan'
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / 'checkpoints' / '5' / 'config').mkdir(parents=True)
     with pytest.raises(UserError, match='5: not a checkpoint of ugatit_jax'):
         Checkpoints(str(tmp_path)).read_config(5)
+
+
+def test_a_config_from_before_a_field_has_what_was_done_then():
+    now, before = config(model__ch=32), config(model__ch=32)
+    for name in ('decoder_norm', 'up_norm', 'norm_groups', 'generator_cam', 'discriminator_cam', 'spectral_norm'):
+        del before['model'][name]
+    for name in [name for name in before['loss'] if name.endswith(('adversarial', 'penalty_weight', 'A2B', 'B2A'))]:
+        del before['loss'][name]
+    del before['optimizer']['decay_start'], before['training']['n_critic']
+    before['converted'] = ['model.ch']
+    assert complete(before) == now | {'converted': ['model.ch']}
+    refuse_differences(complete(before), now, 'here')
+    with pytest.raises(UserError, match="model.decoder_norm was 'adalin', is 'in'"):
+        refuse_differences(complete({**before, 'converted': None}), config(model__ch=32, model__decoder_norm='in'), 'here')

@@ -30,6 +30,7 @@ from ugatit_jax.config import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.spectral_norm import advance
 from ugatit_jax.networks import GENERATORS, make_networks
+from ugatit_jax.sharding import Placement, make_mesh
 from ugatit_jax.state import init_state
 from ugatit_jax.train import train
 
@@ -148,13 +149,14 @@ def test_a_fresh_start_from_a_pytorch_file_is_restored_at_step_0(tmp_path):
     write_zip(tmp_path / 'x.pt', tree_of(official_of(config, 'pytorch')))
     convert.convert(str(tmp_path / 'x.pt'), str(tmp_path / 'run'), image_size=32)
     checkpoints = Checkpoints(str(tmp_path / 'run'))
-    state = checkpoints.restore(checkpoints.latest(), init_state(make_networks(config), config), config)
+    fresh = init_state(make_networks(config), config)
+    state = checkpoints.restore(checkpoints.latest(), fresh, config, Placement(make_mesh(1)))
     assert int(state.step) == 0 and not any(leaf.any() for leaf in jax.tree.leaves(state.generator_opt))
     np.testing.assert_array_equal(
         state.generator['genB2A']['stem']['kernel'], restored(tmp_path / 'run')['own'].params['genB2A']['stem']['kernel'])
     with pytest.raises(UserError, match='model.ch was 2, is 3'):
         other = small('pytorch', model__ch=3)
-        checkpoints.restore(0, state, other)
+        checkpoints.restore(0, state, other, Placement(make_mesh(1)))
 
 
 @pytest.fixture(scope='module')
@@ -178,7 +180,7 @@ def test_generators_alone(arrays, tmp_path):
         np.testing.assert_array_equal(value, arrays[name], err_msg=name)
     checkpoints = Checkpoints(str(tmp_path / 'both'))
     with pytest.raises(UserError, match='generators only'):
-        checkpoints.restore(0, None, restored(tmp_path / 'both')['own'].config)
+        checkpoints.restore(0, None, restored(tmp_path / 'both')['own'].config, Placement(make_mesh(1)))
 
 
 def test_half_precision_is_widened(arrays, tmp_path):

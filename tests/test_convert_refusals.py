@@ -6,6 +6,8 @@ import pytest
 
 from tests.official_files import STEP, make_own_runs, official_of, refused, small, tree_of, with_slots, write_tensorflow
 from tests.torch_writer import write_zip
+from ugatit_jax.checkpoint import Checkpoints, as_json
+from ugatit_jax.convert import convert
 
 
 @pytest.fixture(scope='module')
@@ -97,3 +99,23 @@ def test_a_model_that_the_pytorch_release_does_not_have_is_refused(own_runs, tmp
     assert 'of this project already' in refused(own_runs['paper'], tmp_path / 'x')
     assert '--image_size' in refused(own_runs['paper'], tmp_path / 'x.pt', image_size=32)
     assert 'no averaged generators' in refused(own_runs['paper'], tmp_path / 'x.pt', weights='ema')
+
+
+def test_no_ablation_of_the_model_becomes_a_file_of_the_pytorch_release(tmp_path):
+    """And none is needed: its networks are written under our own names. Weights are single numbers here."""
+    config = small('pytorch', model__generator_cam=False, model__discriminator_cam=False, model__spectral_norm=False,
+                   model__up_norm='in', loss__cam_weight=0.0)
+    checkpoints = Checkpoints(str(tmp_path / 'run'))
+    generator = {name: {'stem': {'kernel': np.ones(2, np.float32)}} for name in ('genA2B', 'genB2A')}
+    discriminator = {name: {'logit': {'kernel': np.ones(3, np.float32)}} for name in ('disGA', 'disLA', 'disGB', 'disLB')}
+    checkpoints.write(1, as_json(config), generators={'raw': generator, 'ema': {}}, training={
+        'discriminator': discriminator, 'spectral': {name: {} for name in discriminator}})
+    checkpoints.close()
+    line = refused(tmp_path / 'run', tmp_path / 'x.pt')
+    for text in ('model.up_norm=in (there lin)', 'model.generator_cam=False (there True)',
+                 'model.discriminator_cam=False (there True)', 'model.spectral_norm=False (there True)'):
+        assert text in line
+    numpy = pytest.importorskip('safetensors.numpy')
+    convert(str(tmp_path / 'run'), str(tmp_path / 'x.safetensors'))
+    names = [f'{name}.stem.kernel' for name in generator] + [f'{name}.logit.kernel' for name in discriminator]
+    assert sorted(numpy.load_file(tmp_path / 'x.safetensors')) == sorted(names)

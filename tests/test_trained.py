@@ -16,6 +16,7 @@ def workdir(tmp_path_factory):
     path = tmp_path_factory.mktemp('run')
     config = default.get_config()
     config.training.keep_best, config.training.ema_decay = '-domain_accuracy', 0.9
+    config.evaluation.every = config.training.checkpoint_every
     checkpoints = Checkpoints(str(path), keep=1, best=config.training.keep_best)
     for step, accuracy in ((1, 0.2), (2, 0.8), (3, 0.5), (4, None)):
         generators = {'genA2B': {'w': jnp.full(2, float(step))}, 'genB2A': {'w': jnp.full(3, -float(step))}}

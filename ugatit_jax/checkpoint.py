@@ -7,9 +7,11 @@ WORKDIR/checkpoints/STEP/config: the resolved config as JSON.
 A checkpoint that ugatit_jax.convert made may have no `training` (it was of generators alone), and its config has one more
 entry, `converted`: the fields that the file decided. A run that continues from it is free in all others.
 """
+import contextlib
 import json
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -18,14 +20,19 @@ from etils import epath
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
+from configs import default
+from ugatit_jax.config import fill
 from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.sharding import Placement
 from ugatit_jax.state import TrainState
 
-HARMLESS = (  # may differ between a run and its continuation: they change neither the weights' shapes nor the batches
+HARMLESS = (  # may differ, as all of `evaluation`, between a run and its continuation: they change neither the weights'
+    # shapes nor the batches
+    'init_from',  # it acts at the start only: what is continued has these weights already, trained on
     'training.steps', 'training.log_every', 'training.checkpoint_every', 'training.keep_checkpoints',
     'training.keep_every', 'training.keep_best', 'training.preview_every', 'training.preview_images',
-    'training.scan_blocks', 'data.max_bad_fraction', 'data.data_dir', 'data.download', 'data.cache_mb', 'data.cache_dir',
-    'data.workers', 'data.device_resident', 'data.device_resident_mb')
+    'training.scan_blocks', 'training.profile_steps', 'data.max_bad_fraction', 'data.data_dir', 'data.download',
+    'data.cache_mb', 'data.cache_dir', 'data.workers', 'data.device_resident', 'data.device_resident_mb')
 
 
 class Checkpoints:
@@ -33,7 +40,7 @@ class Checkpoints:
 
     def __init__(self, workdir: str, keep: int = 1, keep_every: int = 0, best: str = ''):
         """Keeps the newest `keep`, each `keep_every`-th step (0: none), and the one of the best metric (see `find`)."""
-        self.directory = epath.Path(workdir).resolve() / 'checkpoints'
+        self.directory, self.closed, self.broken = epath.Path(workdir).resolve() / 'checkpoints', False, False
         policies = [checkpoint_managers.LatestN(keep)]
         if keep_every:
             policies.append(checkpoint_managers.EveryNSteps(keep_every))
@@ -46,6 +53,12 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies), enable_async_checkpointing=True,
                 best_fn=lambda metrics: badness(metrics, best)))  # without one, Orbax does not write metrics
+
+    @classmethod
+    def of_run(cls, workdir: str, config: ConfigDict) -> Self:
+        """Those of a run that keeps checkpoints as its config says."""
+        training = config.training
+        return cls(workdir, training.keep_checkpoints, training.keep_every, training.keep_best)
 
     def latest(self) -> int | None:
         """Step of the newest complete checkpoint."""
@@ -74,41 +87,69 @@ class Checkpoints:
                 f'{", ".join(map(str, steps))}')
         return min((step for step in steps if metrics[step]), key=lambda step: badness(metrics[step], best))
 
-    def save(self, state: TrainState, config: ConfigDict) -> None:
-        """Starts to save the state; returns when the devices' arrays may be donated."""
-        generators, training = separate(state)
-        step = int(state.step)
+    def save(self, step: int, state: TrainState, config: ConfigDict, metrics: dict[str, Any]) -> None:
+        """Starts to save the state of `step`, unless it is there; returns when the devices' arrays may be donated."""
         if step != self.latest():
-            self.write(step, as_json(config), generators=generators, training=training)
+            generators, training = separate(state)
+            numbers = {name: float(value) for name, value in metrics.items()}
+            self.write(step, as_json(config), numbers, generators=generators, training=training)
 
     def write(self, step: int, config: dict[str, Any], metrics: dict[str, float] | None = None, **items: Any) -> None:
-        """Starts to write the items of a checkpoint, each a tree of arrays, and the metrics that `best` looks at."""
-        self.manager.save(step, metrics=metrics or {}, args=ocp.args.Composite(
-            config=ocp.args.JsonSave(config), **{name: ocp.args.StandardSave(tree) for name, tree in items.items()}))
+        """Starts to write the items of a checkpoint, each a tree of arrays, and the metrics that 'best' looks at.
+
+        Raises UserError where this or the checkpoint before could not be written.
+        """
+        with self.writing():
+            self.manager.save(step, metrics=metrics or {}, args=ocp.args.Composite(
+                config=ocp.args.JsonSave(config), **{name: ocp.args.StandardSave(tree) for name, tree in items.items()}))
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Says in one line why a checkpoint could not be written: a full disk, a folder that went away."""
+        try:
+            yield
+        except jax.errors.JaxRuntimeError:  # of a step that is not done yet, not of the disk
+            raise
+        except (OSError, ValueError, RuntimeError) as error:  # TensorStore has no exceptions of its own
+            self.broken = True
+            raise UserError(f'{self.directory} cannot be written: {plain(error)}; {self.way_back()}') from error
+
+    def way_back(self) -> str:
+        """Where a run that stops now goes on."""
+        if (latest := self.latest()) is None:
+            return 'there is no checkpoint yet: the same command starts from the beginning'
+        return f'the last good checkpoint is of step {latest}: the same command continues from it'
+
+    def changes(self, step: int, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
+        """Fields of `config` that differ from those of a checkpoint: {'training.steps': (old, new)}."""
+        return differences(self.read_config(step), as_json(config))
 
     def read_config(self, step: int) -> dict[str, Any]:
-        """The config that a checkpoint was saved with, as nested dicts; raises UserError where it cannot be read."""
+        """The config that a checkpoint was saved with, as nested dicts, with the fields that came after it.
+
+        Raises UserError where it cannot be read.
+        """
         try:
-            return self.manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))['config']
+            return complete(self.manager.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))['config'])
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f'{self.directory}/{step}: not a checkpoint of ugatit_jax ({first_line(error)})') from error
 
-    def restore(self, step: int, state: TrainState, config: ConfigDict) -> TrainState:
-        """The state of a checkpoint, with the shapes and shardings of `state`; raises UserError if the run differs."""
+    def restore(self, step: int, state: TrainState, config: ConfigDict, placement: Placement) -> TrainState:
+        """The state of a checkpoint where `placement` says, whatever devices saved it; raises UserError if the run differs.
+
+        `state` tells the shapes: arrays, or what jax.eval_shape gives.
+        """
         refuse_differences(self.read_config(step), as_json(config), f'{self.directory}/{step}')
         if not self.has(step, 'training'):
             raise UserError(
                 f'{self.directory}/{step} has generators only, converted from a file without discriminators: it can '
                 'translate but not be trained on; take another --workdir')
 
-        def like(tree: Any) -> Any:
-            return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), tree)
-
         generators, training = separate(state)
         try:
             restored = self.manager.restore(step, args=ocp.args.Composite(
-                generators=ocp.args.StandardRestore(like(generators)),
-                training=ocp.args.StandardRestore(like(training))))
+                generators=ocp.args.StandardRestore(placement.describe(generators)),
+                training=ocp.args.StandardRestore(placement.describe(training))))
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f'{self.directory}/{step} cannot be restored ({first_line(error)}); remove that folder to continue from '
@@ -154,9 +195,27 @@ class Checkpoints:
             raise UserError(f'{self.directory}/{step}: {item} cannot be read ({first_line(error)})') from error
 
     def close(self) -> None:
-        """Waits until everything is on disk."""
-        self.manager.wait_until_finished()
-        self.manager.close()
+        """Waits until everything is on disk; raises UserError where that fails."""
+        if not self.closed:
+            self.closed = True
+            with self.writing():
+                self.manager.wait_until_finished()
+            self.manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if not self.broken:
+            self.close()
+
+
+def plain(error: Exception) -> str:
+    """The reason alone of an exception of TensorStore's, which carries its whole specification along."""
+    text = first_line(error)
+    found = [reason for reason in ('No space left on device', 'Permission denied', 'Read-only file system', 'Quota exceeded')
+             if reason.lower() in str(error).lower()]
+    return found[0] if found else text[:200]
 
 
 def badness(metrics: dict[str, float], best: str) -> float:
@@ -177,6 +236,16 @@ def as_json(config: ConfigDict) -> dict[str, Any]:
     return json.loads(config.to_json_best_effort())
 
 
+def complete(stored: dict[str, Any]) -> dict[str, Any]:
+    """A stored config with the fields that are younger than it; their defaults are what was done before them."""
+    filled = as_json(default.get_config())
+    for group, value in stored.items():
+        filled[group] = filled.get(group, {}) | value if isinstance(value, dict) else value
+    config = ConfigDict(filled)
+    fill(config)
+    return as_json(config)
+
+
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> dict[str, tuple[Any, Any]]:
     """Fields of two configs that differ: {'model.ch': (old, new)}, None where one has no such field."""
     result = {}
@@ -195,7 +264,7 @@ def refuse_differences(old: dict[str, Any], new: dict[str, Any], where: str) -> 
     decided = old.pop('converted', None)
     changed = {
         name: values for name, values in differences(old, new).items()
-        if name not in HARMLESS and (decided is None or name in decided)}
+        if name not in HARMLESS and not name.startswith('evaluation') and (decided is None or name in decided)}
     if changed:
         fields = ', '.join(f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items())
         raise UserError(f'{where} was made by another run: {fields}; set them back, or take another --workdir')

@@ -31,6 +31,8 @@ from ugatit_jax.state import start_state
 from ugatit_jax.trained import load_trained, workdir_of
 
 OFFICIAL_ORDER = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')
+# what both releases have, whatever `reference` is
+BOTH_RELEASES = dict(decoder_norm='adalin', up_norm='lin', generator_cam=True, discriminator_cam=True, spectral_norm=True)
 WHILE_TRAINING = ('rho_init', 'weight_init', 'spectral_in_eval')  # fields of `model` that trained weights do not show
 
 
@@ -164,7 +166,7 @@ def read_own(path: str, weights: str) -> Own:
 def unlike_pytorch(own: Own) -> list[str]:
     """The fields in which a model differs from every model of the PyTorch release."""
     config, m = own.config, own.config.model
-    fields = reference_fields('pytorch', m.ch, m.n_res)['model']
+    fields = BOTH_RELEASES | reference_fields('pytorch', m.ch, m.n_res)['model']
     unlike = [f'model.{name}={m[name]} (there {value})' for name, value in fields.items()
               if name not in WHILE_TRAINING and m[name] != value]
     if m.mlp_pool not in ('1', 'full'):

@@ -3,6 +3,7 @@ import os
 import pathlib
 
 import jax
+from etils import epath
 
 from ugatit_jax.errors import UserError
 
@@ -21,11 +22,29 @@ def join_processes() -> None:
             'JAX_NUM_PROCESSES and JAX_PROCESS_ID') from error
 
 
-def use_compilation_cache() -> None:
-    """Keeps compiled programs for the next start, in a folder of the user's unless JAX is told another."""
-    if not jax.config.jax_compilation_cache_dir:
-        cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
-        jax.config.update('jax_compilation_cache_dir', str(cache / 'ugatit_jax' / 'compiled'))
+def use_compilation_cache(place: str = '') -> None:
+    """Keeps compiled programs for the next start in folder `place`, or not at all where it is 'off'.
+
+    By default where JAX_COMPILATION_CACHE_DIR says, or in a folder of the user's. Raises UserError where `place` cannot
+    be written.
+    """
+    if place == 'off':
+        jax.config.update('jax_compilation_cache_dir', None)
+        jax.config.update('jax_enable_compilation_cache', False)
+    elif place:
+        try:
+            epath.Path(place).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f'--compilation_cache={place} cannot be made: {error}; name a folder that can be written, or off') from error
+        jax.config.update('jax_compilation_cache_dir', place)
+    elif not jax.config.jax_compilation_cache_dir:
+        jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'compiled'))
+
+
+def cache_folder() -> pathlib.Path:
+    """The user's folder for what can be made or fetched again."""
+    return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'ugatit_jax'
 
 
 def hide_gpus_from_tensorflow() -> None:

@@ -1,27 +1,37 @@
 """Command line: python -m ugatit_jax.main --config=configs/cat2dog.py --workdir=DIR [--config.FIELD=VALUE ...]
+... --mode=eval [--step=best] evaluates a trained run.
 
 Short on purpose: flags and the process's settings are here, everything else is in functions that tests can call.
 """
 import logging
-import pathlib
 import sys
 
 from absl import flags
 from ml_collections import config_flags
 
+from ugatit_jax.arguments import parse
+from ugatit_jax.dry_run import dry_run
 from ugatit_jax.environment import hide_gpus_from_tensorflow, join_processes, use_compilation_cache
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate import evaluate_run
+from ugatit_jax.preemption import Preempted
 from ugatit_jax.train import train
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')
+flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'Train, or evaluate a checkpoint of the workdir.')
+flags.DEFINE_string('step', 'latest', 'Which checkpoint --mode=eval takes: latest, best or a number.')
 flags.DEFINE_bool(
     'distributed', False, 'One of several processes: Cloud TPU, Slurm, or as JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES '
     'and JAX_PROCESS_ID say.')
+flags.DEFINE_bool('dry_run', False, 'Check settings and data source, print parameters and memory, and end there.')
+flags.DEFINE_string(
+    'compilation_cache', '', 'Folder for compiled programs, or off; by default JAX_COMPILATION_CACHE_DIR, or a folder of '
+    "the user's.")
 
 
 def main(argv: list[str]) -> None:
-    """Trains as the flags say."""
+    """Trains or evaluates as the flags say."""
     if argv[1:]:
         raise UserError(f'{argv[1]!r} is not a flag; settings are written --config.FIELD=VALUE')
     for name in ('config', 'workdir'):
@@ -29,25 +39,12 @@ def main(argv: list[str]) -> None:
             raise UserError(f'--{name} is missing; for example: --config=configs/demo.py --workdir=runs/demo')
     if flags.FLAGS.distributed:
         join_processes()
-    use_compilation_cache()
+    use_compilation_cache(flags.FLAGS.compilation_cache)
     hide_gpus_from_tensorflow()
-    train(flags.FLAGS.config, flags.FLAGS.workdir)
-
-
-def parse(argv: list[str]) -> list[str]:
-    """Parses the flags; a misspelt field or a value of the wrong type is the user's mistake, not a traceback."""
-    names = [value for arg, value in zip(argv, [*argv[1:], '']) if arg == '--config'] + [
-        arg.partition('=')[2] for arg in argv if arg.startswith('--config=')]
-    for name in names:
-        path = name.partition(':')[0]  # what follows is the file's own argument
-        if not pathlib.Path(path).is_file():
-            raise UserError(f'--config={name}: there is no file {path}; those of this project are in configs/')
-    try:
-        return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        text = str(error).replace('\\n', ' ').replace("\\'", "'")  # ml_collections passes on a quoted KeyError
-        text = text[1:-1] if text.startswith("''") else text
-        raise UserError(' '.join(text.split())) from error
+    if flags.FLAGS.mode == 'eval':
+        evaluate_run(flags.FLAGS.config, flags.FLAGS.workdir, flags.FLAGS.step)
+    else:
+        (dry_run if flags.FLAGS.dry_run else train)(flags.FLAGS.config, flags.FLAGS.workdir)
 
 
 def run() -> None:
@@ -61,6 +58,9 @@ def run() -> None:
     except UserError as error:
         print(f'ugatit_jax: {error}', file=sys.stderr)
         sys.exit(2)
+    except Preempted as left:
+        print(f'ugatit_jax: {left}', file=sys.stderr)
+        sys.exit(left.code)
     except KeyboardInterrupt:
         print('ugatit_jax: interrupted; the same command continues from the last checkpoint', file=sys.stderr)
         sys.exit(130)

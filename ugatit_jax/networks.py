@@ -33,14 +33,15 @@ def make_networks(config: ConfigDict) -> Networks:
             mlp_pool=0 if m.mlp_pool == 'full' else int(m.mlp_pool), mlp_width=m.mlp_width,
             instance_norm_affine=m.instance_norm_affine, use_bias=m.generator_bias, cam_shared=m.cam_shared,
             cam_bias=m.cam_bias, rho_init=m.rho_init, rho_smoothing=m.rho_smoothing, variance_ddof=m.variance_ddof,
-            down_padding=m.down_padding, weight_init=m.weight_init, dtype=dtype,
+            down_padding=m.down_padding, weight_init=m.weight_init, dtype=dtype, use_cam=m.generator_cam,
+            decoder_norm=m.decoder_norm, up_norm=m.up_norm, norm_groups=m.norm_groups,
             unroll=1 if config.training.scan_blocks else max(m.n_res, 1))
 
     def discriminator(n_layers: int) -> Discriminator:
         return Discriminator(
             ch=m.ch, n_layers=n_layers, patch_padding=m.patch_padding, head_bias=m.discriminator_head_bias,
             cam_shared=m.cam_shared, cam_bias=m.cam_bias, cam_attention_normalized=m.cam_attention_normalized,
-            weight_init=m.weight_init, dtype=dtype)
+            weight_init=m.weight_init, dtype=dtype, use_cam=m.discriminator_cam, spectral=m.spectral_norm)
 
     return Networks(
         generator(config.data.channels_B), generator(config.data.channels_A),

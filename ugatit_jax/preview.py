@@ -45,7 +45,8 @@ def draw(networks: Networks, generator: Params, images: PreviewImages, with_iden
     """A grid of both directions, a row for each picture: real, heatmap, identity, fake, heatmap, cycle.
 
     A heatmap lies over the picture that the generator looked at: the first is that of the translation, the second that
-    of the way back. Where the domains differ in channels, there is no identity and its column is missing.
+    of the way back. Where the domains differ in channels, there is no identity and its column is missing; without CAM in
+    the generators there are no heatmaps.
     """
     blocks = []
     for source, target in (('A', 'B'), ('B', 'A')):
@@ -53,13 +54,16 @@ def draw(networks: Networks, generator: Params, images: PreviewImages, with_iden
         real = getattr(images, source)
         out = jax.device_get(forward(networks.module(there))(generator[there], real))
         cycle = jax.device_get(forward(networks.module(back))(generator[back], out.image))
-        columns = {f'real_{source}': to_rgb(real), 'heatmap': overlay(real, out.heatmap)}
+        columns = {f'real_{source}': to_rgb(real)}
+        if out.heatmap is not None:
+            columns['heatmap'] = overlay(real, out.heatmap)
         if with_identity:
             identity = jax.device_get(forward(networks.module(back))(generator[back], real))
             columns[f'idt_{source}'] = to_rgb(identity.image)
-        columns |= {
-            f'fake_{target}': to_rgb(out.image), 'heatmap ': overlay(out.image, cycle.heatmap),
-            f'rec_{source}': to_rgb(cycle.image)}
+        columns[f'fake_{target}'] = to_rgb(out.image)
+        if out.heatmap is not None:
+            columns['heatmap '] = overlay(out.image, cycle.heatmap)
+        columns[f'rec_{source}'] = to_rgb(cycle.image)
         blocks.append(grid(columns))
     sheet = Image.new('RGB', (blocks[0].width, sum(block.height for block in blocks)), 'white')
     for i, block in enumerate(blocks):

@@ -1,7 +1,8 @@
 """The training loop."""
+import collections
+import contextlib
 import logging
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,31 +10,46 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from ugatit_jax import preview, sharding
+from ugatit_jax import estimate, out_of_memory, preview, sharding
+from ugatit_jax.batches import make_inputs
 from ugatit_jax.checkpoint import Checkpoints
-from ugatit_jax.config import resolve
-from ugatit_jax.data import device_resident, open_datasets, train_batches
-from ugatit_jax.data.augment import augment
-from ugatit_jax.data.pipeline import prefetch
-from ugatit_jax.data.sources import Datasets
-from ugatit_jax.errors import UserError
-from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks, make_networks
+from ugatit_jax.config import resolve, uses_identity
+from ugatit_jax.data import open_datasets
+from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.evaluation.evaluator import make_evaluator
+from ugatit_jax.init_from import start_from
+from ugatit_jax.networks import make_networks
+from ugatit_jax.preemption import Preemption
+from ugatit_jax.profiler import Profiler, parse_steps
 from ugatit_jax.report import Reporter
-from ugatit_jax.state import TrainState, init_state
-from ugatit_jax.train_step import make_train_step, step_key, uses_identity
+from ugatit_jax.rho import compiled_rho_layers, compiled_rho_statistics
+from ugatit_jax.state import TrainState, init_state, with_other_key
 
 logger = logging.getLogger(__name__)
+
+LOOK_BACK = 1000  # steps whose metrics are kept on the device, to tell at which one trouble began
 
 
 def train(config: ConfigDict, workdir: str) -> TrainState:
     """Trains to config.training.steps, from the newest checkpoint in `workdir` where there is one.
 
-    Leaves checkpoints/, previews/, metrics.jsonl and TensorBoard files in workdir, and returns the last state. Raises
-    UserError for settings, data or checkpoints that do not work.
+    Leaves checkpoints/, previews/, metrics.jsonl, report.html and TensorBoard files in workdir, and returns the last
+    state. Raises UserError for settings, data or checkpoints that do not work, Preempted where it was asked to leave.
     """
     config = resolve(config)
-    mesh = sharding.make_mesh(config.data.batch_size)
-    everywhere = sharding.replicated(mesh)
+    with out_of_memory.explained(config), contextlib.ExitStack() as exits:  # the report tells how the run was left
+        try:
+            return train_within(exits, config, workdir)
+        except OSError as error:
+            raise UserError(
+                f'{error.filename or workdir}: {error.strerror or first_line(error)}; mend that, and the same command '
+                'continues from the last complete checkpoint') from error
+
+
+def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
+    """The run itself; `exits` closes what is open, however the run ends."""
+    mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
+    placement = sharding.Placement(mesh, config.training.shard_params)
 
     # data
     datasets = open_datasets(config)
@@ -41,95 +57,112 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
         f'{name} {len(source)}' for name, source in vars(datasets).items() if source is not None))
 
     # state: new, or as the newest checkpoint has it
-    checkpoints = Checkpoints(make_directory(workdir), config.training.keep_checkpoints)
+    checkpoints = exits.enter_context(Checkpoints.of_run(make_directory(workdir), config))
     networks = make_networks(config)
-    state = init_state(networks, config, everywhere)
-    log_parameters(state)
-    if (latest := checkpoints.latest()) is not None:
-        state = checkpoints.restore(latest, state, config)
-        logger.info('continuing from step %d of %s', latest, checkpoints.directory)
-    first, last = int(state.step), config.training.steps
+    shapes = jax.eval_shape(lambda: init_state(networks, config))
+
+    def start() -> tuple[TrainState, int]:
+        if (latest := checkpoints.latest()) is not None:
+            return checkpoints.restore(latest, shapes, config, placement), latest
+        state = init_state(networks, config, placement)
+        return (start_from(config.init_from, state, config) if config.init_from else state), 0
+
+    state, first = start()
+    last = config.training.steps
+    changed = {}
+    if first:
+        changed = checkpoints.changes(first, config)
+        logger.info('continuing from step %d of %s%s', first, checkpoints.directory, ''.join(
+            f', {name} {old} -> {new}' for name, (old, new) in changed.items()))
     if first >= last:
         logger.info('nothing to do: %s has step %d, training.steps is %d', checkpoints.directory, first, last)
-        checkpoints.close()
         return state
 
     # what is shown
     lead = jax.process_index() == 0
-    reporter = Reporter(workdir, first, last, config.data.batch_size, lead)
+    reporter = exits.enter_context(Reporter(workdir, first, last, config, lead, changed))
     preview_images = preview.choose(datasets, config)
+    evaluator = make_evaluator(config, datasets, networks, mesh)
 
     def show(step: int) -> None:
-        sheet = preview.draw(networks, state.ema or state.generator, preview_images, uses_identity(config))
+        generator = placement.whole(state.ema or state.generator)
+        sheet = preview.draw(networks, generator, preview_images, uses_identity(config))
+        rho = jax.device_get(compiled_rho_layers(placement.whole(state.generator)))
         if lead:
             preview.save(sheet, workdir, step)
-            reporter.picture(step, 'preview', sheet)
+            reporter.preview(step, sheet, rho)
 
     if first == 0:
         show(0)
 
     # the step, compiled before the first batch is waited for
-    batches, step_function = make_inputs(datasets, networks, config, mesh, first)
+    open_batches, step_function = make_inputs(datasets, networks, config, placement)
+    batches = open_batches(first)
     started = time.monotonic()
     logger.info('compiling the train step')
     batch = next(batches)
-    train_step = jax.jit(
-        step_function, donate_argnums=0, out_shardings=(everywhere, everywhere)).lower(state, batch).compile()
+    traced = jax.jit(
+        step_function, donate_argnums=0, out_shardings=(placement(shapes), sharding.replicated(mesh))
+    ).trace(state, batch)
+    estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)), traced.jaxpr.jaxpr)
+    train_step = traced.lower().compile()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
+    profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
+    exits.callback(profiler.close)
 
-    for step in range(first + 1, last + 1):  # `step` steps are done at the end of a turn
+    step, chances = first, 1 if config.training.on_nan == 'restore' else 0
+    recent = collections.deque(maxlen=LOOK_BACK)  # (step, metrics) on the device
+    preemption = exits.enter_context(Preemption())
+    while step < last:
+        profiler.before(step + 1)
         state, metrics = train_step(state, batch)
-        if step < last:
-            batch = next(batches)
+        step += 1
+        profiler.after(step, metrics)
+        recent.append((step, metrics))
+        leaving = preemption.reached()
+        if step < last and not leaving:
+            with reporter.waiting():
+                batch = next(batches)
 
-        log, save = due(step, config.training.log_every, last), due(step, config.training.checkpoint_every, last)
+        log, save = due(step, config.training.log_every, last), leaving or due(step, config.training.checkpoint_every, last)
         if log or save:
             metrics = jax.device_get(metrics)
-            refuse_not_finite(step, metrics, checkpoints)
+            if trouble := first_not_finite(metrics, recent):
+                if not chances:
+                    raise UserError(f'{trouble}; {checkpoints.way_back()}')
+                chances -= 1
+                logger.warning('%s; going back, once (training.on_nan=restore)', trouble)
+                state, step = start()
+                state = with_other_key(state)  # or the same numbers would follow
+                reporter.back_to(step, trouble)
+                recent.clear()
+                batches = open_batches(step)
+                batch = next(batches)
+                continue
+            recent.clear()
         if log:
-            reporter.log(step, metrics)
+            reporter.log(step, metrics | jax.device_get(compiled_rho_statistics(state.generator)))
         if due(step, config.training.preview_every, last):
             show(step)
+        if evaluator and due(step, config.evaluation.every, last):
+            scores = evaluator.metrics(placement.whole(state.ema or state.generator))
+            reporter.log_evaluation(step, scores)
+            metrics = metrics | scores  # of the checkpoint: training.keep_best looks at both
         if save:
-            checkpoints.save(state, config)
+            checkpoints.save(step, state, config, metrics)
+        if leaving:
+            checkpoints.close()
+            raise preemption.leave(step, workdir)
 
     checkpoints.close()
-    reporter.close()
-    logger.info('done: checkpoints, previews and metrics.jsonl are in %s', workdir)
+    logger.info('done: checkpoints, previews, metrics.jsonl and report.html are in %s', workdir)
     return state
 
 
 def due(step: int, every: int, last: int) -> bool:
     """Whether something done every so many steps, and at the end, is to be done now."""
     return step % every == 0 or step == last
-
-
-def make_inputs(
-    datasets: Datasets, networks: Networks, config: ConfigDict, mesh: jax.sharding.Mesh, first: int
-) -> tuple[Iterator[Any], Any]:
-    """Batches from step `first` on, and step_function(state, batch), augmentation included.
-
-    Where data.device_resident is set, a "batch" is the whole set, always the same arrays, and the step draws from it.
-    """
-    train_step = make_train_step(networks, config)
-    fields = {name: config.augment[name] for name in ('flip', 'brightness', 'contrast', 'saturation', 'translate')}
-    if config.data.device_resident:
-        arrays = device_resident.load(datasets.train_A, datasets.train_B, config, sharding.replicated(mesh))
-        batches = iter(lambda: arrays, None)
-    else:
-        local = train_batches(
-            datasets.train_A, datasets.train_B, config, first, jax.process_index(), jax.process_count())
-        batches = prefetch(local, lambda batch: sharding.put_batch(batch, mesh))
-
-    def step_function(state: TrainState, batch: Any) -> Any:
-        if config.data.device_resident:
-            batch = device_resident.sample(batch, state.step, config.data.batch_size, config.seed)
-            batch = jax.lax.with_sharding_constraint(batch, sharding.split(mesh))
-        images = augment(batch, step_key(state, 0), image_size=config.data.image_size, **fields)
-        return train_step(state, images)
-
-    return batches, step_function
 
 
 def make_directory(workdir: str) -> str:
@@ -141,19 +174,12 @@ def make_directory(workdir: str) -> str:
     return workdir
 
 
-def refuse_not_finite(step: int, metrics: dict[str, np.ndarray], checkpoints: Checkpoints) -> None:
-    """Raises UserError if a metric is not finite, naming the first one and the checkpoint before it."""
-    bad = [name for name, value in metrics.items() if not np.isfinite(value)]
-    if bad:
-        checkpoints.close()
-        raise UserError(
-            f'step {step}: {bad[0]} is {metrics[bad[0]]}; the last checkpoint is of step {checkpoints.latest()}. Lower '
-            'optimizer.learning_rate, or use float32')
-
-
-def log_parameters(state: TrainState) -> None:
-    """Logs how many parameters each network has."""
-    networks = state.generator | state.discriminator
-    counts = {name: sum(leaf.size for leaf in jax.tree.leaves(networks[name])) for name in GENERATORS + DISCRIMINATORS}
-    logger.info('parameters: %s, together %s', ', '.join(f'{name} {count:,}' for name, count in counts.items()),
-                f'{sum(counts.values()):,}')
+def first_not_finite(metrics: dict[str, np.ndarray], recent: collections.deque[tuple[int, dict[str, Any]]]) -> str:
+    """'' where these metrics are finite; else the first of `recent` steps with one that is not, and its first such term."""
+    if all(np.isfinite(value) for value in metrics.values()):
+        return ''
+    for step, values in recent:
+        for name, value in jax.device_get(values).items():
+            if not np.isfinite(value):
+                return f'step {step}: {name} is {value}'
+    raise AssertionError('the last of the recent metrics are the ones that are not finite')

@@ -56,3 +56,12 @@ def workdir_of(path: str) -> tuple[str, int | None] | None:
     if folder.name.isdecimal() and (folder / 'generators').is_dir():
         return str(folder.resolve().parent.parent), int(folder.name)
     return None
+
+
+def parse_step(text: str) -> int | str:
+    """--step=latest, best or a number; raises UserError."""
+    if text in ('latest', 'best'):
+        return text
+    if not text.isdecimal():
+        raise UserError(f'--step={text} is not latest, best or a number')
+    return int(text)

@@ -107,3 +107,21 @@ def test_four_devices_without_tensorflow(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert 'four devices agree with one' in done.stdout
+
+
+def test_a_step_that_draws_three_times_reads_three_batches_in_both_paths(datasets, config):
+    """Critics and separate batches: the draws follow one another in the order of the pictures."""
+    arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
+    ordinary = train_batches(datasets.train_A, datasets.train_B, config)
+    copies = [{domain: batch[domain].copy() for domain in 'AB'} for batch in itertools.islice(ordinary, 6)]
+    rows = {domain: np.concatenate([batch[domain] for batch in copies]) for domain in 'AB'}
+    config.training.n_critic, config.training.separate_batches = 2, True
+    batches = itertools.islice(train_batches(datasets.train_A, datasets.train_B, config), 2)
+    halves = [train_batches(datasets.train_A, datasets.train_B, config, 1, process, 2) for process in range(2)]
+    for step, batch in enumerate(batches):
+        resident = device_resident.sample(arrays, step, 12, config.seed)
+        for domain in 'AB':
+            np.testing.assert_array_equal(batch[domain], rows[domain][12 * step:12 * (step + 1)])
+            np.testing.assert_array_equal(batch[domain], resident[domain])
+    parts = [next(half) for half in halves]
+    np.testing.assert_array_equal(np.concatenate([part['A'] for part in parts]), batch['A'])

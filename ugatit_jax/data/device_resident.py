@@ -55,7 +55,10 @@ def load(source_A: Source, source_B: Source, config: ConfigDict, sharding: Any =
 
 
 def sample(arrays: dict[str, Array], step: Array, batch_size: int, seed: int) -> dict[str, Array]:
-    """The global batch of a step, inside jit: {'A': uint8 [batch_size, load, load, channels_A], 'B': ...}."""
+    """The global batch of a step, inside jit: {'A': uint8 [batch_size, load, load, channels_A], 'B': ...}.
+
+    batch_size counts the pictures of all draws of the step.
+    """
     positions = jnp.asarray(step).astype(jnp.uint32) * np.uint32(batch_size) + jnp.arange(batch_size, dtype=jnp.uint32)
     return {
         domain: jnp.take(

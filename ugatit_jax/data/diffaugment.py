@@ -31,8 +31,11 @@ def parse_policy(text: str) -> tuple[str, ...]:
     return policy
 
 
-def diffaugment(images: Array, key: Array, policy: tuple[str, ...]) -> Array:
-    """Augments images [B, h, w, C] in [-1, 1], each row on its own; the result may leave [-1, 1], as in the release."""
+def diffaugment(images: Array, key: Array, policy: tuple[str, ...], rows: Array | None = None) -> Array:
+    """Augments images [B, h, w, C] in [-1, 1], each row on its own; the result may leave [-1, 1], as in the release.
+
+    rows: int [B], places of the images in a larger batch, from which their random numbers follow; 0 to B - 1 by default.
+    """
     if not policy:
         return images
 
@@ -49,7 +52,7 @@ def diffaugment(images: Array, key: Array, policy: tuple[str, ...]) -> Array:
                 raise ValueError(f'{name!r} is not one of {POLICIES}')
         return image
 
-    return jax.vmap(one)(images, jnp.arange(images.shape[0]))
+    return jax.vmap(one)(images, jnp.arange(images.shape[0]) if rows is None else rows)
 
 
 def _color(image: Array, bits: Array) -> Array:

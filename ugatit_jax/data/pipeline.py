@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.config import draws_per_step
 from ugatit_jax.data.cache import Pictures, cached_pictures
 from ugatit_jax.data.shuffle import MAX_EXAMPLES, shuffled_index
 from ugatit_jax.data.sources import Source, load_size
@@ -32,20 +33,24 @@ def train_batches(
 ) -> Iterator[Batch]:
     """Endless batches {'A': uint8 [b, load, load, channels_A], 'B': ...} of this process, from `start_step` on.
 
+    Where a step draws several times (config.draws_per_step), its b rows are the draws of the first example, then those of
+    the second, and so on: all of them different pictures, until the set is through.
+
     Args:
       source_A, source_B: training pictures of any, also unequal, numbers.
       config: the whole configuration.
       start_step: the first batch is the one of this step; it does not depend on where a run began.
       process_index, process_count: process p gets rows p*b to (p+1)*b of the global batch,
-        b = batch_size / process_count.
+        b = batch_size * draws / process_count.
     """
-    local = local_batch_size(config.data.batch_size, process_count)
+    draws = draws_per_step(config)
+    local = local_batch_size(config.data.batch_size, process_count) * draws
     sources = {'A': source_A, 'B': source_B}
     pictures = cached_pictures(sources, load_size(config), config)
     rows = process_index * local + np.arange(local)
 
     def indices(first_step: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        positions = (first_step + np.arange(steps))[:, None] * config.data.batch_size + rows  # [steps, b]
+        positions = (first_step + np.arange(steps))[:, None] * config.data.batch_size * draws + rows  # [steps, b]
         return tuple(
             global_indices(positions.reshape(-1), len(sources[domain]), config.seed, domain) for domain in 'AB'
         )

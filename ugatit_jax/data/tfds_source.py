@@ -11,6 +11,7 @@ import socket
 import urllib.parse
 import urllib.request
 import zlib
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def _records(name: str, data_dir: str | None, download: bool, split: str, fields
     """Reads one split: dictionaries with 'image' (encoded bytes) and the given fields as Python values."""
     import tensorflow_datasets as tfds
 
-    builder = _builder(tfds, name, data_dir, download)
+    builder = _builder(name, data_dir, download)
     if split not in builder.info.splits:
         raise MissingSplit(
             f'data.source=tfds:{name} has no split {split}, it has {", ".join(builder.info.splits)}: unpaired '
@@ -187,16 +188,24 @@ def _records(name: str, data_dir: str | None, download: bool, split: str, fields
     return records
 
 
-def _builder(tfds, name: str, data_dir: str | None, download: bool):
+def named_builder(name: str, data_dir: str | None) -> Any:
+    """The TFDS builder of a data set, downloaded or not; raises UserError for names that TFDS does not know."""
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except Exception as error:  # of many types: an unknown name, a wrong version, a damaged folder
+        where = data_dir or '~/tensorflow_datasets'
+        raise UserError(f'data.source=tfds:{name}: {named_line(error)} (looked in {where})') from error
+
+
+def _builder(name: str, data_dir: str | None, download: bool):
     where = data_dir or '~/tensorflow_datasets'
     ways = (
         'prepare it on a machine with network access and point data.data_dir there, or give the pictures as '
         '--config.data.source=folder:PATH with trainA, trainB, testA and testB in PATH'
     )
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except Exception as error:  # of many types: an unknown name, a wrong version, a damaged folder
-        raise UserError(f'data.source=tfds:{name}: {named_line(error)} (looked in {where})') from error
+    builder = named_builder(name, data_dir)
     if builder.is_prepared():
         return builder
     if not download:

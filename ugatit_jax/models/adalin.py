@@ -1,4 +1,7 @@
-"""Instance norm, LIN and AdaLIN: normalisation by per-channel and per-picture statistics (paper, section 2.1)."""
+"""Instance norm, LIN and AdaLIN: normalisation by per-channel and per-picture statistics (paper, section 2.1).
+
+The paper's ablations of them are in decoder_norm.py.
+"""
 import jax
 import jax.numpy as jnp
 from flax import linen as nn

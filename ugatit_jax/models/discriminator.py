@@ -1,4 +1,7 @@
-"""The discriminator (paper, section 2.1.2): spectrally normalised patches with CAM attention; global and local."""
+"""The discriminator (paper, section 2.1.2): spectrally normalised patches with CAM attention; global and local.
+
+An ablation may leave out either.
+"""
 from functools import partial
 
 import jax
@@ -7,7 +10,7 @@ from flax import linen as nn
 from flax import struct
 
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.convolution import Padding
+from ugatit_jax.models.convolution import Conv, Padding
 from ugatit_jax.models.spectral_norm import SpectralConv
 
 leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
@@ -17,8 +20,8 @@ leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
 class DiscriminatorOutput:
     """What a discriminator says of images [B, h, w, C]."""
     logit: jax.Array  # [B, h', w', 1], one for each patch
-    cam_logit: jax.Array  # [B, 2], of the average and the max pool
-    heatmap: jax.Array  # [B, h'', w'']
+    cam_logit: jax.Array | None  # [B, 2], of the average and the max pool; None without CAM
+    heatmap: jax.Array | None  # [B, h'', w'']; None without CAM
 
 
 class Discriminator(nn.Module):
@@ -32,19 +35,24 @@ class Discriminator(nn.Module):
     cam_attention_normalized: bool
     weight_init: str
     dtype: jnp.dtype = jnp.float32
+    use_cam: bool = True  # without it the head sees the last features as they are
+    spectral: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> DiscriminatorOutput:
-        conv = partial(SpectralConv, kernel_size=4, weight_init=self.weight_init, dtype=self.dtype)
+        conv = partial(
+            SpectralConv if self.spectral else Conv, kernel_size=4, weight_init=self.weight_init, dtype=self.dtype)
         halvings = self.n_layers - 2
         for i in range(halvings):
             x = leaky_relu(conv(self.ch * 2**i, stride=2, padding=(1, 1), name=f'conv_{i}')(x))
-        x = conv(self.ch * 2**halvings, stride=1, padding=self.patch_padding, name='conv_last')(x)
-        x, cam_logit, heatmap = CAM(
-            leaky_relu, self.cam_shared, self.cam_bias, self.weight_init, self.dtype, spectral=True,
-            attention_normalized=self.cam_attention_normalized, name='cam')(leaky_relu(x))
+        x = leaky_relu(conv(self.ch * 2**halvings, stride=1, padding=self.patch_padding, name='conv_last')(x))
+        cam_logit = heatmap = None
+        if self.use_cam:
+            x, cam_logit, heatmap = CAM(
+                leaky_relu, self.cam_shared, self.cam_bias, self.weight_init, self.dtype, spectral=self.spectral,
+                attention_normalized=self.cam_attention_normalized, name='cam')(x)
         x = conv(1, stride=1, padding=self.patch_padding, use_bias=self.head_bias, name='logit')(x)
-        return DiscriminatorOutput(x.astype(heatmap.dtype), cam_logit, heatmap)
+        return DiscriminatorOutput(x.astype(jnp.promote_types(self.dtype, jnp.float32)), cam_logit, heatmap)
 
 
 def fits(size: int, n_layers: int, patch_padding: Padding) -> bool:

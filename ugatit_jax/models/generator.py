@@ -1,4 +1,4 @@
-"""The generator (paper, section 2.1.1): encoder, CAM attention, decoder with AdaLIN."""
+"""The generator (paper, section 2.1.1): encoder, CAM attention, decoder with AdaLIN or what an ablation has instead."""
 from collections.abc import Callable
 from functools import partial
 
@@ -8,9 +8,10 @@ import numpy as np
 from flax import linen as nn
 from flax import struct
 
-from ugatit_jax.models.adalin import LIN, AdaLIN, InstanceNorm
+from ugatit_jax.models.adalin import InstanceNorm
 from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.convolution import Conv, Padding, UpConv
+from ugatit_jax.models.decoder_norm import decoder_norm, feature_statistics, up_norm
 from ugatit_jax.models.initializers import bias_init, kernel_init
 
 
@@ -18,8 +19,8 @@ from ugatit_jax.models.initializers import bias_init, kernel_init
 class GeneratorOutput:
     """What a generator makes of images [B, h, w, C]."""
     image: jax.Array  # [B, h, w, out_channels] in [-1, 1]
-    cam_logit: jax.Array  # [B, 2], of the average and the max pool
-    heatmap: jax.Array  # [B, h/4, w/4]
+    cam_logit: jax.Array | None  # [B, 2], of the average and the max pool; None without CAM
+    heatmap: jax.Array | None  # [B, h/4, w/4]; None without CAM
 
 
 class Dense(nn.Module):
@@ -81,6 +82,10 @@ class Generator(nn.Module):
     down_padding: Padding
     weight_init: str
     dtype: jnp.dtype = jnp.float32
+    use_cam: bool = True  # without it the decoder sees the encoder's features as they are
+    decoder_norm: str = 'adalin'
+    up_norm: str = 'lin'
+    norm_groups: int = 32  # of 'gn'
     unroll: int = 1  # residual blocks in one turn of their loop: 1 compiles fastest, n_res has no loop
 
     @nn.compact
@@ -96,17 +101,21 @@ class Generator(nn.Module):
             x = nn.relu(norm(name=f'down_norm_{i}')(x))
         x = self.residual_blocks('encoder', conv, norm, x)
 
-        cam = CAM(nn.relu, self.cam_shared, self.cam_bias, self.weight_init, self.dtype, name='cam')
-        x, cam_logit, heatmap = cam(x)
+        cam_logit = heatmap = None
+        if self.use_cam:
+            cam = CAM(nn.relu, self.cam_shared, self.cam_bias, self.weight_init, self.dtype, name='cam')
+            x, cam_logit, heatmap = cam(x)
 
-        gamma, beta = self.gamma_beta(x)
-        norm = partial(AdaLIN, self.rho_init, self.rho_smoothing, self.variance_ddof)
+        gamma, beta = feature_statistics(x) if self.decoder_norm == 'adain' else self.gamma_beta(x)
+        norm = decoder_norm(
+            self.decoder_norm, self.norm_groups, self.rho_init, self.rho_smoothing, self.variance_ddof)
         x = self.residual_blocks('decoder', conv, norm, x, gamma, beta)
+        norm = up_norm(self.up_norm, self.norm_groups, self.variance_ddof)
         for i in range(2):
             x = UpConv(self.ch * 2 ** (1 - i), name=f'up_{i}', **fields)(x)
-            x = nn.relu(LIN(self.variance_ddof, name=f'up_norm_{i}')(x))
+            x = nn.relu(norm(name=f'up_norm_{i}')(x))
         x = conv(self.out_channels, 7, padding=(3, 3), name='head')(x)
-        return GeneratorOutput(jnp.tanh(x.astype(heatmap.dtype)), cam_logit, heatmap)
+        return GeneratorOutput(jnp.tanh(x.astype(jnp.promote_types(self.dtype, jnp.float32))), cam_logit, heatmap)
 
     def residual_blocks(
         self, name: str, conv: Callable[..., Conv], norm: Callable[..., nn.Module], x: jax.Array, *gamma_beta: jax.Array

@@ -30,7 +30,7 @@ def power_iteration(kernel: jax.Array, u: jax.Array) -> dict[str, jax.Array]:
 
 def advance(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str, Any]:
     """One power iteration for every kernel of a network: its `params` and spectral vectors without group axis."""
-    if 'u' in spectral:
+    if 'u' in spectral:  # spectral is {} where spectral normalisation is off
         return power_iteration(params['kernel'], spectral['u'])
     return {name: advance(params[name], spectral[name]) for name in spectral}
 

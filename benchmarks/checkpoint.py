@@ -1,0 +1,138 @@
+"""Does asynchronous saving stall the steps? Steps with and without a save beside them, in turn, and how long save() blocks.
+
+    python benchmarks/checkpoint.py                                        # demo size, and the light model of ch 32 at 128
+    python benchmarks/checkpoint.py --case=256:64:4 --rounds=5 --json=checkpoint.json     # image_size:ch:n_res
+
+Each round runs some steps without a save, calls save(), runs steps until the checkpoint is on disk and one more, and
+waits for it. Times are medians over all rounds. Programs come from the compilation cache where it has them.
+"""
+import argparse
+import json
+import os
+import pathlib
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from typing import Any
+
+import jax
+import jaxlib
+import orbax.checkpoint as ocp
+from ml_collections import FrozenConfigDict as ConfigDict
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # configs/ is no installed package
+
+from configs import default
+from ugatit_jax.checkpoint import Checkpoints
+from ugatit_jax.config import resolve
+from ugatit_jax.environment import use_compilation_cache
+from ugatit_jax.models.discriminator import fits
+from ugatit_jax.networks import make_networks
+from ugatit_jax.state import init_state
+from ugatit_jax.train_step import make_train_step
+
+CASES = '64:12:2,128:32:4'
+
+
+def configure(case: str) -> ConfigDict:
+    """The resolved config of 'image_size:ch:n_res', with averaged generators; the deepest discriminators that fit."""
+    size, ch, n_res = map(int, case.split(':'))
+    config = default.get_config()
+    config.data.image_size, config.model.ch, config.model.n_res = size, ch, n_res
+    config.model.n_layers_global = next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2)))
+    config.training.ema_decay = 0.999
+    return resolve(config)
+
+
+def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
+    """Medians of one config; every step is waited for, so that a delayed one is seen."""
+    networks = make_networks(config)
+    state = init_state(networks, config)
+    size = config.data.image_size
+    batch = {
+        f'real_{domain}': jax.random.uniform(jax.random.key(i), (config.data.batch_size, size, size, 3), minval=-1)
+        for i, domain in enumerate('AB')}
+    step = jax.jit(make_train_step(networks, config), donate_argnums=0).lower(state, batch).compile()
+
+    def timed_step() -> float:
+        nonlocal state
+        start = time.perf_counter()
+        state, metrics = step(state, batch)
+        jax.block_until_ready((state, metrics))
+        return time.perf_counter() - start
+
+    alone, beside, blocked, writing = [], [], [], []
+    with tempfile.TemporaryDirectory() as workdir:
+        checkpoints = Checkpoints(workdir, keep=1)
+        for i in range(rounds + 1):  # the first is to warm up
+            quiet = [timed_step() for _ in range(steps)]
+            start = time.perf_counter()
+            checkpoints.save(state, config)
+            call = time.perf_counter() - start
+            busy = []
+            while checkpoints.manager.is_saving_in_progress():
+                busy.append(timed_step())
+            on_disk = time.perf_counter() - start
+            checkpoints.manager.wait_until_finished()
+            if i:
+                alone, beside = alone + quiet, beside + busy
+                blocked.append(call)
+                writing.append(on_disk)
+        checkpoints.close()
+        newest = max(pathlib.Path(workdir, 'checkpoints').iterdir(), key=lambda path: int(path.name))
+        stored = sum(path.stat().st_size for path in newest.rglob('*') if path.is_file())
+    step_alone = statistics.median(alone)
+    result = {
+        'checkpoint_megabytes': stored / 1e6,
+        'state_megabytes': sum(leaf.nbytes for leaf in jax.tree.leaves(state)) / 1e6,
+        'step_seconds': step_alone,
+        'save_call_seconds': statistics.median(blocked),
+        'until_on_disk_seconds': statistics.median(writing),
+        'steps_beside_a_save': len(beside),
+        'step_beside_a_save_seconds': statistics.median(beside) if beside else None}
+    if beside:
+        extra = sum(seconds - step_alone for seconds in beside) / rounds
+        result['slowdown_of_those_steps'] = result['step_beside_a_save_seconds'] / step_alone
+        result['lost_seconds_per_save'] = result['save_call_seconds'] + extra
+    else:
+        result['lost_seconds_per_save'] = result['save_call_seconds']
+    result['lost_steps_per_save'] = result['lost_seconds_per_save'] / step_alone
+    return result
+
+
+def versions() -> dict[str, Any]:
+    """What the figures depend on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return {
+        'device': jax.devices()[0].device_kind, 'devices': jax.device_count(), 'cores': cores,
+        'machine': platform.machine(), 'python': platform.python_version(), 'jax': jax.__version__,
+        'jaxlib': jaxlib.__version__, 'orbax': ocp.__version__, 'load': round(os.getloadavg()[0], 1)}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--case', default=CASES, help=f'image_size:ch:n_res, several with commas (default: {CASES})')
+    parser.add_argument('--rounds', type=int, default=5, help='saves per case (default: 5)')
+    parser.add_argument('--steps', type=int, default=5, help='steps without a save in each round (default: 5)')
+    parser.add_argument('--json', help='also write the figures to this file')
+    options = parser.parse_args()
+    use_compilation_cache()
+    about = versions()
+    print(', '.join(f'{name} {value}' for name, value in about.items()))
+    results = {}
+    for case in options.case.split(','):
+        results[case] = measure(configure(case), options.rounds, options.steps)
+        print(f'\n{case}  (image_size:ch:n_res)')
+        for name, value in results[case].items():
+            print(f'  {name.replace("_", " "):28} {"-" if value is None else f"{value:12,.4g}"}')
+    result = {'options': vars(options), 'versions': about, 'results': results}
+    print(json.dumps(result))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,42 @@
+"""A row of the paper's Table 1 (its ablations) on any other config: ROW, or ROW,CONFIG.
+
+    python -m ugatit_jax.main --config=configs/ablation.py:no_cam,selfie2anime --workdir=runs/no_cam    # as in the paper
+    python -m ugatit_jax.main --config=configs/ablation.py:no_cam,demo --workdir=runs/no_cam_demo       # in minutes
+
+All rows, several seeds, one table: launch/ablation.sh. What the norms compute, and why: ugatit_jax/models/decoder_norm.py.
+"""
+import math
+
+from ml_collections import config_dict
+
+from configs import cat2dog, default, demo, horse2zebra, photo2portrait, photo2vangogh, selfie2anime
+from ugatit_jax.errors import UserError
+
+ROWS = {  # fields that a row changes
+    'paper': {},
+    # "only using IN in decoder": in its residual blocks and in its up-sampling stages
+    'in': {'model.decoder_norm': 'in', 'model.up_norm': 'in'},
+    'ln': {'model.decoder_norm': 'ln', 'model.up_norm': 'ln'},
+    'adain': {'model.decoder_norm': 'adain', 'model.up_norm': 'in'},  # without an adaptive map AdaIN is IN
+    'gn': {'model.decoder_norm': 'gn', 'model.up_norm': 'gn'},
+    # without CAM in the generators there are no logits for the CAM loss
+    'no_cam': {'model.generator_cam': False, 'model.discriminator_cam': False, 'loss.cam_weight': 0.0},
+    'no_generator_cam': {'model.generator_cam': False, 'loss.cam_weight': 0.0},
+    'no_discriminator_cam': {'model.discriminator_cam': False},
+}
+BASES = {module.__name__.rpartition('.')[2]: module for module in (
+    default, demo, selfie2anime, horse2zebra, cat2dog, photo2portrait, photo2vangogh)}
+
+
+def get_config(argument: str = '') -> config_dict.ConfigDict:
+    """The config of 'ROW' on the default or of 'ROW,CONFIG'; raises UserError, listing them, for one that is not there."""
+    row, _, base = argument.partition(',')
+    if row not in ROWS:
+        raise UserError(f'--config=configs/ablation.py:{argument}: {row!r} is no row; there are {", ".join(ROWS)}')
+    if (base or 'default') not in BASES:
+        raise UserError(f'--config=configs/ablation.py:{argument}: {base!r} is no config; there are {", ".join(BASES)}')
+    config = BASES[base or 'default'].get_config()
+    config.update_from_flattened_dict(ROWS[row])
+    if row == 'gn':  # as many as its authors' 32 where the width allows
+        config.model.norm_groups = math.gcd(config.model.norm_groups, config.model.ch)
+    return config

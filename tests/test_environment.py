@@ -1,0 +1,34 @@
+"""Where compiled programs are kept."""
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+PROGRAM = '''
+import sys, jax
+from ugatit_jax.environment import use_compilation_cache
+use_compilation_cache(*sys.argv[1:])
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+jax.block_until_ready(jax.jit(lambda x: x * 2 + 1)(1.0))
+'''
+
+
+@pytest.mark.parametrize('place, variable, kept', [
+    ('here', '', ['here']), ('off', '', []), ('', '', ['home/ugatit_jax/compiled']),
+    ('', 'jax', ['jax']), ('here', 'jax', ['here']), ('off', 'jax', [])])
+def test_the_flag_then_the_variable_then_the_users_folder(place, variable, kept, tmp_path):
+    env = {'XDG_CACHE_HOME': str(tmp_path / 'home'), 'JAX_PLATFORMS': 'cpu'}
+    if variable:
+        env['JAX_COMPILATION_CACHE_DIR'] = str(tmp_path / variable)
+    folder = str(tmp_path / place) if place == 'here' else place
+    subprocess.run([sys.executable, '-c', PROGRAM, folder], cwd=ROOT, env=env, check=True)
+    assert sorted({str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob('*-cache')}) == kept
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / 'file').touch()
+    result = subprocess.run(
+        [sys.executable, '-c', PROGRAM, str(tmp_path / 'file' / 'cache')], cwd=ROOT, text=True, capture_output=True)
+    assert 'UserError' in result.stderr and 'cannot be made' in result.stderr
