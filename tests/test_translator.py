@@ -109,6 +109,14 @@ def test_a_full_model_takes_its_own_size_only(tmp_path):
             translator(picture(30, 46), size=size)
 
 
+def test_a_generator_without_cam_has_no_heatmap(tmp_path):
+    translator = ugatit_jax.load(write_checkpoint(tmp_path, model__generator_cam=False))
+    assert translator.tiled is None  # an ablation: it goes untiled
+    assert translator(picture(16, 16)).shape == (16, 16, 3)
+    with pytest.raises(UserError, match='no CAM'):
+        translator.heatmap(picture(16, 16))
+
+
 def test_channels_of_the_domains(tmp_path):
     workdir = write_checkpoint(tmp_path, data__channels_A=1, data__channels_B=4)
     translator = ugatit_jax.load(workdir)
