@@ -20,7 +20,9 @@ for name in $DATASETS; do
   run=("$PYTHON" -m ugatit_jax.main --config="configs/$name.py" --workdir="$WORKDIR/$name" "$@")
   "${run[@]}"
   "${run[@]}" --mode=eval --config.evaluation.protocol="$PROTOCOL"
-  "$PYTHON" -m ugatit_jax.evaluation.results "$name" "$(ls -td "$WORKDIR/$name"/evaluation/*-"$PROTOCOL" | head -n 1)" \
-    >> "$TABLE"
+  newest=$(ls -td "$WORKDIR/$name"/evaluation/*-"$PROTOCOL" | head -n 1)
+  rows=$("$PYTHON" -m ugatit_jax.evaluation.results "$name" "$newest")
+  { grep -v "^| $name |" "$TABLE"; echo "$rows"; } > "$TABLE.new"  # rows of an earlier evaluation are replaced
+  mv "$TABLE.new" "$TABLE"
 done
 cat "$TABLE"

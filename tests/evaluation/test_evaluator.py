@@ -18,6 +18,7 @@ from ugatit_jax.data import open_datasets
 from ugatit_jax.data.sources import Datasets, Selected
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import evaluate_run
+from ugatit_jax.evaluation import classifier
 from ugatit_jax.evaluation.evaluator import Evaluator, make_evaluator
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.networks import make_networks
@@ -66,11 +67,11 @@ def datasets():
 def evaluator(datasets):
     """Makes evaluators that share the classifier of the first one."""
     mesh, config = sharding.make_mesh(jax.device_count()), resolve(small_config())
-    classifier = Evaluator(config, datasets, None, mesh, None).classifier
+    shared = Evaluator(config, datasets, None, mesh, None).classifier
 
     def make(datasets, networks=None, extractor=None, images=5):
         made = Evaluator(config, datasets, networks or Painters(), mesh, extractor, images)
-        made.classifier = classifier
+        made.classifier = shared
         return made
     return make
 
@@ -167,7 +168,7 @@ def test_training_logs_evaluations_and_keeps_the_best(trained):
     assert best in {row['domain_accuracy'] for row in rows if row['step'] in kept}
 
 
-def test_eval_mode_writes_numbers_and_page_and_changes_nothing_else(trained, tmp_path):
+def test_eval_mode_writes_numbers_and_page_and_changes_nothing_else(trained, tmp_path, monkeypatch):
     workdir = tmp_path / 'run'
     shutil.copytree(trained, workdir)
     # the networks' fields are left at their defaults here: the checkpoint knows them
@@ -181,6 +182,7 @@ def test_eval_mode_writes_numbers_and_page_and_changes_nothing_else(trained, tmp
     assert found['step'] == folder.name.split('-')[0] and any('no KID and FID' in note for note in found['notes'])
     config = default.get_config()
     config.evaluation.inception_weights = 'none'
+    monkeypatch.setattr(classifier, 'STEPS', 2)  # it is not compared
     one_device = evaluate_run(config, str(workdir), found['step'])
     for direction, metrics in one_device.metrics.items():
         for name in ('cycle_l1', 'identity_psnr', 'heatmap_inside'):
@@ -188,24 +190,26 @@ def test_eval_mode_writes_numbers_and_page_and_changes_nothing_else(trained, tmp
     page = (folder / 'report.html').read_text()
     assert page.count('data:image/jpeg') == 2 * 4 * (6 + 4 + 4) and 'http' not in page
     assert (workdir / 'evaluation.jsonl').read_bytes() == (trained / 'evaluation.jsonl').read_bytes()
-    for flags, message in (
-            (('--step=7',), 'has no step 7'), (('--step=x',), 'not latest, best or a number'),
-            (('--config.evaluation.inception_weights=/nowhere.pth',), '/nowhere.pth')):
-        result = main(f'--workdir={workdir}', '--mode=eval', *flags)
-        assert result.returncode == 2 and message in result.stderr and 'Traceback' not in result.stderr, result.stderr
+    for step, weights, message in (
+            ('7', 'none', 'has no step 7'), ('x', 'none', 'not latest, best or a number'),
+            ('latest', '/nowhere.pth', '/nowhere.pth cannot be read')):
+        config.evaluation.inception_weights = weights
+        with pytest.raises(UserError, match=message):
+            evaluate_run(config, str(workdir), step)
 
 
 @pytest.mark.slow
 def test_reproduce_trains_evaluates_and_appends_to_its_table(tmp_path):
-    environment = {**os.environ, 'WORKDIR': str(tmp_path), 'DATASETS': 'default demo', 'PYTHON': sys.executable}
+    environment = {**os.environ, 'WORKDIR': str(tmp_path), 'DATASETS': 'demo', 'PYTHON': sys.executable}
     flags = (*SMALL, '--config.training.steps=2', '--config.evaluation.inception_weights=none')
-    for rows in (4, 8):  # finished sets are not trained again
+    (tmp_path / 'results.md').write_text('| data set |\n|---|\n| other | 1 |\n')
+    for _ in range(2):  # a finished set is not trained again, and has its rows once
         result = subprocess.run(
             [str(ROOT / 'launch' / 'reproduce.sh'), *flags], env=environment, text=True, capture_output=True)
         assert result.returncode == 0, result.stderr
         table = (tmp_path / 'results.md').read_text().splitlines()
-        assert len(table) == 2 + rows and all(line.count('|') == table[0].count('|') for line in table)
+        assert len(table) == 5 and table[2] == '| other | 1 |'
         assert result.stdout.endswith('\n'.join(table) + '\n')
     assert 'nothing to do' in result.stderr
-    assert [line.split(' | ')[:4] for line in table[2:4]] == [
-        ['| default', '2', 'ugatit', 'A2B'], ['| default', '2', 'ugatit', 'B2A']]
+    assert [line.split(' | ')[:4] for line in table[3:]] == [
+        ['| demo', '2', 'ugatit', 'A2B'], ['| demo', '2', 'ugatit', 'B2A']]

@@ -98,10 +98,10 @@ def fetch(published: Published) -> pathlib.Path:
             download(url, path, published)
             return path
         except (OSError, ValueError) as error:
-            failures.append(f'{url}: {named_line(error)}')
+            failures.append(named_line(error))
     raise UserError(
-        f'the weights of InceptionV3 are missing and cannot be downloaded ({"; ".join(failures)}): put {published.name} '
-        f'(sha256 {published.sha256}) from {published.urls[0]} at {path}, or name it by --inception_weights '
+        f'the weights of InceptionV3 are missing and cannot be downloaded ({"; ".join(failures)}): put the file of '
+        f'{" or ".join(published.urls)} (sha256 {published.sha256}) at {path}, or name it by --inception_weights '
         '(evaluation.inception_weights of a config)')
 
 
