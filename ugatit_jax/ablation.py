@@ -13,7 +13,6 @@ import sys
 import tempfile
 from typing import Any, NamedTuple
 
-from configs.ablation import ROWS
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluation.results import METRICS
 
@@ -44,14 +43,14 @@ class Run(NamedTuple):
 def read_runs(folder: pathlib.Path, protocol: str | None = None) -> list[Run]:
     """The runs below a folder in the order of the rows; raises UserError where there are none or one cannot be read."""
     runs = []
-    for row in ROWS:
+    for row in PAPER:
         for workdir in sorted(folder.glob(f'{row}/seed*'), key=lambda path: (len(path.name), path.name)):
             if (seed := re.fullmatch(r'seed(\d+)', workdir.name)) and (path := newest(workdir, protocol)):
                 runs.append(read_run(row, int(seed[1]), path))
     if not runs:
         raise UserError(
             f'{folder} has no evaluated run: ROW/seedN/evaluation/STEP-PROTOCOL/metrics.json, as launch/ablation.sh makes '
-            f'them; rows are {", ".join(ROWS)}')
+            f'them; rows are {", ".join(PAPER)}')
     return runs
 
 
@@ -128,7 +127,7 @@ def markdown(runs: list[Run]) -> str:
         'Mean of both directions and all seeds; in brackets the smallest and the largest run, which is no confidence '
         'interval. KID and FID: A2B / B2A.')
     notes = differing(runs) or [f'All runs: {about}.']
-    missing = [row for row in ROWS if row not in rows]
+    missing = [row for row in PAPER if row not in rows]
     if missing:
         notes.append(f'Not run: {", ".join(missing)}.')
     table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
