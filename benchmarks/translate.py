@@ -87,17 +87,18 @@ def load_reference(translator: Translator, options: argparse.Namespace) -> tuple
     return run, {'torch': torch.__version__, 'torch_device': name, 'torch_threads': str(torch.get_num_threads())}
 
 
-def images_per_second(runs: dict[str, Run], images: np.ndarray, rounds: int) -> dict[str, list[float]]:
-    """Rates of each function over rounds in which they take turns."""
+def take_turns(runs: dict[str, Run], images: np.ndarray, rounds: int) -> dict[str, tuple[list[float], list[float]]]:
+    """Seconds of each function, by the clock and of the processor, over rounds in which they take turns."""
     for run in runs.values():
         run(images)
-    rates: dict[str, list[float]] = {name: [] for name in runs}
+    seconds = {name: ([], []) for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            start = time.perf_counter()
+            clock, processor = time.perf_counter(), time.process_time()
             run(images)
-            rates[name].append(len(images) / (time.perf_counter() - start))
-    return rates
+            seconds[name][0].append(time.perf_counter() - clock)
+            seconds[name][1].append(time.process_time() - processor)
+    return seconds
 
 
 def measure_seams(options: argparse.Namespace) -> dict[str, float]:
@@ -140,6 +141,7 @@ class Row:
     median: float  # images/s
     lowest: float
     highest: float
+    cpu_seconds: float  # of an image, over all cores: what tells on a machine that others use too
 
 
 def main() -> int:
@@ -151,7 +153,9 @@ def main() -> int:
     parser.add_argument('--ch', type=int, default=64)
     parser.add_argument('--n_res', type=int, default=4)
     parser.add_argument('--compute_dtype', default='float32', help='float32 or bfloat16, of ours')
-    parser.add_argument('--scan_blocks', action='store_true', help='residual blocks as a loop, in ours')
+    parser.add_argument(
+        '--scan_blocks', action=argparse.BooleanOptionalAction, default=True,
+        help='residual blocks as a loop, in ours (default: yes, as in training)')
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--seams', type=int, default=0, metavar='SIDE', help='also tiled against untiled at this size')
     parser.add_argument('--tile', type=int, default=512, help='of --seams (default: 512)')
@@ -168,17 +172,20 @@ def main() -> int:
                 info |= more
                 result['difference of outputs'] = float(
                     abs(runs['ugatit_jax'](images) - runs['official PyTorch'](images)).max())
-            for name, rates in images_per_second(runs, images, options.rounds).items():
-                rows.append(Row(batch_size, name, statistics.median(rates), min(rates), max(rates)))
+            for name, (clock, processor) in take_turns(runs, images, options.rounds).items():
+                rates = [batch_size / seconds for seconds in clock]
+                rows.append(Row(batch_size, name, statistics.median(rates), min(rates), max(rates),
+                                statistics.median(processor) / batch_size))
         if options.seams:
             result |= measure_seams(options)
     except UserError as error:
         print(f'ugatit_jax: {error}', file=sys.stderr)
         return 2
     print(', '.join(f'{key} {value}' for key, value in info.items()))
-    print(f'{"batch":>5}  {"":18} images/s  lowest to highest of {options.rounds}')
+    print(f'{"batch":>5}  {"":18} images/s  CPU s/image  lowest to highest images/s of {options.rounds}')
     for row in rows:
-        print(f'{row.batch_size:5}  {row.name:18} {row.median:8.2f}  {row.lowest:.2f} to {row.highest:.2f}')
+        print(f'{row.batch_size:5}  {row.name:18} {row.median:8.2f} {row.cpu_seconds:12.2f}  '
+              f'{row.lowest:.2f} to {row.highest:.2f}')
     if not options.reference:
         print('the official generator was not run: --reference=PATH was not given')
     for name, value in result.items():

@@ -10,18 +10,19 @@ from configs.ablation import ROWS
 from tests.conftest import ROOT
 from ugatit_jax import ablation
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluation.results import Results
+from ugatit_jax.evaluation.statistics import Estimate
 
 
 def write_evaluation(workdir: pathlib.Path, step: int = 300, protocol: str = 'fidelity', data: str = 'synthetic:faces',
                      **metrics: tuple[float, float]) -> None:
-    """A metrics.json as --mode=eval writes it; metrics are (A2B, B2A)."""
+    """What --mode=eval writes for metrics of (A2B, B2A)."""
+    estimates = {direction: {name: Estimate(pair[i], None) for name, pair in metrics.items()}
+                 for i, direction in enumerate(('A2B', 'B2A'))}
+    about = {'step': str(step), 'data': data, 'picture size': '64'}
     folder = workdir / 'evaluation' / f'{step}-{protocol}'
     folder.mkdir(parents=True)
-    (folder / 'metrics.json').write_text(json.dumps({
-        'made_by': 'ugatit_jax 0.1.0', 'step': str(step), 'data': data, 'picture size': '64',
-        'protocol': {'name': protocol, 'what': '', 'spread': ''},
-        'metrics': {direction: {name: {'value': pair[i], 'spread': None} for name, pair in metrics.items()}
-                    for i, direction in enumerate(('A2B', 'B2A'))}}))
+    Results('', about, protocol, None, {}, {}, estimates, [], {}).write(str(folder))
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def test_the_table_has_the_mean_of_seeds_beside_the_papers_numbers(runs, capsys)
     assert text.splitlines()[:4] == [
         '| row | seeds | domain accuracy | cycle L1 | pointing accuracy | KID x 100 | paper |',
         '| --- | --- | --- | --- | --- | --- | --- |',
-        '| paper | 2 | 0.650 (0.500 to 0.800) | 0.1250 (0.1000 to 0.1500) | 0.600 (0.500 to 0.700) | 4.00 / 6.00 '
+        '| paper | 2 | 0.650 (0.500 to 0.800) | 0.1250 (0.1000 to 0.1500) | 0.600 (0.500 to 0.700) | 4.000 / 6.000 '
         '| 11.61 / 11.52 |',
-        '| no_cam | 1 | 0.500 | 0.3000 | - | 10.00 / 20.00 | 12.85 / 14.06 |']
+        '| no_cam | 1 | 0.500 | 0.3000 | - | 10.000 / 20.000 | 12.85 / 14.06 |']
     assert 'All runs: step 300, data synthetic:faces, picture size 64, protocol fidelity.' in text
     assert 'Not run: in, ln, adain, gn, no_generator_cam, no_discriminator_cam.' in text
     found = json.loads((runs / 'ablation.json').read_text())

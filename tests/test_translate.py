@@ -7,7 +7,7 @@ from PIL import Image, ImageCms
 
 from tests.translation import STEP, picture, write_checkpoint
 from ugatit_jax import translate
-from ugatit_jax.inputs import find_inputs, read_picture
+from ugatit_jax.pictures_in import find_inputs, read_picture
 
 ORANGE = (230, 120, 20)
 

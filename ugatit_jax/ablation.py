@@ -13,8 +13,8 @@ import sys
 import tempfile
 from typing import Any, NamedTuple
 
-from configs.ablation import ROWS
 from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.evaluation.results import METRICS
 
 DIRECTIONS = ('A2B', 'B2A')
 PAPER = {  # KID x 100 of its Table 1: selfie2anime, anime2selfie
@@ -26,18 +26,9 @@ ABOUT_PAPER = (
 MADE_BY = 'ugatit_jax.ablation'
 
 
-class Column(NamedTuple):
-    """How a metric of metrics.json is shown."""
-    title: str
-    factor: float
-    digits: int
-
-
-COLUMNS = {
-    'domain_accuracy': Column('domain accuracy', 1, 3), 'cycle_l1': Column('cycle L1', 1, 4),
-    'identity_l1': Column('identity L1', 1, 4), 'pointing_accuracy': Column('pointing accuracy', 1, 3),
-    'heatmap_iou': Column('heatmap IoU', 1, 3), 'kid': Column('KID x 100', 100, 2),
-    'kid_mean': Column('KID x 100, mean with source', 100, 2), 'fid': Column('FID', 1, 1)}
+COLUMNS = (
+    'domain_accuracy', 'cycle_l1', 'identity_l1', 'pointing_accuracy', 'heatmap_iou', 'kid', 'kid_mean', 'fid')
+BY_DIRECTION = ('kid', 'kid_mean', 'fid')  # as the paper has them
 
 
 class Run(NamedTuple):
@@ -52,14 +43,14 @@ class Run(NamedTuple):
 def read_runs(folder: pathlib.Path, protocol: str | None = None) -> list[Run]:
     """The runs below a folder in the order of the rows; raises UserError where there are none or one cannot be read."""
     runs = []
-    for row in ROWS:
+    for row in PAPER:
         for workdir in sorted(folder.glob(f'{row}/seed*'), key=lambda path: (len(path.name), path.name)):
             if (seed := re.fullmatch(r'seed(\d+)', workdir.name)) and (path := newest(workdir, protocol)):
                 runs.append(read_run(row, int(seed[1]), path))
     if not runs:
         raise UserError(
             f'{folder} has no evaluated run: ROW/seedN/evaluation/STEP-PROTOCOL/metrics.json, as launch/ablation.sh makes '
-            f'them; rows are {", ".join(ROWS)}')
+            f'them; rows are {", ".join(PAPER)}')
     return runs
 
 
@@ -126,31 +117,31 @@ def markdown(runs: list[Run]) -> str:
     """The table, and what it is made of."""
     rows = summary(runs)
     names = [name for name in COLUMNS if any(name in row['metrics'] for row in rows.values())]
-    header = ['row', 'seeds', *(COLUMNS[name].title for name in names), 'paper']
+    header = ['row', 'seeds', *(METRICS[name].title for name in names), 'paper']
     lines = [header, ['---'] * len(header)]
     for row, found in rows.items():
-        cells = [shown(COLUMNS[name], found['metrics'].get(name)) for name in names]
+        cells = [shown(name, found['metrics'].get(name)) for name in names]
         lines.append([row, str(len(found['seeds'])), *cells, ' / '.join(f'{value:.2f}' for value in PAPER[row])])
     about = ', '.join(f'{name} {value}' for name, value in runs[0].about.items())
     several = (
         'Mean of both directions and all seeds; in brackets the smallest and the largest run, which is no confidence '
         'interval. KID and FID: A2B / B2A.')
     notes = differing(runs) or [f'All runs: {about}.']
-    missing = [row for row in ROWS if row not in rows]
+    missing = [row for row in PAPER if row not in rows]
     if missing:
         notes.append(f'Not run: {", ".join(missing)}.')
     table = '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
     return '\n\n'.join([table, several, *notes, ABOUT_PAPER]) + '\n'
 
 
-def shown(column: Column, metric: dict[str, Any] | None) -> str:
+def shown(name: str, metric: dict[str, Any] | None) -> str:
     """A cell: '0.912 (0.900 to 0.924)', '4.20 / 5.10' for KID and FID, '-' where a row has no such metric."""
     if metric is None:
         return '-'
 
     def number(value: float) -> str:
-        return f'{value * column.factor:.{column.digits}f}'
-    if column.title.startswith(('KID', 'FID')):
+        return f'{value * METRICS[name].factor:.{METRICS[name].digits}f}'
+    if name in BY_DIRECTION:
         return ' / '.join(number(metric[direction]) for direction in DIRECTIONS)
     runs = metric['runs']
     mean = number(sum(runs) / len(runs))

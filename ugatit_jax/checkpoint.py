@@ -20,7 +20,7 @@ from etils import epath
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
-from configs import default
+from ugatit_jax import default_config
 from ugatit_jax.config import fill
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.sharding import Placement
@@ -238,7 +238,7 @@ def as_json(config: ConfigDict) -> dict[str, Any]:
 
 def complete(stored: dict[str, Any]) -> dict[str, Any]:
     """A stored config with the fields that are younger than it; their defaults are what was done before them."""
-    filled = as_json(default.get_config())
+    filled = as_json(default_config.get_config())
     for group, value in stored.items():
         filled[group] = filled.get(group, {}) | value if isinstance(value, dict) else value
     config = ConfigDict(filled)

@@ -15,8 +15,7 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from configs import default
-from ugatit_jax import tensorflow_file, torch_file
+from ugatit_jax import default_config, tensorflow_file, torch_file
 from ugatit_jax.config import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
@@ -122,11 +121,11 @@ def assemble(
 ) -> Released:
     """Our weights and config from the arrays of some networks; `settings` are what their shapes do not tell."""
     settings = {**sizes(path, release, arrays, names, image_size), **(settings or {})}
-    config = default.get_config()
+    config = default_config.get_config()
     with config.unlocked():
         config.update_from_flattened_dict(settings)
     config = resolve(config)
-    plain = default.get_config()
+    plain = default_config.get_config()
     settings = {name: value for name, value in settings.items() if value != get(plain, name.replace('.', '/'))}
     released = Released(release, settings, config, {}, {}, {}, 0, None)
     layout = layout_of(released)

@@ -21,7 +21,7 @@ from typing import Any
 from etils import epath
 from PIL import Image
 
-from ugatit_jax import history
+from ugatit_jax import default_config, history
 from ugatit_jax.checkpoint import Checkpoints, as_json, differences
 from ugatit_jax.config import resolve
 from ugatit_jax.curves import POINTS
@@ -197,7 +197,7 @@ def commands(workdir: str, start: dict[str, Any], config: dict[str, Any]) -> lis
     elif not again.startswith('python -m ugatit_jax.main '):  # started from Python, or not recorded
         flags = [
             f'--config.{name}={value}' for name, (_, value) in
-            differences(default_config(config), {k: v for k, v in config.items() if k != 'converted'}).items()
+            differences(default_fields(config), {k: v for k, v in config.items() if k != 'converted'}).items()
             if value is not None]
         again = shlex.join(
             ['python', '-m', 'ugatit_jax.main', '--config=configs/default.py', f'--workdir={workdir}', *flags])
@@ -229,20 +229,13 @@ def describe(events: list[dict[str, Any]], i: int) -> dict[str, Any]:
     return {'when': when, 'step': event['step'], 'what': event['event'], 'details': ', '.join(details)}
 
 
-def default_config(config: dict[str, Any]) -> dict[str, Any]:
-    """configs/default.py as a run of the same model.reference has it, which fills in fields, as nested dicts.
-
-    {} outside a checkout, where there is no such file.
-    """
-    try:
-        from configs import default
-    except ImportError:
-        return {}
-    plain = default.get_config()
+def default_fields(config: dict[str, Any]) -> dict[str, Any]:
+    """The defaults as a run of the same model.reference has them, which fills in fields, as nested dicts."""
+    plain = default_config.get_config()
     if (reference := config.get('model', {}).get('reference')) is not None:
         plain.model.reference = reference
     resolved = as_json(resolve(plain))
-    resolved['model']['reference'] = default.get_config().model.reference
+    resolved['model']['reference'] = default_config.get_config().model.reference
     return resolved
 
 
@@ -250,7 +243,7 @@ def mark(config: dict[str, Any]) -> list[dict[str, Any]]:
     """The config as tables, one for each group, with the fields that are not the default's marked."""
     if not config:
         return []
-    plain = default_config(config)
+    plain = default_fields(config)
     changed = differences(plain, config) if plain else {}
     groups: dict[str, list[dict[str, Any]]] = {}
     for name, value in config.items():

@@ -12,7 +12,7 @@ picture each. Larger ones are not kept but computed again, from the picture or f
 operations than untiled at the paper's sizes.
 """
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, NamedTuple
 
@@ -153,6 +153,9 @@ def cover(size: int, tile: int) -> list[Tile]:
     return [Tile(start, length, np.float32(np.arange(start, start + length) >= end)) for start, end in zip(starts, ends)]
 
 
+PairOf = Callable[[Moments, Any], Pair]  # what a norm with these parameters does to a map with these moments
+
+
 class TiledGenerator:
     """A generator for pictures that do not fit the device: image [h, w, C] -> (image, heatmap), see the module."""
 
@@ -192,7 +195,7 @@ class TiledGenerator:
 
         for i in range(g.n_res):
             block = jax.tree.map(lambda leaf, i=i: leaf[i], p['encoder'])
-            self.residual_block(x, y, block, lambda moments, norm: self.instance_pair(moments, norm))
+            self.residual_block(x, y, block, self.instance_pair)
         sweep([self.attention], [p['cam']], [None], x, tile, y)
         x, y = y, x
         heatmap = x.sum(axis=-1)
@@ -212,7 +215,7 @@ class TiledGenerator:
         sweep(self.up, [p['up_0'], p['up_1'], p['head']], pairs, x, self.tile, picture, last=True)
         return picture, heatmap
 
-    def residual_block(self, x: np.ndarray, y: np.ndarray, params: Any, pair_of: Any) -> None:
+    def residual_block(self, x: np.ndarray, y: np.ndarray, params: Any, pair_of: PairOf) -> None:
         """One block on the map x [h, w, C], in place; y is room for a map."""
         tile, inner = self.tile // 2, np.empty_like(x)
         moments = sweep([self.middle], [params['conv_0']], [None], x, tile, y)

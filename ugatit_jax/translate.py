@@ -25,8 +25,8 @@ from ugatit_jax.data.scan import printable
 from ugatit_jax.environment import use_compilation_cache
 from ugatit_jax.errors import UserError, first_line, named_line
 from ugatit_jax.fitting import Fitted, restore, restore_heatmap
-from ugatit_jax.inputs import find_inputs, read_picture
-from ugatit_jax.outputs import FORMATS, PAGE, Job, one_line, plan, provenance, refuse_existing, write_picture
+from ugatit_jax.pictures_in import find_inputs, read_picture
+from ugatit_jax.pictures_out import FORMATS, PAGE, Job, one_line, plan, provenance, refuse_existing, write_picture
 from ugatit_jax.translator import DIRECTIONS, Translator, load, to_unit
 from ugatit_jax.whole_file import whole_file
 

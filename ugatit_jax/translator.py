@@ -31,8 +31,8 @@ def load(
 
     path: WORKDIR, or WORKDIR/checkpoints/STEP. direction: 'a2b' or 'b2a'. step: 'latest', 'best' or a number. weights:
     'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: pictures of more than (2 * tile)**2 pixels
-    go by tiles of this side, with the same result and less memory (see ugatit_jax/tiles.py); 0 for never. batch_size:
-    pictures at once, at most. Raises UserError for what cannot be.
+    go by tiles of this side, with the same result and less memory (see ugatit_jax/tiles.py); 0 for never, as for ablated
+    generators. batch_size: pictures at once, at most. Raises UserError for what cannot be.
     """
     if direction not in DIRECTIONS:
         raise UserError(f'direction={direction!r}: it is one of {", ".join(map(repr, DIRECTIONS))}')

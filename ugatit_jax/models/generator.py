@@ -66,7 +66,7 @@ def pool_to(x: jax.Array, k: int) -> jax.Array:
 
 
 class Generator(nn.Module):
-    """images [B, h, w, C] in [-1, 1], h and w multiples of 4 -> GeneratorOutput; fields as in configs/default.py."""
+    """images [B, h, w, C] in [-1, 1], h and w multiples of 4 -> GeneratorOutput; fields as in default_config.py."""
     out_channels: int
     ch: int
     n_res: int
