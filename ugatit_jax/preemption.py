@@ -27,7 +27,7 @@ class Preemption:
     """
 
     def __init__(self) -> None:
-        self.joined, self.signal, self.previous, self.turns = jax.distributed.is_initialized(), None, {}, 0
+        self.joined, self.signal, self.previous = jax.distributed.is_initialized(), None, {}
 
     def __enter__(self) -> Self:
         if not self.joined and threading.current_thread() is threading.main_thread():
@@ -45,12 +45,11 @@ class Preemption:
         for again in self.previous:
             signal.signal(again, signal.SIG_DFL)
 
-    def reached(self) -> bool:
+    def reached(self, step: int) -> bool:
         """Whether to save and leave now; to be asked after every step, by all processes."""
-        if self.joined:
-            self.turns += 1  # not the step: a run that goes back to a checkpoint repeats steps
-            if multihost_utils.reached_preemption_sync_point(self.turns):
-                self.signal = signal.SIGTERM
+        # the step itself, as Orbax asks with it, too, and the processes meet at the largest number asked for
+        if self.joined and multihost_utils.reached_preemption_sync_point(step):
+            self.signal = signal.SIGTERM
         return self.signal is not None
 
     def leave(self, step: int, workdir: str) -> Preempted:

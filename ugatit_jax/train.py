@@ -120,7 +120,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
         step += 1
         profiler.after(step, metrics)
         recent.append((step, metrics))
-        leaving = preemption.reached()
+        leaving = preemption.reached(step)
         if step < last and not leaving:
             with reporter.waiting():
                 batch = next(batches)

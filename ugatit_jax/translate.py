@@ -254,7 +254,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--fit', choices=FIT_MODES, help='how pictures become squares (default: as in training)')
     add('--format', choices=tuple(FORMATS), default='png', help='of pictures (default: png)')
     add('--quality', type=int, default=95, help='of jpg and webp, 1 to 100 (default: 95)')
-    add('--batch_size', type=int, default=8, help='pictures at once (default: 8)')
+    add('--batch_size', type=int, help='pictures at once (default: 8, on CPU 1)')
     add('--tile', type=int, default=512, metavar='SIDE',
         help='pictures above (2 * SIDE)^2 pixels go by tiles, with the same result; 0 for never (default: 512)')
     add('--heatmap', action='store_true', help='also write NAME.heatmap: where the generator looked')

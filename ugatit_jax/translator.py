@@ -25,19 +25,22 @@ class Translation(NamedTuple):
 
 def load(
     path: str, direction: str = 'a2b', *, step: int | str = 'latest', weights: str = 'auto', tile: int = 512,
-    batch_size: int = 8,
+    batch_size: int | None = None,
 ) -> 'Translator':
     """The Translator of a trained generator; reads that one network only.
 
     path: WORKDIR, or WORKDIR/checkpoints/STEP. direction: 'a2b' or 'b2a'. step: 'latest', 'best' or a number. weights:
     'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: pictures of more than (2 * tile)**2 pixels
     go by tiles of this side, with the same result and less memory (see ugatit_jax/tiles.py); 0 for never, as for ablated
-    generators. batch_size: pictures at once, at most. Raises UserError for what cannot be.
+    generators. batch_size: pictures at once, at most; by default 8, and 1 on CPU, where more take longer each. Raises
+    UserError for what cannot be.
     """
     if direction not in DIRECTIONS:
         raise UserError(f'direction={direction!r}: it is one of {", ".join(map(repr, DIRECTIONS))}')
     if tile < 0 or tile % 8:
         raise UserError(f'tile={tile}: it is a multiple of 8, or 0 for no tiles')
+    if batch_size is None:
+        batch_size = 1 if jax.default_backend() == 'cpu' else 8
     if batch_size < 1:
         raise UserError(f'batch_size={batch_size}: it is 1 or more')
     trained = load_trained(path, step, weights, (DIRECTIONS[direction],))
