@@ -22,9 +22,9 @@ import jaxlib
 import orbax.checkpoint as ocp
 from ml_collections import FrozenConfigDict as ConfigDict
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # configs/ is no installed package
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from configs import default
+from ugatit_jax import default_config
 from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve
 from ugatit_jax.environment import use_compilation_cache
@@ -39,7 +39,7 @@ CASES = '64:12:2,128:32:4'
 def configure(case: str) -> ConfigDict:
     """The resolved config of 'image_size:ch:n_res', with averaged generators; the deepest discriminators that fit."""
     size, ch, n_res = map(int, case.split(':'))
-    config = default.get_config()
+    config = default_config.get_config()
     config.data.image_size, config.model.ch, config.model.n_res = size, ch, n_res
     config.model.n_layers_global = next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2)))
     config.training.ema_decay = 0.999
@@ -69,7 +69,7 @@ def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
         for i in range(rounds + 1):  # the first is to warm up
             quiet = [timed_step() for _ in range(steps)]
             start = time.perf_counter()
-            checkpoints.save(state, config)
+            checkpoints.save(int(state.step), state, config, {})
             call = time.perf_counter() - start
             busy = []
             while checkpoints.manager.is_saving_in_progress():

@@ -24,9 +24,9 @@ import jax
 import numpy as np
 from ml_collections import FrozenConfigDict
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # configs/ is no installed package
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from configs import default
+from ugatit_jax import default_config
 from ugatit_jax.config import resolve
 from ugatit_jax.errors import UserError, named_line
 from ugatit_jax.networks import make_networks
@@ -40,7 +40,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 def make_translator(options: argparse.Namespace, batch_size: int, tile: int = 0) -> Translator:
     """Our light model of the PyTorch release's kind with random weights."""
-    config = default.get_config()
+    config = default_config.get_config()
     config.model.reference, config.model.weight_init = 'pytorch', 'normal'
     config.model.n_layers_global = config.model.n_layers_local = 2  # no discriminator is made: any size may be asked for
     config.model.ch, config.model.n_res, config.data.image_size = options.ch, options.n_res, options.image_size

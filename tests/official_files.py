@@ -103,6 +103,6 @@ def make_own_runs(folder: pathlib.Path) -> dict[str, str]:
         state = state.replace(ema=jax.tree.map(lambda x: x + 1, state.ema))
         made[reference] = str(folder / reference)
         checkpoints = Checkpoints(made[reference])
-        checkpoints.save(state, config)
+        checkpoints.save(0, state, config, {})
         checkpoints.close()
     return made

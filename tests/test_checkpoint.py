@@ -24,7 +24,9 @@ def test_differences_are_named_with_both_values():
 
 
 def test_harmless_changes_pass_and_others_do_not():
-    refuse_differences(config(), config(training__steps=5, training__log_every=7, data__workers=3), 'here')
+    refuse_differences(config(), config(
+        training__steps=5, training__log_every=7, data__workers=3, training__on_nan='restore', training__remat=True,
+        training__shard_params=True), 'here')
     with pytest.raises(UserError, match='here was made by another run: loss.cycle_weight was 10.0, is 5.0; set'):
         refuse_differences(config(), config(loss__cycle_weight=5.0), 'here')
 
@@ -33,6 +35,15 @@ def test_the_first_of_the_recent_steps_that_is_not_finite_is_named():
     good, bad = {'D_A': np.float32(1), 'G_A': np.float32(2)}, {'D_A': np.float32(1), 'G_A': np.float32('nan')}
     assert first_not_finite(good, [(6, good), (7, good)]) == ''
     assert first_not_finite(bad, [(6, good), (7, bad), (8, {'D_A': np.float32('inf')} | bad)]) == 'step 7: G_A is nan'
+
+
+def test_only_the_run_itself_removes_what_a_killed_save_left(tmp_path):
+    left = tmp_path / 'checkpoints' / '7.orbax-checkpoint-tmp'
+    left.mkdir(parents=True)
+    Checkpoints(str(tmp_path)).close()
+    assert left.exists()
+    Checkpoints(str(tmp_path), clean=True).close()
+    assert not left.exists()
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):

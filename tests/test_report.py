@@ -25,6 +25,14 @@ def small_config():
     return resolve(config)
 
 
+def test_an_event_after_half_a_line_is_not_lost(tmp_path):
+    history.append(str(tmp_path), 0, 'started')
+    with (tmp_path / 'history.jsonl').open('a') as file:
+        file.write('{"step": 3, "ev')
+    history.append(str(tmp_path), 2, 'resumed')
+    assert [(row['step'], row['event']) for row in history.read(str(tmp_path))] == [(0, 'started'), (2, 'resumed')]
+
+
 def test_lines_after_the_restored_step_and_half_lines_are_dropped(tmp_path):
     path = epath.Path(tmp_path) / 'metrics.jsonl'
     path.write_text(''.join(f'{{"step": {step}}}\n' for step in (10, 20, 30)) + '\nnot JSON\n{"step": 40, "D"')

@@ -157,6 +157,13 @@ def test_a_disk_that_fails_ends_in_one_line(tmp_path, monkeypatch):
                 raise ValueError('INTERNAL: tensorstore ... [errno=28: No space left on device] ... and a page more')
         real_save(self, step, *args, **items)
     monkeypatch.setattr(Checkpoints, 'write', write)
+    append = history.append
+
+    def append_while_there_is_room(workdir, step, event, **fields):
+        if event == 'stopped':
+            raise OSError(28, 'No space left on device')
+        append(workdir, step, event, **fields)
+    monkeypatch.setattr(history, 'append', append_while_there_is_room)
     with pytest.raises(UserError, match='checkpoints cannot be written: No space left on device; the last good checkpoint '
                        'is of step 4: the same command continues from it'):
         train(loop_config(), str(tmp_path))

@@ -31,15 +31,19 @@ HARMLESS = (  # may differ, as all of `evaluation`, between a run and its contin
     'init_from',  # it acts at the start only: what is continued has these weights already, trained on
     'training.steps', 'training.log_every', 'training.checkpoint_every', 'training.keep_checkpoints',
     'training.keep_every', 'training.keep_best', 'training.preview_every', 'training.preview_images',
-    'training.scan_blocks', 'training.profile_steps', 'data.max_bad_fraction', 'data.data_dir', 'data.download',
+    'training.scan_blocks', 'training.profile_steps', 'training.on_nan', 'training.accumulate', 'training.remat',
+    'training.shard_params', 'data.max_bad_fraction', 'data.data_dir', 'data.download',
     'data.cache_mb', 'data.cache_dir', 'data.workers', 'data.device_resident', 'data.device_resident_mb')
 
 
 class Checkpoints:
     """The checkpoints of one workdir; saving is asynchronous, and a half-written one is never seen."""
 
-    def __init__(self, workdir: str, keep: int = 1, keep_every: int = 0, best: str = ''):
-        """Keeps the newest `keep`, each `keep_every`-th step (0: none), and the one of the best metric (see `find`)."""
+    def __init__(self, workdir: str, keep: int = 1, keep_every: int = 0, best: str = '', clean: bool = False):
+        """Keeps the newest `keep`, each `keep_every`-th step (0: none), and the one of the best metric (see `find`).
+
+        clean: removes what killed saves left; only for the run itself, as others would remove its save at hand.
+        """
         self.directory, self.closed, self.broken = epath.Path(workdir).resolve() / 'checkpoints', False, False
         policies = [checkpoint_managers.LatestN(keep)]
         if keep_every:
@@ -52,13 +56,14 @@ class Checkpoints:
             self.directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies), enable_async_checkpointing=True,
+                cleanup_tmp_directories=clean,
                 best_fn=lambda metrics: badness(metrics, best)))  # without one, Orbax does not write metrics
 
     @classmethod
     def of_run(cls, workdir: str, config: ConfigDict) -> Self:
         """Those of a run that keeps checkpoints as its config says."""
         training = config.training
-        return cls(workdir, training.keep_checkpoints, training.keep_every, training.keep_best)
+        return cls(workdir, training.keep_checkpoints, training.keep_every, training.keep_best, clean=True)
 
     def latest(self) -> int | None:
         """Step of the newest complete checkpoint."""
@@ -165,7 +170,10 @@ class Checkpoints:
         """The metrics that a checkpoint was saved with; {} where there were none."""
         if not self.has(step, 'metrics'):
             return {}
-        return self.manager.restore(step, args=ocp.args.Composite(metrics=ocp.args.JsonRestore()))['metrics']
+        try:
+            return self.manager.restore(step, args=ocp.args.Composite(metrics=ocp.args.JsonRestore()))['metrics']
+        except OSError:  # an old checkpoint that is being removed, or was when its run was killed
+            return {}
 
     def keys(self, step: int, item: str, branch: str) -> tuple[str, ...]:
         """Names under a branch of an item; raises UserError."""

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 from ugatit_jax import estimate, sharding
 from ugatit_jax.config import resolve
 from ugatit_jax.data.sources import check_fields, open_source
+from ugatit_jax.trained import load_trained
 
 logger = logging.getLogger(__name__)
 
@@ -31,5 +32,7 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
         logger.info('pictures: %s', ', '.join(
             f'{name} {len(source)}' for name, source in sources.items() if source is not None))
         counts = len(sources['train_A']), len(sources['train_B'])
+    if config.init_from:
+        logger.info('starts from %s', load_trained(config.init_from).where)
     estimate.report(config, mesh, counts)
     logger.info('dry run: settings and data source are in order; %s is as it was', workdir)

@@ -7,6 +7,7 @@ trained run is evaluated by `python -m ugatit_jax.main --config=... --workdir=..
 """
 import argparse
 import logging
+import os
 import pathlib
 import sys
 from typing import Any
@@ -37,6 +38,7 @@ logger = logging.getLogger(__name__)
 SHOWN = 6  # rows of examples
 RANKED = 4  # rows of best and of worst
 BAD_FRACTION = 0.01  # of unreadable files in a folder that are left out
+EXTRAS = ('.heatmap', '.strip')  # what translate.py puts between a name and its end
 
 
 def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Results:
@@ -133,8 +135,8 @@ def evaluate_folders(
     sources = {'fake': open_folder(fake), 'target': open_folder(real)}
     if source is not None:
         sources['source'] = open_folder(source)
-    check_output(output)
     weights = load_weights(inception_weights)
+    check_output(output)
     extractor = Extractor(weights, sharding.make_mesh(jax.device_count()))
     features, checksums = {}, {}
     for role, pictures in sources.items():
@@ -153,16 +155,30 @@ def evaluate_folders(
 
 
 def open_folder(path: str) -> Source:
-    """The readable pictures of a folder, two or more; raises UserError."""
+    """The readable pictures of a folder, two or more, without what ugatit_jax.translate adds to them; raises UserError."""
     if not epath.Path(path).is_dir():
         raise UserError(f'{path}: no such folder; name one with pictures in it')
     source: Any = FolderSource(path, channels=3)
     report = scan.scan(source)
-    scan.refuse_or_report(report, BAD_FRACTION)
-    source = Selected(source, report.good) if report.bad else source
+    scan.refuse_or_report(report, BAD_FRACTION, 'the share that is left out', '')
+    extras = heatmaps_and_strips(source.keys)
+    if extras:
+        logger.info('%s: left out %d heatmaps and strips beside the pictures', scan.printable(path), len(extras))
+    source = Selected(source, [i for i in report.good if source.keys[i] not in extras])
     if len(source) < 2:
         raise UserError(f'{path} has {len(source)} picture; an evaluation needs 2 or more')
     return source
+
+
+def heatmaps_and_strips(keys: list[str]) -> set[str]:
+    """Those of `keys` that ugatit_jax.translate wrote beside outputs: NAME.heatmap.png where there is a NAME.png."""
+    there, found = set(keys), set()
+    for key in keys:
+        stem, end = os.path.splitext(key)
+        name, kind = os.path.splitext(stem)
+        if kind in EXTRAS and name + end in there:
+            found.add(key)
+    return found
 
 
 def folder_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]) -> dict[str, list[Row]]:
@@ -200,7 +216,7 @@ def finish(results: Results, output: str) -> Results:
     """Writes and prints."""
     if jax.process_index() == 0:
         results.write(output)
-        print(f'{results.table()}\nreport: {output}/report.html')
+        print(scan.printable(f'{results.table()}\nreport: {output}/report.html'))
     return results
 
 
@@ -224,6 +240,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f'ugatit_jax: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('ugatit_jax: interrupted', file=sys.stderr)
+        return 130
     return 0
 
 

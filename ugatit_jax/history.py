@@ -1,7 +1,7 @@
 """WORKDIR/history.jsonl: what happened to a run and when, with all that a later reader needs to know about it.
 
-A line for each start ('started' or 'resumed', with the config, the command and the versions) and each end ('finished' or
-'stopped', with the reason). A run that was killed leaves a start without an end.
+A line for each start ('started' or 'resumed', with the config, the command and the versions), each way back after NaN
+('went back') and each end ('finished' or 'stopped', with the reason). A run that was killed leaves a start without an end.
 """
 import importlib.metadata
 import json
@@ -20,7 +20,11 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ugat
 def append(workdir: str, step: int, event: str, **fields: Any) -> None:
     """Adds a line: the event, its step, the time (seconds since 1970), and what else is to be known."""
     row = {'step': step, 'time': round(time.time(), 3), 'event': event} | fields
-    with (epath.Path(workdir) / 'history.jsonl').open('a') as file:
+    path = epath.Path(workdir) / 'history.jsonl'
+    before = path.read_bytes() if path.exists() else b''
+    with path.open('a') as file:
+        if before and not before.endswith(b'\n'):  # killed, or a full disk, while writing: this line is not to be lost, too
+            file.write('\n')
         file.write(json.dumps(row) + '\n')
 
 
@@ -57,6 +61,7 @@ def surroundings() -> dict[str, Any]:
     return {
         'command': shlex.join([*start, *sys.argv[1:]]), 'versions': versions,
         'devices': f'{jax.device_count()} x {jax.devices()[0].device_kind}', 'processes': jax.process_count()}
+
 
 def duration(seconds: float) -> str:
     """'1d 02:03:04', or '02:03:04' below a day."""

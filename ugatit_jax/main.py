@@ -51,8 +51,9 @@ def run() -> None:
     """Entry point: a user's mistake ends in one line and exit code 2."""
     logging.basicConfig(
         level=logging.INFO, format='%(asctime)s %(message)s', datefmt='%H:%M:%S', stream=sys.stderr, force=True)
-    for name in ('absl', 'jax', 'orbax'):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger('jax').setLevel(logging.WARNING)
+    for name in ('absl', 'orbax', 'asyncio'):  # a save that fails is a page of theirs, and one line of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         main(parse(sys.argv))
     except UserError as error:

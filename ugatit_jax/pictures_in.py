@@ -19,6 +19,8 @@ def find_inputs(given: list[str], output: str) -> list[tuple[str, str]]:
     """
     found: dict[str, str] = {}
     for text in given:
+        if os.path.isdir(text) and os.path.realpath(text) == os.path.realpath(output):
+            raise UserError(printable(f'--output={output} is the input folder; results have to go elsewhere'))
         inputs = find_one(text)
         if not inputs:
             raise UserError(printable(f'--input={text}: there are no pictures'))
@@ -27,9 +29,6 @@ def find_inputs(given: list[str], output: str) -> list[tuple[str, str]]:
                 found.setdefault(path, name)
     if not found:
         raise UserError(printable(f'--input={" ".join(given)}: there are no pictures but the results in --output={output}'))
-    for text in given:
-        if os.path.isdir(text) and os.path.realpath(text) == os.path.realpath(output):
-            raise UserError(printable(f'--output={output} is the input folder; results have to go elsewhere'))
     return list(found.items())
 
 

@@ -87,6 +87,8 @@ def grid(columns: dict[str, np.ndarray]) -> Image.Image:
     draw_text = ImageDraw.Draw(sheet)
     for i, (name, pictures) in enumerate(columns.items()):
         x = MARGIN + i * (w + MARGIN)
+        while draw_text.textlength(name) > w + MARGIN:  # small pictures
+            name = name[:-1]
         draw_text.text((x, 2), name, fill='black')
         for j, picture in enumerate(pictures):
             sheet.paste(Image.fromarray(picture), (x, HEADER + j * (h + MARGIN)))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ugatit_jax import history
 from ugatit_jax.checkpoint import as_json
-from ugatit_jax.errors import first_line
+from ugatit_jax.errors import first_line, named_line
 from ugatit_jax.history import duration
 from ugatit_jax.run_page import PageWriter
 
@@ -104,8 +104,7 @@ class Reporter:
         self.start(step)
         with self.path.open('a') as file:
             file.write(json.dumps(row) + '\n')
-        if self.board:
-            self.board.write_scalars(step, {name: value for name, value in row.items() if name != 'step'})
+        self.on_board('write_scalars', step, {name: value for name, value in row.items() if name != 'step'})
         terms = ' '.join(f'{name} {row[name]:.3f}' for name in ('D_A', 'D_B', 'G_A', 'G_B'))
         if self.bar is not None:
             self.bar.update(step - self.bar.n)
@@ -121,18 +120,27 @@ class Reporter:
             return
         with self.evaluation_path.open('a') as file:
             file.write(json.dumps({'step': step} | metrics) + '\n')
-        if self.board:
-            self.board.write_scalars(step, {f'evaluation/{name}': value for name, value in metrics.items()})
+        self.on_board('write_scalars', step, {f'evaluation/{name}': value for name, value in metrics.items()})
         means = ' '.join(f'{name} {value:.4g}' for name, value in metrics.items() if not name.endswith(('_A2B', '_B2A')))
         logger.info('step %d evaluated  %s', step, means)
+        self.start(step)  # an evaluation's time is not that of steps
 
     def preview(self, step: int, sheet: Image.Image, rho: dict[str, Any]) -> None:
         """Shows the previews and the distribution of each layer's rho [C] in TensorBoard, and all in report.html."""
-        if self.board:
-            self.board.write_images(step, {'preview': np.asarray(sheet)[None]})
-            self.board.write_histograms(step, {f'rho/{layer}': np.asarray(values) for layer, values in rho.items()})
+        self.on_board('write_images', step, {'preview': np.asarray(sheet)[None]})
+        self.on_board('write_histograms', step, {f'rho/{layer}': np.asarray(values) for layer, values in rho.items()})
         if self.active:
             self.page.refresh()
+
+    def on_board(self, method: str, *arguments: Any) -> None:
+        """Calls a method of the TensorBoard writer; one that fails is given up, and said so."""
+        if self.board is None:
+            return
+        try:
+            getattr(self.board, method)(*arguments)
+        except Exception as error:  # TensorFlow's own kinds, of an earlier write; what else stops a run comes by itself
+            logger.warning('no more TensorBoard files (%s)', named_line(error))
+            self.board = None
 
     def close(self, reason: str = '') -> None:
         """Writes out what is still held; without a reason the run is finished, with one it was stopped."""
@@ -140,11 +148,13 @@ class Reporter:
             return
         if self.bar is not None:
             self.bar.close()
-        self.event('stopped', reason=reason) if reason else self.event('finished')
+        try:
+            self.event('stopped', reason=reason) if reason else self.event('finished')
+        except OSError as error:  # a full disk may be the reason itself, which has to be heard
+            logger.warning('history.jsonl could not be written (%s)', first_line(error))
         self.page.close()
-        if self.board:
-            self.board.flush()
-            self.board.close()
+        for method in ('flush', 'close'):
+            self.on_board(method)
         self.active = False  # closed once, whoever else closes it
 
 

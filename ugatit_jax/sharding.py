@@ -35,6 +35,11 @@ def split(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec('data'))
 
 
+def same(tree: Any) -> Any:
+    """The tree itself: compiled once, where a lambda would be for every call."""
+    return tree
+
+
 class Placement(NamedTuple):
     """Where the leaves of a state are: on every device, or, with shard_params, large ones in pieces (ZeRO, FSDP)."""
     mesh: Mesh
@@ -59,7 +64,7 @@ class Placement(NamedTuple):
 
     def whole(self, tree: Any) -> Any:
         """Outside jit: a tree of arrays with all of each on every device."""
-        return jax.jit(lambda x: x, out_shardings=replicated(self.mesh))(tree) if self.shard_params else tree
+        return jax.jit(same, out_shardings=replicated(self.mesh))(tree) if self.shard_params else tree
 
     def gather(self, params: Any) -> Any:
         """Inside jit: whole parameters of those in pieces, for as long as they are used; the largest matrix stays."""

@@ -1,5 +1,6 @@
 """Everything that a run is: one pytree, without functions in it; and how it starts."""
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ def learning_rate(config: ConfigDict, kind: str = 'generator') -> optax.Schedule
     epochs = o.decay_epochs
     if not epochs:
         full = max(int(steps * o.decay_start), 1)
-        linear = optax.linear_schedule(rate, 0, max(steps - full, 1), full)
+        linear = optax.linear_schedule(rate, 0, max(steps - math.ceil(steps * o.decay_start), 1), full)
         return lambda count: linear(count + 1)
     full = int(epochs * o.decay_start)
 

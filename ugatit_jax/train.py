@@ -1,6 +1,7 @@
 """The training loop."""
 import collections
 import contextlib
+import difflib
 import logging
 import time
 from typing import Any
@@ -16,7 +17,7 @@ from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve, uses_identity
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.evaluation.evaluator import make_evaluator
+from ugatit_jax.evaluation.evaluator import make_evaluator, metric_names
 from ugatit_jax.init_from import start_from
 from ugatit_jax.networks import make_networks
 from ugatit_jax.preemption import Preemption
@@ -37,9 +38,10 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
     state. Raises UserError for settings, data or checkpoints that do not work, Preempted where it was asked to leave.
     """
     config = resolve(config)
-    with out_of_memory.explained(config), contextlib.ExitStack() as exits:  # the report tells how the run was left
+    with out_of_memory.explained(config):
         try:
-            return train_within(exits, config, workdir)
+            with contextlib.ExitStack() as exits:  # the report tells how the run was left
+                return train_within(exits, config, workdir)
         except OSError as error:
             raise UserError(
                 f'{error.filename or workdir}: {error.strerror or first_line(error)}; mend that, and the same command '
@@ -87,7 +89,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     def show(step: int) -> None:
         generator = placement.whole(state.ema or state.generator)
         sheet = preview.draw(networks, generator, preview_images, uses_identity(config))
-        rho = jax.device_get(compiled_rho_layers(placement.whole(state.generator)))
+        rho = jax.device_get(compiled_rho_layers(state.generator))
         if lead:
             preview.save(sheet, workdir, step)
             reporter.preview(step, sheet, rho)
@@ -105,6 +107,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
         step_function, donate_argnums=0, out_shardings=(placement(shapes), sharding.replicated(mesh))
     ).trace(state, batch)
     estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)), traced.jaxpr.jaxpr)
+    refuse_unknown_best(config, traced.out_info[1])
     train_step = traced.lower().compile()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
@@ -126,7 +129,9 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
                 batch = next(batches)
 
         log, save = due(step, config.training.log_every, last), leaving or due(step, config.training.checkpoint_every, last)
-        if log or save:
+        away = leaving and step < last  # what takes time and can be missed is left out; after the last step the run is done
+        evaluate = evaluator is not None and not away and due(step, config.evaluation.every, last)
+        if log or save or evaluate:
             metrics = jax.device_get(metrics)
             if trouble := first_not_finite(metrics, recent):
                 if not chances:
@@ -143,15 +148,15 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
             recent.clear()
         if log:
             reporter.log(step, metrics | jax.device_get(compiled_rho_statistics(state.generator)))
-        if due(step, config.training.preview_every, last):
+        if due(step, config.training.preview_every, last) and not away:
             show(step)
-        if evaluator and due(step, config.evaluation.every, last):
+        if evaluate:
             scores = evaluator.metrics(placement.whole(state.ema or state.generator))
             reporter.log_evaluation(step, scores)
             metrics = metrics | scores  # of the checkpoint: training.keep_best looks at both
         if save:
             checkpoints.save(step, state, config, metrics)
-        if leaving:
+        if away:
             checkpoints.close()
             raise preemption.leave(step, workdir)
 
@@ -165,12 +170,23 @@ def due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
 
 
+def refuse_unknown_best(config: ConfigDict, metrics: dict[str, Any]) -> None:
+    """Raises UserError where training.keep_best names neither one of the step's metrics nor one of evaluations."""
+    best, known = config.training.keep_best, [*metrics, *metric_names()]
+    if best and best.removeprefix('-') not in known:
+        near = difflib.get_close_matches(best.removeprefix('-'), known, 3, 0) or known[:3]
+        raise UserError(
+            f'config: training.keep_best={best!r} does not work; it has to be a metric of metrics.jsonl or of evaluations, '
+            f'such as {", ".join(near)}, with - in front where the largest is best')
+
+
 def make_directory(workdir: str) -> str:
     """Makes the workdir; raises UserError where that is not possible."""
     try:
         epath.Path(workdir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f'--workdir={workdir} cannot be made: {error}; name a folder that can be written') from error
+        raise UserError(
+            f'--workdir={workdir} cannot be made: {first_line(error)}; name a folder that can be written') from error
     return workdir
 
 

@@ -1,7 +1,7 @@
 """Trained generators from a workdir, for everything that uses them and does not train."""
-import pathlib
 from typing import Any, NamedTuple
 
+from etils import epath
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint import Checkpoints
@@ -50,7 +50,7 @@ def load_trained(
 
 def workdir_of(path: str) -> tuple[str, int | None] | None:
     """(workdir, step or None for any) where `path` is a workdir of ours or one of its checkpoints."""
-    folder = pathlib.Path(path)
+    folder = epath.Path(path)  # gs:// too
     if (folder / 'checkpoints').is_dir():
         return path, None
     if folder.name.isdecimal() and (folder / 'generators').is_dir():

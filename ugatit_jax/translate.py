@@ -241,7 +241,8 @@ def number_or_name(text: str) -> int | str:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The flags."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog='python -m ugatit_jax.translate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
     add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='pictures or videos, one or more of these')

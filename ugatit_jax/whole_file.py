@@ -1,7 +1,7 @@
 """Files that appear under their names when they are complete, and not before."""
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 
 
@@ -13,12 +13,10 @@ def whole_file(path: str) -> Iterator[str]:
     """
     folder = os.path.dirname(path) or '.'
     os.makedirs(folder, exist_ok=True)
-    handle, partial = tempfile.mkstemp('.partial', '.', folder)
+    partial = os.path.join(folder, f'.{secrets.token_hex(8)}.partial')
+    # not tempfile: its files are for their owner alone, and a process's umask cannot be read without setting it
+    os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        umask = os.umask(0)  # it can only be read by setting it
-        os.umask(umask)
-        os.fchmod(handle, 0o666 & ~umask)  # temporary files are for their owner alone
-        os.close(handle)
         yield partial
         os.replace(partial, path)
     except BaseException:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.evaluation.random_inception import folder, write_folder
 from ugatit_jax import evaluate
-from ugatit_jax.evaluation.results import table_rows
+from ugatit_jax.evaluation.results import Results, Row, table_rows
 
 
 @pytest.fixture
@@ -18,6 +18,8 @@ def folders(tmp_path, monkeypatch):
         for i in range(4, 12):
             (path / f'{i:02d}.png').unlink()
     Image.fromarray(folder('A')[5][:20, :31]).convert('L').save(paths['fake'] / '01.png')
+    for name in ('00.heatmap.png', '00.strip.png'):  # as translate.py leaves them beside 00.png
+        Image.fromarray(folder('B')[5]).save(paths['fake'] / name)
     return {name: str(path) for name, path in paths.items()}
 
 
@@ -67,3 +69,14 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weig
         code, _, line = run(capsys, **good | changed)
         assert code == 2 and message in line, line
     assert (theirs / 'report.html').read_text() == 'precious'
+
+
+def test_what_is_left_out_of_outputs():
+    keys = ['a.png', 'a.heatmap.png', 'b/c.d.webp', 'b/c.d.strip.webp', 'x.heatmap.png', 'heatmap.png', 'a.strip.jpg']
+    assert evaluate.heatmaps_and_strips(keys) == {'a.heatmap.png', 'b/c.d.strip.webp'}
+
+
+def test_names_that_are_no_text_are_written_escaped(tmp_path):
+    row = Row({'output': np.zeros((4, 4, 3), np.uint8)}, 'x\udcff.png')
+    Results('T', {'fake': 'f\udcff'}, 'fidelity', None, {}, {}, {}, [], {'Examples': [row]}).write(str(tmp_path))
+    assert 'x\\udcff.png' in (tmp_path / 'report.html').read_text()

@@ -115,3 +115,4 @@ def test_precision_and_recall():
 def test_what_a_reader_has_to_know():
     assert protocols.caveats({'fake': 5000, 'target': 3000}) == []
     assert 'biased' in protocols.caveats({'fake': 100, 'target': 3000})[0]
+    assert 'look at 2 neighbours' in protocols.caveats({'fake': 100, 'target': 3, 'source': 2})[1]

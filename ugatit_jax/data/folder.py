@@ -16,7 +16,7 @@ from ugatit_jax.errors import UserError
 
 _logger = logging.getLogger(__name__)
 
-_JUNK_FILES = {'thumbs.db', 'desktop.ini', 'icon\r'}
+_JUNK_FILES = {'thumbs.db', 'desktop.ini', 'icon\r', 'index.html'}  # the last: a page of translate --compare
 _JUNK_FOLDERS = {'__macosx'}
 _NOTES = {'.txt', '.md', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml'}  # kept beside pictures, never one
 _NOT_A_FILE = 'no file: '  # a stamp that starts so marks an entry that must not be opened

@@ -94,8 +94,14 @@ def scan(source: Scannable, progress: bool = True) -> Report:
     )
 
 
-def refuse_or_report(report: Report, max_bad_fraction: float) -> None:
-    """Warns of each bad file; UserError if their share is above `max_bad_fraction` or nothing is left."""
+def refuse_or_report(
+    report: Report, max_bad_fraction: float, field: str = 'data.max_bad_fraction={:g}',
+    way_out: str = ', or raise that field',
+) -> None:
+    """Warns of each bad file; UserError if their share is above `max_bad_fraction` or nothing is left.
+
+    field, way_out: how the limit is called in that message, and what can be done beside mending files.
+    """
     count, total = len(report.bad), report.total
     if not report.bad:
         return
@@ -105,8 +111,7 @@ def refuse_or_report(report: Report, max_bad_fraction: float) -> None:
         raise UserError(
             printable(
                 f'{report.name}: {count} of {total} files cannot be used ({count / total:.1%}), above '
-                f'data.max_bad_fraction={max_bad_fraction:g} ({max_bad_fraction:.1%}): repair or remove them, or raise '
-                f'that field: {named}{more}'
+                f'{field.format(max_bad_fraction)} ({max_bad_fraction:.1%}): repair or remove them{way_out}: {named}{more}'
             )
         )
     for key, reason in report.bad:

@@ -148,7 +148,7 @@ def make_evaluator(
     training.keep_best is a metric that there will not be.
     """
     if not config.evaluation.every:
-        return refuse_unknown_best(config, None)
+        return refuse_missing_best(config, None)
     named = config.evaluation.inception_weights
     extractor = None
     if named != 'none':
@@ -162,11 +162,16 @@ def make_evaluator(
     evaluator = Evaluator(config, datasets, networks, mesh, extractor, config.evaluation.images)
     for note in evaluator.notes:
         logger.warning('%s', note)
-    refuse_unknown_best(config, evaluator)
+    refuse_missing_best(config, evaluator)
     return evaluator
 
 
-def refuse_unknown_best(config: ConfigDict, evaluator: Evaluator | None) -> None:
+def metric_names() -> list[str]:
+    """What an evaluation may give: the mean of both directions and each of them."""
+    return [f'{name}{suffix}' for name in ALWAYS + HEATMAP + INCEPTION for suffix in ('', *(f'_{d}' for d in DIRECTIONS))]
+
+
+def refuse_missing_best(config: ConfigDict, evaluator: Evaluator | None) -> None:
     """Raises UserError where training.keep_best is a metric of evaluations, and checkpoints will be without it."""
     best, every, saved = config.training.keep_best, config.evaluation.every, config.training.checkpoint_every
     name = best.removeprefix('-').removesuffix('_A2B').removesuffix('_B2A')

@@ -68,7 +68,13 @@ def mixture(target: np.ndarray, source: np.ndarray, weight: float) -> Estimate:
 
 def caveats(counts: dict[str, int]) -> list[str]:
     """What a reader has to know about numbers from so many pictures, by role."""
-    fewest = min(counts.values())
-    return [] if fewest >= ENOUGH_FOR_FID else [
-        f'FID from {fewest} pictures is biased upwards and only comparable at the same number of pictures: it wants '
-        f'{ENOUGH_FOR_FID} or more; look at KID']
+    fewest, compared = min(counts.values()), min(counts['fake'], counts['target'])
+    notes = []
+    if fewest < ENOUGH_FOR_FID:
+        notes.append(
+            f'FID from {fewest} pictures is biased upwards and only comparable at the same number of pictures: it wants '
+            f'{ENOUGH_FOR_FID} or more; look at KID')
+    if compared <= statistics.NEIGHBOURS:
+        notes.append(f'precision and recall from {compared} pictures look at {compared - 1} neighbours instead of '
+                     f'{statistics.NEIGHBOURS}')
+    return notes

@@ -9,6 +9,7 @@ import numpy as np
 from etils import epath
 
 from ugatit_jax import __version__
+from ugatit_jax.data.scan import printable
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluation.protocols import PROTOCOLS, SPREADS
 from ugatit_jax.evaluation.statistics import Estimate
@@ -115,9 +116,9 @@ class Results:
              'rows': [{'pictures': [data_uri(p, quality=92) for p in row.pictures.values()], 'caption': row.caption}
                       for row in rows]}
             for heading, rows in self.galleries.items() if rows]
-        return render(
+        return printable(render(
             'evaluation.html', results=self, table=table, galleries=galleries, what=PROTOCOLS[self.protocol],
-            spread=SPREADS[self.protocol], inception=INCEPTION, version=__version__)
+            spread=SPREADS[self.protocol], inception=INCEPTION, version=__version__))
 
     def write(self, directory: str) -> None:
         """Writes metrics.json and report.html into a folder that `check_output` let pass; each appears whole."""

@@ -1,9 +1,11 @@
 """KID, FID, precision and recall of two sets of features, in float64 on the host; features are [n, d]."""
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 NEIGHBOURS = 3  # k of precision and recall
+ROWS = 1024  # of a matrix of distances at a time
 
 
 class Estimate(NamedTuple):
@@ -86,17 +88,25 @@ def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(squared, 0))
 
 
+def blocks_of_rows(x: np.ndarray) -> Iterator[np.ndarray]:
+    """Some rows at a time, so that no matrix of all distances is held."""
+    return (x[start:start + ROWS] for start in range(0, len(x), ROWS))
+
+
 def radii(x: np.ndarray) -> np.ndarray:
     """Distance of each of [n, d] to its third nearest other: [n]."""
-    among = distances(x, x)
-    np.fill_diagonal(among, 0)
     k = min(NEIGHBOURS, len(x) - 1)
-    return np.partition(among, k, axis=1)[:, k]  # the nearest is the picture itself
+    # the nearest is the picture itself, at 0 up to rounding
+    return np.concatenate([np.partition(distances(rows, x), k, axis=1)[:, k] for rows in blocks_of_rows(x)])
+
+
+def share_inside(points: np.ndarray, others: np.ndarray) -> float:
+    """Share of points [m, d] within the neighbourhood of any of others [n, d]."""
+    radius = radii(others)
+    return float(np.mean(np.concatenate([
+        (distances(rows, others) <= radius).any(axis=1) for rows in blocks_of_rows(points)])))
 
 
 def precision_and_recall(fake: np.ndarray, real: np.ndarray) -> tuple[float, float]:
     """Shares of fakes inside the reals' neighbourhoods, and of reals inside the fakes' (Kynkaanniemi et al. 2019)."""
-    between = distances(fake, real)
-    precision = (between <= radii(real)).any(axis=1).mean()
-    recall = (between.T <= radii(fake)).any(axis=1).mean()
-    return float(precision), float(recall)
+    return share_inside(fake, real), share_inside(real, fake)
