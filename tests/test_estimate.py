@@ -43,6 +43,7 @@ def test_exact_parts_are_those_of_a_state():
     assert size.parts['spectral vectors'] == size_of(state.spectral)
 
 
+@pytest.mark.slow  # compiles two steps
 def test_temporary_memory_is_within_a_third_of_what_xla_says():
     config = small_config()
     networks = make_networks(config)
@@ -64,6 +65,7 @@ def test_the_full_model_over_devices():
     assert 'each of 4 devices' in describe(pieces)[1] and '670,776,976' in describe(pieces)[0]
 
 
+@pytest.mark.slow  # traces four steps
 def test_settings_that_save_activations_save_them():
     def activations(**fields):
         return estimate(small_config(data__batch_size=4, **fields)).parts['activations']

@@ -9,14 +9,14 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.test_train import SMALL, main, metrics_of, without_rho
+from ugatit_jax.checkpoint import Checkpoints
 
 FLAGS = (*SMALL, '--config.data.batch_size=4', '--config.training.steps=3', '--config.training.checkpoint_every=3',
          '--config.evaluation.every=3', '--config.evaluation.images=5', '--config.evaluation.inception_weights=none')
 
 
-@pytest.mark.slow  # three compilations of the step, two of them at once
-def test_two_processes_of_two_devices_equal_one_device(tmp_path):
-    """The same numbers only if every process reads its own rows of the same global batch."""
+def start_two(workdir, *flags):
+    """Two joined processes of two devices each."""
     with socket.socket() as free:
         free.bind(('localhost', 0))
         address = f'localhost:{free.getsockname()[1]}'
@@ -26,8 +26,26 @@ def test_two_processes_of_two_devices_equal_one_device(tmp_path):
             **os.environ, 'XLA_FLAGS': f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count=2',
             'JAX_COORDINATOR_ADDRESS': address, 'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': str(i)}
         command = [sys.executable, '-m', 'ugatit_jax.main', '--distributed', '--config=configs/default.py',
-                   f'--workdir={tmp_path / "two"}', *FLAGS]
+                   f'--workdir={workdir}', *FLAGS, *flags]
         processes.append(subprocess.Popen(command, cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE))
+    return processes
+
+
+@pytest.mark.slow  # two compilations of the step at once
+def test_two_processes_leave_at_the_same_step_when_one_is_asked(tmp_path):
+    processes = start_two(tmp_path, '--config.training.steps=100000', '--config.training.checkpoint_every=100000')
+    assert any('step 5/' in line for line in processes[0].stderr)
+    processes[1].terminate()
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [75, 75], '\n'.join(errors)
+    step = Checkpoints(str(tmp_path)).latest()
+    assert step >= 5 and all(f'SIGTERM: saved step {step} in' in said for said in errors)
+
+
+@pytest.mark.slow  # three compilations of the step, two of them at once
+def test_two_processes_of_two_devices_equal_one_device(tmp_path):
+    """The same numbers only if every process reads its own rows of the same global batch."""
+    processes = start_two(tmp_path / 'two')
     errors = [process.communicate(timeout=400)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], '\n'.join(errors)
 

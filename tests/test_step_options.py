@@ -32,6 +32,7 @@ def assert_equal(a, b, atol: float = 1e-6) -> None:
         np.testing.assert_allclose(x, y, atol=atol)
 
 
+@pytest.mark.slow  # compiles two steps
 def test_every_critic_update_has_its_own_batch_and_so_have_the_generators():
     """Against the ordinary step, of which the discriminators' half is taken; without spectral vectors, which go on alone."""
     state, step = compiled(model__spectral_norm=False)

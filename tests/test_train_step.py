@@ -124,14 +124,16 @@ np.savez(sys.argv[2], **jax.device_get(metrics))
 '''
 
 
-def test_one_device_equals_four_and_two_that_save_memory(tmp_path):
+@pytest.mark.parametrize('devices, fields', [
+    (2, dict(training__shard_params=True, training__accumulate=2, training__remat=True)),
+    pytest.param(4, {}, marks=pytest.mark.slow)])
+def test_one_device_equals_two_that_save_memory_and_four(devices, fields, tmp_path):
     """In float64: in float32 Adam magnifies the rounding of sums in another order to 2e-4 within three steps.
 
     The two: pieces of weights and optimiser on each, the batch in two parts, activations computed again.
     """
     results = []
-    saving = dict(training__shard_params=True, training__accumulate=2, training__remat=True)
-    for devices, fields in ((1, {}), (4, {}), (2, saving)):
+    for devices, fields in ((1, {}), (devices, fields)):
         path = tmp_path / f'{devices}.npz'
         flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count={devices}'
         subprocess.run([sys.executable, '-c', MANY_DEVICES, str(devices), path, repr(fields)], check=True, cwd=ROOT,
