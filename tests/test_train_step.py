@@ -133,13 +133,13 @@ def test_one_device_equals_two_that_save_memory_and_four(devices, fields, tmp_pa
     The two: pieces of weights and optimiser on each, the batch in two parts, activations computed again.
     """
     results = []
-    for devices, fields in ((1, {}), (devices, fields)):
-        path = tmp_path / f'{devices}.npz'
-        flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count={devices}'
-        subprocess.run([sys.executable, '-c', MANY_DEVICES, str(devices), path, repr(fields)], check=True, cwd=ROOT,
+    for count, settings in ((1, {}), (devices, fields)):
+        path = tmp_path / f'{count}.npz'
+        flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count={count}'
+        subprocess.run([sys.executable, '-c', MANY_DEVICES, str(count), path, repr(settings)], check=True, cwd=ROOT,
                        env={**os.environ, 'XLA_FLAGS': flags, 'JAX_ENABLE_X64': '1'})
         results.append(np.load(path))
-    for other in results[1:]:
-        assert set(results[0].files) == set(other.files) and len(other.files) > 26
-        for name in results[0].files:
-            np.testing.assert_allclose(other[name], results[0][name], rtol=1e-8, err_msg=name)
+    one, other = results
+    assert set(one.files) == set(other.files) and len(one.files) > 26
+    for name in one.files:
+        np.testing.assert_allclose(other[name], one[name], rtol=1e-8, err_msg=name)
