@@ -33,6 +33,8 @@ def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
     logger.info(
         'starting from %s generators of %s, %s discriminators; fresh optimisers, step 0', source.weights, source.where,
         'its' if 'discriminator' in weights else 'fresh: it has no')
+    if fields := settings(source, config):  # shapes are equal, what is computed with them is not
+        logger.warning('settings that differ from those of %s: %s', source.where, fields)
     state = state.replace(**{name: jax.tree.map(put, getattr(state, name), tree) for name, tree in weights.items()})
     # a copy: the step donates its state, and a buffer cannot be donated twice
     return state.replace(ema=jax.tree.map(jnp.copy, state.generator)) if config.training.ema_decay else state
@@ -67,12 +69,14 @@ def refuse_other_shapes(wanted: Any, found: Any, source: Trained, config: Config
     arrays = ', '.join(f'{name} is {ours.get(name, "absent")} here, {theirs.get(name, "absent")} there'
                        for name in names[:NAMED])
     more = f' and {len(names) - NAMED} more' if len(names) > NAMED else ''
-    here, there = as_json(config), as_json(source.config)
-    fields = {f'{group}.{name}': values for group in ('model', 'data') for name, values in differences(
-        {k: v for k, v in here[group].items() if group == 'model' or k in ('image_size', 'channels_A', 'channels_B')},
-        {k: v for k, v in there[group].items() if group == 'model' or k in ('image_size', 'channels_A', 'channels_B')},
-    ).items()}
-    settings = ', '.join(f'{name}={b!r} (is {a!r})' for name, (a, b) in fields.items())
     raise UserError(
-        f'init_from: {source.where} does not fit: {arrays}{more}; set what it was trained with: {settings}, or start '
-        'without init_from')
+        f'init_from: {source.where} does not fit: {arrays}{more}; set what it was trained with: '
+        f'{settings(source, config)}, or start without init_from')
+
+
+def settings(source: Trained, config: ConfigDict) -> str:
+    """Fields of the model and of its pictures in which a checkpoint differs from `config`: 'model.ch=32 (is 64)'."""
+    here, there = ({
+        'model': tree['model'], 'data': {name: tree['data'][name] for name in ('image_size', 'channels_A', 'channels_B')},
+    } for tree in (as_json(config), as_json(source.config)))
+    return ', '.join(f'{name}={b!r} (is {a!r})' for name, (a, b) in differences(here, there).items())

@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from ugatit_jax import estimate, out_of_memory, preview, sharding
+from ugatit_jax import estimate, history, out_of_memory, preview, sharding
 from ugatit_jax.batches import make_inputs
 from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve, uses_identity
@@ -78,6 +78,8 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
             f', {name} {old} -> {new}' for name, (old, new) in changed.items()))
     if first >= last:
         logger.info('nothing to do: %s has step %d, training.steps is %d', checkpoints.directory, first, last)
+        if jax.process_index() == 0 and (events := history.read(workdir)) and events[-1]['event'] != 'finished':
+            history.append(workdir, first, 'finished')  # killed after its last checkpoint
         return state
 
     # what is shown
