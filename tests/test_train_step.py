@@ -83,6 +83,7 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights():
     assert metrics['G'] != exact['G']
 
 
+@pytest.mark.slow  # tests/data/test_diffaugment.py has its laws
 def test_diffaugment_changes_what_discriminators_see_and_nothing_else():
     (_, plain), (_, augmented) = run(tiny(), steps=1), run(tiny(augment__diffaugment='color,translation,cutout'), steps=1)
     assert augmented['G_recon_A'] == pytest.approx(plain['G_recon_A'], rel=1e-5)
