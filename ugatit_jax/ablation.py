@@ -6,17 +6,16 @@ RUNS/ROW/seedN are workdirs that `--mode=eval` has evaluated; rows or seeds that
 """
 import argparse
 import json
-import os
 import pathlib
 import re
 import sys
-import tempfile
 from typing import Any, NamedTuple
 
+from ugatit_jax.config import DIRECTIONS
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluation.results import METRICS
+from ugatit_jax.whole_file import replace_text
 
-DIRECTIONS = ('A2B', 'B2A')
 PAPER = {  # KID x 100 of its Table 1: selfie2anime, anime2selfie
     'paper': (11.61, 11.52), 'in': (13.64, 13.58), 'ln': (12.39, 13.17), 'adain': (12.29, 11.81), 'gn': (12.76, 12.30),
     'no_cam': (12.85, 14.06), 'no_generator_cam': (12.33, 13.86), 'no_discriminator_cam': (12.49, 13.33)}
@@ -156,10 +155,7 @@ def write(folder: pathlib.Path, runs: list[Run]) -> list[pathlib.Path]:
     found = {'made_by': MADE_BY, 'rows': summary(runs), 'runs': [run._asdict() for run in runs], 'notes': differing(runs)}
     texts = (json.dumps(found, indent=1, allow_nan=False) + '\n', markdown(runs))
     for path, text in zip(paths, texts, strict=True):
-        with tempfile.NamedTemporaryFile('w', dir=folder, prefix=f'.{path.name}-', delete=False) as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        replace_text(path, text)
     return paths
 
 

@@ -21,13 +21,13 @@ from ugatit_jax import sharding
 from ugatit_jax.config import resolve
 from ugatit_jax.data import open_datasets, scan
 from ugatit_jax.data.folder import FolderSource
-from ugatit_jax.data.sources import Selected, Source
+from ugatit_jax.data.sources import Selected, Source, spread_out
 from ugatit_jax.environment import use_compilation_cache
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluation import protocols, statistics
 from ugatit_jax.evaluation.evaluator import Evaluator, Scored, checksum
 from ugatit_jax.evaluation.features import Extractor
-from ugatit_jax.evaluation.results import Results, Row, check_output, spread_out
+from ugatit_jax.evaluation.results import Results, Row, check_output
 from ugatit_jax.evaluation.weights import Weights, load_weights
 from ugatit_jax.networks import make_networks
 from ugatit_jax.preview import overlay

@@ -50,6 +50,13 @@ class Program:
         self.bytes.append(size_of(var.aval))
         return names[var]
 
+    def _bind(self, names: dict[Any, int], var: Any, known: dict[Any, int], value: Any) -> None:
+        """Across a call's border, `var` is what `value` is on the other side; a literal is a value of its own."""
+        if isinstance(value, core.Literal):
+            self._new(names, var)
+        else:
+            names[var] = known[value]
+
     def _add(self, jaxpr: core.Jaxpr, names: dict[Any, int]) -> None:
         for eqn in jaxpr.eqns:
             name = eqn.primitive.name
@@ -60,16 +67,10 @@ class Program:
                 for var in body.constvars:
                     self._new(sub, var)
                 for var, outer in zip(body.invars, eqn.invars, strict=True):
-                    if isinstance(outer, core.Literal):
-                        self._new(sub, var)
-                    else:
-                        sub[var] = names[outer]
+                    self._bind(sub, var, names, outer)
                 self._add(body, sub)
                 for outer, var in zip(eqn.outvars, body.outvars, strict=True):
-                    if isinstance(var, core.Literal):
-                        self._new(names, outer)
-                    else:
-                        names[outer] = sub[var]
+                    self._bind(names, outer, sub, var)
                 continue
             inputs = tuple(names[var] for var in eqn.invars if not isinstance(var, core.Literal))
             outputs = tuple(self._new(names, var) for var in eqn.outvars)

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from PIL import Image, ImageDraw
 
 from ugatit_jax.data import Datasets, eval_images
+from ugatit_jax.data.sources import spread_out
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.networks import Networks
 from ugatit_jax.state import Params
@@ -30,8 +31,7 @@ def choose(datasets: Datasets, config: ConfigDict) -> PreviewImages:
     images = []
     for domain in 'AB':
         source = getattr(datasets, f'test_{domain}') or getattr(datasets, f'train_{domain}')
-        count = min(config.training.preview_images, len(source))
-        images.append(eval_images(source, [i * len(source) // count for i in range(count)], config))
+        images.append(eval_images(source, spread_out(len(source), config.training.preview_images), config))
     return PreviewImages(*images)
 
 

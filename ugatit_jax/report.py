@@ -18,6 +18,7 @@ from ugatit_jax.checkpoint import as_json
 from ugatit_jax.errors import first_line, named_line
 from ugatit_jax.history import duration
 from ugatit_jax.run_page import PageWriter
+from ugatit_jax.whole_file import replace_text
 
 logger = logging.getLogger(__name__)
 
@@ -184,9 +185,7 @@ def forget_after(path: epath.Path, step: int) -> None:
     lines = path.read_text().splitlines(keepends=True)
     kept = [line for line in lines if line.endswith('\n') and 0 < step_of(line) <= step]
     if len(kept) < len(lines):
-        new = path.with_suffix('.tmp')
-        new.write_text(''.join(kept))
-        new.replace(path)
+        replace_text(path, ''.join(kept))
 
 
 def step_of(line: str) -> int:

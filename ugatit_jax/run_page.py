@@ -5,13 +5,11 @@
 makes it again from what is in the workdir: metrics.jsonl, previews/ and history.jsonl. Training does so, too, while it goes.
 """
 import argparse
-import contextlib
 import datetime
 import functools
 import io
 import json
 import logging
-import os
 import shlex
 import sys
 import threading
@@ -29,6 +27,7 @@ from ugatit_jax.errors import UserError, named_line
 from ugatit_jax.history import duration
 from ugatit_jax.page import data_uri, render
 from ugatit_jax.run_panels import Columns, columns_of, key_figures, make_sections
+from ugatit_jax.whole_file import replace_text
 
 logger = logging.getLogger(__name__)
 
@@ -95,19 +94,7 @@ def write(workdir: str) -> epath.Path:
         commands=commands(str(workdir), start, config), events=[describe(events, i) for i in range(len(events))],
         versions=start.get('versions', {}) | ({'devices': start['devices']} if 'devices' in start else {}),
         config=marked, changed=sum(row['changed'] for group in marked for row in group['rows']))
-    return replace(folder / 'report.html', page)
-
-
-def replace(path: epath.Path, text: str) -> epath.Path:
-    """Writes a file beside `path` and renames it, so that whoever reads sees the old one or the new one."""
-    beside = path.parent / f'.{path.name}.{os.getpid()}.tmp'
-    try:
-        beside.write_text(text, encoding='utf-8')
-        beside.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-    return path
+    return replace_text(folder / 'report.html', page)
 
 
 def config_of(workdir: str, events: list[dict[str, Any]]) -> dict[str, Any]:

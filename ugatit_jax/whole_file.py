@@ -4,6 +4,8 @@ import os
 import secrets
 from collections.abc import Iterator
 
+from etils import epath
+
 
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[str]:
@@ -23,3 +25,15 @@ def whole_file(path: str) -> Iterator[str]:
         with contextlib.suppress(FileNotFoundError):
             os.remove(partial)
         raise
+
+
+def replace_text(path: epath.Path, text: str) -> epath.Path:
+    """Writes a text beside `path`, of any file system, and renames it: whoever reads sees the old one or the new one."""
+    beside = path.parent / f'.{path.name}.{os.getpid()}.tmp'
+    try:
+        beside.write_text(text, encoding='utf-8')
+        beside.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+    return path

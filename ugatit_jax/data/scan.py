@@ -18,6 +18,7 @@ import PIL
 import tqdm
 
 from ugatit_jax.data.decode import DecodeError, Probe
+from ugatit_jax.environment import cache_folder
 from ugatit_jax.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -171,7 +172,6 @@ def near_duplicates(first: Report, second: Report) -> list[tuple[str, str]]:
 
 def cache_path(name: str) -> pathlib.Path:
     """File in the user's cache folder that keeps the results for the source of that name."""
-    base = pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache')
     # Pillow's version: what was unreadable may be readable after an upgrade.
     identity = repr(
         (
@@ -180,11 +180,7 @@ def cache_path(name: str) -> pathlib.Path:
             _VERSION,
         )
     )
-    return (
-        base
-        / 'ugatit_jax'
-        / f'scan-{hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:20]}.json'
-    )
+    return cache_folder() / f'scan-{hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:20]}.json'
 
 
 def printable(text: str) -> str:

@@ -181,6 +181,12 @@ def check_fields(config: ConfigDict) -> None:
     diffaugment.parse_policy(config.augment.diffaugment)
 
 
+def spread_out(count: int, wanted: int) -> Sequence[int]:
+    """`wanted` of `count` indices, evenly spread; all where there are fewer."""
+    wanted = min(count, wanted)
+    return [i * count // wanted for i in range(wanted)]
+
+
 def eval_images(source: Source, indices: Sequence[int], config: ConfigDict) -> np.ndarray:
     """Pictures as the networks see them in evaluation, without augmentation: float32 [k, size, size, C] in [-1, 1]."""
     data = config.data

@@ -9,8 +9,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.config import DIRECTIONS
 from ugatit_jax.data import Datasets, Source, eval_images
 from ugatit_jax.data.preprocess import fit_square
+from ugatit_jax.data.sources import spread_out
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluation import protocols, weights
 from ugatit_jax.evaluation.classifier import PICTURES, SIDE, Classifier, train_classifier
@@ -25,7 +27,6 @@ from ugatit_jax.state import Params
 
 logger = logging.getLogger(__name__)
 
-DIRECTIONS = ('A2B', 'B2A')
 ALWAYS = ('domain_accuracy', 'cycle_l1', 'cycle_psnr', 'identity_l1', 'identity_psnr')
 HEATMAP = ('pointing_accuracy', 'heatmap_inside', 'heatmap_iou')
 INCEPTION = ('kid', 'fid', 'precision', 'recall')
@@ -62,7 +63,7 @@ class Evaluator:
             if count < 2:
                 raise UserError(f'{source.name} has {len(source)} picture; an evaluation needs 2 or more of each domain')
             self.sources[domain] = source
-            self.indices[domain] = [i * len(source) // count for i in range(count)]
+            self.indices[domain] = spread_out(len(source), count)
 
     def real(self, domain: str) -> Iterator[np.ndarray]:
         """Batches of the real pictures as the networks see them, float32 [b, size, size, C] in [-1, 1]."""
@@ -76,8 +77,7 @@ class Evaluator:
         pictures = {}
         for domain in 'AB':
             source = getattr(self.datasets, f'train_{domain}')
-            count = min(PICTURES, len(source))
-            chosen = [i * len(source) // count for i in range(count)]
+            chosen = spread_out(len(source), PICTURES)
             pictures[domain] = [fit_square(to_rgb(eval_images(source, [i], self.config))[0], SIDE) for i in chosen]
         return train_classifier(pictures['A'], pictures['B'], self.config.seed)
 

@@ -2,7 +2,6 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from ugatit_jax.evaluation.protocols import PROTOCOLS, SPREADS
 from ugatit_jax.evaluation.statistics import Estimate
 from ugatit_jax.evaluation.weights import INCEPTION, Weights
 from ugatit_jax.page import data_uri, render
+from ugatit_jax.whole_file import replace_text
 
 FILES = ('metrics.json', 'report.html')
 
@@ -124,9 +124,7 @@ class Results:
         """Writes metrics.json and report.html into a folder that `check_output` let pass; each appears whole."""
         folder = epath.Path(directory)
         for name, text in zip(FILES, (json.dumps(self.as_json(), indent=1, allow_nan=False) + '\n', self.html())):
-            temporary = folder / f'.{name}'
-            temporary.write_text(text)
-            temporary.replace(folder / name)
+            replace_text(folder / name, text)
 
 
 def check_output(directory: str) -> None:
@@ -156,12 +154,6 @@ def show(name: str, value: Estimate | None) -> str:
     metric = METRICS[name]
     text = f'{value.value * metric.factor:.{metric.digits}f}'
     return text if value.spread is None else f'{text} +- {value.spread * metric.factor:.{metric.digits}f}'
-
-
-def spread_out(count: int, wanted: int) -> Sequence[int]:
-    """`wanted` of `count` indices, evenly spread; all where there are fewer."""
-    wanted = min(count, wanted)
-    return [i * count // wanted for i in range(wanted)]
 
 
 def table_rows(name: str, found: dict[str, Any]) -> list[str]:

@@ -1,9 +1,7 @@
 """InceptionV3's weights: a file that was named, or the published one, downloaded once into the user's cache folder."""
 import hashlib
 import logging
-import os
 import pathlib
-import tempfile
 import urllib.request
 from typing import NamedTuple
 
@@ -13,6 +11,7 @@ from ugatit_jax import torch_file
 from ugatit_jax.environment import cache_folder
 from ugatit_jax.errors import UserError, named_line
 from ugatit_jax.evaluation import inception
+from ugatit_jax.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -107,21 +106,14 @@ def fetch(published: Published) -> pathlib.Path:
 
 def download(url: str, path: pathlib.Path, published: Published) -> None:
     """Downloads beside `path` and renames when all bytes are there and right, so that a file there is always whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f'.{path.name}-', delete=False) as file:
-        try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-                while chunk := response.read(1 << 20):
-                    size += len(chunk)
-                    if size > published.size:
-                        raise ValueError(f'has more than {published.size} bytes')
-                    digest.update(chunk)
-                    file.write(chunk)
-            if digest.hexdigest() != published.sha256:
-                raise ValueError(f'{size} bytes with sha256 {digest.hexdigest()}, which is another file')
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            pathlib.Path(file.name).unlink(missing_ok=True)
-            raise
+    with whole_file(str(path)) as partial:
+        with open(partial, 'wb') as file, urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+            while chunk := response.read(1 << 20):
+                size += len(chunk)
+                if size > published.size:
+                    raise ValueError(f'has more than {published.size} bytes')
+                digest.update(chunk)
+                file.write(chunk)
+        if digest.hexdigest() != published.sha256:
+            raise ValueError(f'{size} bytes with sha256 {digest.hexdigest()}, which is another file')
