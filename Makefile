@@ -20,7 +20,7 @@ $(VENV)/installed: requirements.txt setup.py
 	touch $@
 
 demo: install
-	$(RUN) -m ugatit_jax.main --config=configs/demo.py --workdir=runs/demo
+	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(RUN) -m ugatit_jax.main --config=configs/demo.py --workdir=runs/demo
 	@echo "Translations at each stage: runs/demo/previews/ (the last: $$(ls runs/demo/previews/*.png | tail -n 1))"
 
 test: install lint

@@ -9,7 +9,7 @@ import pytest
 
 from tests.goldens import Golden, assert_close
 from ugatit_jax import losses, official
-from ugatit_jax.models.spectral_norm import COLLECTION, advance, for_evaluation, grouped
+from ugatit_jax.models.spectral_norm import COLLECTION, advance, advances, for_evaluation
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS
 from ugatit_jax.objectives import Augmentation, generate, generator_objective
 from ugatit_jax.state import start_state
@@ -43,7 +43,9 @@ def golden(golden_path):
 
 def outputs_of(golden: Golden, name: str, params: dict, spectral: dict | None, image: jax.Array) -> dict[str, np.ndarray]:
     """Forward of a network under the golden's names and layout."""
-    variables = {'params': params} if spectral is None else {'params': params, COLLECTION: grouped(spectral)}
+    variables = {'params': params}
+    if spectral is not None:
+        variables[COLLECTION] = jax.tree.map(lambda leaf: leaf[None], spectral)
     out = jax.jit(golden.networks.module(name).apply)(variables, image)
     picture = np.asarray(out.image if spectral is None else out.logit)
     if golden.release == 'pytorch':
@@ -125,7 +127,7 @@ def test_generator_losses(golden):
         pytest.skip('no loss/ in this file: test_steps has its losses')
     generator, discriminator, spectral = golden.read('init/')
     real, config = golden.images(prefix='loss_input'), golden.config
-    after = {name: advance(discriminator[name], spectral[name]) for name in DISCRIMINATORS}
+    after = advances(discriminator, spectral, 1)
 
     @jax.jit
     def objective(generator: dict, real: dict) -> dict:

@@ -9,7 +9,7 @@ from ugatit_jax import losses
 from ugatit_jax.config import loss_weight, uses_identity
 from ugatit_jax.data.diffaugment import diffaugment
 from ugatit_jax.models import DiscriminatorOutput
-from ugatit_jax.models.spectral_norm import COLLECTION, grouped
+from ugatit_jax.models.spectral_norm import COLLECTION
 from ugatit_jax.networks import DISCRIMINATORS, Networks
 from ugatit_jax.state import Params
 
@@ -27,7 +27,7 @@ class Augmentation(NamedTuple):
 class Penalty(NamedTuple):
     """What a gradient penalty needs beside the pictures."""
     key: jax.Array
-    spectral: Params  # vectors of the forward on penalised points, by discriminator
+    spectral: Params  # vectors of the forward on penalised points, by discriminator, leaf [1, n]
 
 
 def pair(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -68,26 +68,28 @@ def generate(
 
 
 def discriminate(
-    networks: Networks, config: ConfigDict, name: str, params: Params, images: jax.Array, *spectral: Params,
+    networks: Networks, config: ConfigDict, name: str, params: Params, spectral: Params, images: jax.Array,
     augmentation: Augmentation,
 ) -> DiscriminatorOutput:
-    """Discriminator `name` on images [groups * B, h, w, C], with the spectral vectors of one forward for each group.
+    """Discriminator `name` on images [groups * B, h, w, C], with the spectral vectors of each group, leaf [groups, n].
 
     Where there is a DiffAugment policy, it is applied to the images first, differently for each discriminator.
     """
     policy, key, rows = augmentation
     if policy:
-        rows = (rows[:, None] * len(spectral) + jnp.arange(len(spectral))).reshape(-1)  # as `pair` deals them
+        groups = images.shape[0] // rows.shape[0]
+        rows = (rows[:, None] * groups + jnp.arange(groups)).reshape(-1)  # as `pair` deals them
         images = diffaugment(images, jax.random.fold_in(key, DISCRIMINATORS.index(name)), policy, rows)
-    return forward(networks, config, name, {'params': params[name], COLLECTION: grouped(*spectral)}, images)
+    return forward(networks, config, name, {'params': params[name], COLLECTION: spectral[name]}, images)
 
 
 def discriminator_objective(
     discriminator: Params, networks: Networks, config: ConfigDict, real: Images, fake: Images,
-    spectral_real: Params, spectral_fake: Params, augmentation: Augmentation, penalty: Penalty | None = None,
+    spectral: Params, augmentation: Augmentation, penalty: Penalty | None = None,
 ) -> tuple[jax.Array, Metrics]:
     """The discriminators' total loss and its terms D_ad_*, D_cam_* (unweighted), D_A, D_B, D (weighted sums).
 
+    spectral: vectors of two forwards, real and fake, leaf [2, n].
     Without CAM in the discriminators there is no D_cam_*. With `penalty` there are the unweighted gradient penalties
     D_gp_* of patch logits and D_gpcam_* of CAM logits.
     """
@@ -95,8 +97,7 @@ def discriminator_objective(
     for name in DISCRIMINATORS:
         domain, short = name[-1], name[3:]
         out = discriminate(
-            networks, config, name, discriminator, pair(real[domain], fake[domain]), spectral_real[name],
-            spectral_fake[name], augmentation=augmentation)
+            networks, config, name, discriminator, spectral, pair(real[domain], fake[domain]), augmentation)
         on_real, on_fake = unpair(out)
         metrics[f'D_ad_{short}'] = losses.discriminator_loss(on_real.logit, on_fake.logit, loss.adversarial)
         if config.model.discriminator_cam:
@@ -123,7 +124,7 @@ def discriminator_penalties(
 
     def logits(images: jax.Array) -> dict[str, jax.Array]:
         out = discriminate(
-            networks, config, name, discriminator, images, penalty.spectral[name], augmentation=augmentation)
+            networks, config, name, discriminator, penalty.spectral, images, augmentation)
         cam = {f'D_gpcam_{name[3:]}': out.cam_logit} if config.model.discriminator_cam else {}
         return {f'D_gp_{name[3:]}': out.logit} | cam
 
@@ -147,8 +148,7 @@ def generator_objective(
         for reach in 'GL':
             name = f'dis{reach}{domain}'
             out = discriminate(
-                networks, config, name, discriminator, outputs[f'fake_{domain}'], spectral[name],
-                augmentation=augmentation)
+                networks, config, name, discriminator, spectral, outputs[f'fake_{domain}'], augmentation)
             metrics[f'G_ad_{reach}{domain}'] = losses.generator_loss(out.logit, kind)
             if config.model.discriminator_cam:
                 metrics[f'G_adcam_{reach}{domain}'] = losses.generator_loss(out.cam_logit, kind)

@@ -13,6 +13,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.models.spectral_norm import COLLECTION, ungrouped
 from ugatit_jax.networks import DISCRIMINATORS, GENERATORS, Networks
+from ugatit_jax.order import scale_by_adam
 from ugatit_jax.sharding import Placement
 
 Params = dict[str, Any]
@@ -58,13 +59,13 @@ def learning_rate(config: ConfigDict, kind: str = 'generator') -> optax.Schedule
     return staircase
 
 
-def make_optimizer(config: ConfigDict, kind: str = 'generator') -> optax.GradientTransformation:
+def make_optimizer(config: ConfigDict, kind: str = 'generator') -> optax.GradientTransformationExtraArgs:
     """Adam of generators or discriminators, with eps as PyTorch and the paper have it.
 
-    For 'coupled' decay torch's L2 term is in every gradient, after clipping.
+    For 'coupled' decay torch's L2 term is in every gradient, after clipping. `update` wants `metrics`, see order.py.
     """
     o, schedule = config.optimizer, learning_rate(config, kind)
-    adam = optax.scale_by_adam(b1=o.beta1, b2=o.beta2, eps=o.eps)
+    adam = scale_by_adam(o.beta1, o.beta2, o.eps)
     clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
     decay = [optax.add_decayed_weights(o.weight_decay)] if o.weight_decay_mode == 'coupled' else []
     updates = config.training.n_critic if kind == 'discriminator' else 1  # a step

@@ -27,7 +27,8 @@ from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.convolution import Conv, UpConv
 from ugatit_jax.models.generator import Dense, pool_to
 
-Pair = tuple[np.ndarray, np.ndarray]  # (factor, offset), each broadcast to [1, 1, 1, C]
+Pair = tuple[np.ndarray, np.ndarray]  # gamma, beta [1, 1, 1, C]
+Affine = tuple[np.ndarray, np.ndarray, np.ndarray]  # (mean, factor, offset), each broadcast to [1, 1, 1, C]
 KNOWN_FIELDS = {  # of Generator: what this file computes. Another field must have its default
     'out_channels', 'ch', 'n_res', 'mlp_pool', 'mlp_width', 'instance_norm_affine', 'use_bias', 'cam_shared', 'cam_bias',
     'rho_init', 'rho_smoothing', 'variance_ddof', 'down_padding', 'weight_init', 'dtype', 'unroll', 'parent', 'name'}
@@ -74,19 +75,19 @@ class Layer(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def run_tile(
-    layers: tuple[Layer, ...], last: bool, params: list[Any], pairs: list[Pair | None], x: jax.Array,
+    layers: tuple[Layer, ...], last: bool, params: list[Any], affines: list[Affine | None], x: jax.Array,
     places: list[tuple[np.ndarray, np.ndarray]], new: tuple[np.ndarray, np.ndarray],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Layers on one window x [1, ., ., C] -> (y [h, w, C], mean [C] and sum of squared differences [C] of new pixels).
 
-    pairs: what a norm does to each layer's input, followed by ReLU; None for nothing. places: rows and columns as
+    affines: what a norm does to each layer's input, followed by ReLU; None for nothing. places: rows and columns as
     `Layer.source` gives them. new: 1 for rows, columns of the output that no tile before had. last: y is the picture.
     """
     if x.dtype == jnp.uint8:
         x = (x.astype(jnp.float32) - 127.5) / 127.5
-    for layer, weights, pair, (rows, columns) in zip(layers, params, pairs, places):
-        if pair is not None:
-            x = nn.relu(affine(x, *pair))
+    for layer, weights, norm, (rows, columns) in zip(layers, params, affines, places):
+        if norm is not None:
+            x = nn.relu(affine(x, *norm)).astype(x.dtype)
         x = layer.apply(weights, x[:, rows][:, :, columns])
     y = x[0].astype(jnp.promote_types(x.dtype, jnp.float32))
     if last:
@@ -104,7 +105,7 @@ class Moments(NamedTuple):
 
 
 def sweep(
-    layers: Sequence[Layer], params: Sequence[Any], pairs: Sequence[Pair | None], source: np.ndarray, tile: int,
+    layers: Sequence[Layer], params: Sequence[Any], affines: Sequence[Affine | None], source: np.ndarray, tile: int,
     out: np.ndarray | None = None, last: bool = False,
 ) -> Moments:
     """Layers on source [h, w, C] tile by tile; the output goes to `out`, where given, and its moments are returned."""
@@ -123,7 +124,7 @@ def sweep(
                 windows.append(slice(start, start + length))
                 places.append(indices)
             y, mean, square = run_tile(
-                tuple(layers), last, list(params), list(pairs), source[tuple(windows)][None],
+                tuple(layers), last, list(params), list(affines), source[tuple(windows)][None],
                 list(zip(*places)), (row_tile.new, column_tile.new))
             if out is not None:
                 y, (rows, columns) = np.asarray(y), [slice(t.start, t.start + t.length) for t in (row_tile, column_tile)]
@@ -153,7 +154,7 @@ def cover(size: int, tile: int) -> list[Tile]:
     return [Tile(start, length, np.float32(np.arange(start, start + length) >= end)) for start, end in zip(starts, ends)]
 
 
-PairOf = Callable[[Moments, Any], Pair]  # what a norm with these parameters does to a map with these moments
+AffineOf = Callable[[Moments, Any], Affine]  # what a norm with these parameters does to a map with these moments
 
 
 class TiledGenerator:
@@ -185,47 +186,54 @@ class TiledGenerator:
         y = np.empty_like(x)
 
         names, norms = ('stem', 'down_0', 'down_1'), ('stem_norm', 'down_norm_0', 'down_norm_1')
-        pairs: list[Pair | None] = [None]
+        affines: list[Affine | None] = [None]
         for i, norm in enumerate(norms):
             moments = sweep(
-                self.down[:i + 1], [p[name] for name in names[:i + 1]], pairs, image, self.tile // 2**i,
+                self.down[:i + 1], [p[name] for name in names[:i + 1]], affines, image, self.tile // 2**i,
                 x if i == 2 else None)
-            pairs.append(self.instance_pair(moments, p.get(norm)))
-        np.maximum(normalised(x, pairs[-1]), 0, out=x)
+            affines.append(self.instance_affine(moments, p.get(norm)))
+        np.maximum(normalised(x, affines[-1]), 0, out=x)
 
         for i in range(g.n_res):
             block = jax.tree.map(lambda leaf, i=i: leaf[i], p['encoder'])
-            self.residual_block(x, y, block, self.instance_pair)
+            self.residual_block(x, y, block, self.instance_affine)
         sweep([self.attention], [p['cam']], [None], x, tile, y)
         x, y = y, x
         heatmap = x.sum(axis=-1)
         gamma, beta = self.gamma_beta(x)
         for i in range(g.n_res):
             block = jax.tree.map(lambda leaf, i=i: leaf[i], p['decoder'])
-            self.residual_block(x, y, block, lambda moments, norm: adalin_affine(
-                *moments, norm['rho'], gamma, beta, g.rho_smoothing, g.variance_ddof))
+            self.residual_block(x, y, block, lambda moments, norm: self.adalin_affine(
+                moments, norm['rho'], gamma, beta, g.rho_smoothing))
         del y
 
         picture = np.empty((h, w, g.out_channels), image.dtype)
-        pairs = [None]
+        affines = [None]
         for i in range(2):
             norm, weights = p[f'up_norm_{i}'], [p[name] for name in ('up_0', 'up_1')[:i + 1]]
-            moments = sweep(self.up[:i + 1], weights, pairs, x, self.tile // 2**(1 - i))
-            pairs.append(adalin_affine(*moments, norm['rho'], norm['gamma'], norm['beta'], ddof=g.variance_ddof))
-        sweep(self.up, [p['up_0'], p['up_1'], p['head']], pairs, x, self.tile, picture, last=True)
+            moments = sweep(self.up[:i + 1], weights, affines, x, self.tile // 2**(1 - i))
+            affines.append(self.adalin_affine(moments, norm['rho'], norm['gamma'], norm['beta']))
+        sweep(self.up, [p['up_0'], p['up_1'], p['head']], affines, x, self.tile, picture, last=True)
         return picture, heatmap
 
-    def residual_block(self, x: np.ndarray, y: np.ndarray, params: Any, pair_of: PairOf) -> None:
+    def residual_block(self, x: np.ndarray, y: np.ndarray, params: Any, affine_of: AffineOf) -> None:
         """One block on the map x [h, w, C], in place; y is room for a map."""
         tile, inner = self.tile // 2, np.empty_like(x)
         moments = sweep([self.middle], [params['conv_0']], [None], x, tile, y)
         moments = sweep(
-            [self.middle], [params['conv_1']], [pair_of(moments, params.get('norm_0'))], y, tile, inner)
-        x += normalised(inner, pair_of(moments, params.get('norm_1')))
+            [self.middle], [params['conv_1']], [affine_of(moments, params.get('norm_0'))], y, tile, inner)
+        x += normalised(inner, affine_of(moments, params.get('norm_1')))
 
-    def instance_pair(self, moments: Moments, norm: Any) -> Pair:
+    def instance_affine(self, moments: Moments, norm: Any) -> Affine:
         """What an instance norm with these parameters does to a map with these moments."""
-        return instance_affine(moments.mean, moments.variance, *((norm['scale'], norm['bias']) if norm else ()))
+        parameters = (norm['scale'], norm['bias']) if norm else ()
+        return moments.mean, *instance_affine(moments.mean, moments.variance, *parameters)
+
+    def adalin_affine(self, moments: Moments, rho: Any, gamma: Any, beta: Any, smoothing: float = 0.0) -> Affine:
+        """What AdaLIN, or LIN, does to a map with these moments."""
+        return moments.mean, *adalin_affine(
+            moments.mean, moments.variance, rho, gamma, beta, n=moments.n, smoothing=smoothing,
+            ddof=self.generator.variance_ddof)
 
     def gamma_beta(self, x: np.ndarray) -> Pair:
         """The MLP on the attended map x [h, w, C], as Generator.gamma_beta: two [1, 1, 1, C]."""
@@ -240,9 +248,10 @@ class TiledGenerator:
         return gamma.astype(jnp.float32), beta.astype(jnp.float32)
 
 
-def normalised(x: np.ndarray, pair: Pair) -> np.ndarray:
-    """x [h, w, C] * factor + offset, in place."""
-    factor, offset = (np.asarray(value)[0, 0, 0] for value in pair)
+def normalised(x: np.ndarray, norm: Affine) -> np.ndarray:
+    """(x - mean) * factor + offset of x [h, w, C], in place."""
+    mean, factor, offset = (np.ravel(value) for value in norm)
+    x -= mean
     x *= factor
     x += offset
     return x

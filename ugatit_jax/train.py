@@ -16,6 +16,7 @@ from ugatit_jax.batches import make_inputs
 from ugatit_jax.checkpoint import Checkpoints
 from ugatit_jax.config import resolve, uses_identity
 from ugatit_jax.data import open_datasets
+from ugatit_jax.environment import give_back_memory
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluation.evaluator import make_evaluator, metric_names
 from ugatit_jax.init_from import start_from
@@ -111,6 +112,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     estimate.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)), traced.jaxpr.jaxpr)
     refuse_unknown_best(config, traced.out_info[1])
     train_step = traced.lower().compile()
+    give_back_memory()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
     profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from ugatit_jax import losses
 from ugatit_jax.config import draws_per_step
 from ugatit_jax.data.diffaugment import parse_policy
-from ugatit_jax.models.spectral_norm import advance
-from ugatit_jax.networks import DISCRIMINATORS, Networks
+from ugatit_jax.models.spectral_norm import advances, ungrouped
+from ugatit_jax.networks import Networks
 from ugatit_jax.objectives import (
     Augmentation,
     Images,
@@ -21,6 +21,7 @@ from ugatit_jax.objectives import (
     generate,
     generator_objective,
 )
+from ugatit_jax.order import after
 from ugatit_jax.state import Params, TrainState, learning_rate, make_optimizer
 
 
@@ -59,24 +60,23 @@ def make_train_step(
             """One update on one batch: (discriminators as kept, spectral vectors, optimiser) afterwards, and metrics."""
             discriminator = gather(kept)
             # real, then fake, each after a power iteration of its own, as the PyTorch release runs them
-            spectral_real = advance_all(discriminator, spectral)
-            spectral = spectral_fake = advance_all(discriminator, spectral_real)
+            vectors, penalty = advances(discriminator, spectral, 3 if penalized else 2), None
             key = jax.random.fold_in(keys[0], draw) if policy and draws > 1 else keys[0]
-            penalty = None
             if penalized:
-                spectral = advance_all(discriminator, spectral_fake)
-                penalty = Penalty(jax.random.fold_in(step_key(state, 2), draw), spectral)
+                third = jax.tree.map(lambda leaf: leaf[2:], vectors)
+                penalty = Penalty(jax.random.fold_in(step_key(state, 2), draw), third)
+            both = jax.tree.map(lambda leaf: leaf[:2], vectors)
 
             def gradients(real: Images) -> tuple[Params, Metrics]:
                 made = outputs or generate(networks, config, generator, real, with_identity=False)
                 fake = {domain: jax.lax.stop_gradient(made[f'fake_{domain}']) for domain in 'AB'}
                 return jax.grad(discriminator_objective, has_aux=True)(
-                    discriminator, networks, config, real, fake, spectral_real, spectral_fake,
-                    Augmentation(policy, key, real['rows']), penalty)
+                    discriminator, networks, config, real, fake, both, Augmentation(policy, key, real['rows']), penalty)
 
             grads, metrics = mean_over_parts(gradients, real, parts)
-            updates, opt_state = optimizers['discriminator'].update(grads, opt_state, kept)
-            return (optax.apply_updates(kept, updates), spectral, opt_state), metrics | gradient_norms(grads)
+            metrics |= gradient_norms(grads)
+            updates, opt_state = optimizers['discriminator'].update(grads, opt_state, kept, metrics=metrics)
+            return (optax.apply_updates(kept, updates), ungrouped(vectors, -1), opt_state), metrics
 
         critic = (state.discriminator, state.spectral, state.discriminator_opt)
         if critic_batches:  # on their own batches
@@ -91,24 +91,27 @@ def make_train_step(
 
         # generators, against the updated discriminators
         updated = gather(new_discriminator)
-        spectral = advance_all(updated, spectral)
+        vectors = advances(updated, spectral, 1)
 
         def generator_gradients(real: Images) -> tuple[Params, Metrics]:
             outputs, outputs_vjp = shared or fakes(real)
+            outputs = after(optax.tree.get(discriminator_opt, 'ScaleByAdamState').count, outputs)
             (grads, outputs_grads), metrics = jax.grad(generator_objective, (0, 1), has_aux=True)(
-                generator, outputs, networks, config, real, updated, spectral,
+                generator, outputs, networks, config, real, updated, vectors,
                 Augmentation(policy, keys[1], real['rows']))
             return jax.tree.map(jnp.add, grads, *outputs_vjp(outputs_grads)), metrics
 
         g_grads, g_metrics = mean_over_parts(generator_gradients, real, parts)
-        updates, generator_opt = optimizers['generator'].update(g_grads, state.generator_opt, state.generator)
+        g_metrics |= gradient_norms(g_grads)
+        updates, generator_opt = optimizers['generator'].update(
+            g_grads, state.generator_opt, state.generator, metrics=g_metrics)
         new_generator = clip_rho(optax.apply_updates(state.generator, updates))
 
         rates = {name: schedule(state.step) for name, schedule in schedules.items()}
         state = state.replace(
-            step=state.step + 1, generator=new_generator, discriminator=new_discriminator, spectral=spectral,
+            step=state.step + 1, generator=new_generator, discriminator=new_discriminator, spectral=ungrouped(vectors),
             generator_opt=generator_opt, discriminator_opt=discriminator_opt, ema=average(config, state, new_generator))
-        return state, d_metrics | g_metrics | gradient_norms(g_grads) | rates
+        return state, d_metrics | g_metrics | rates
 
     return train_step
 
@@ -163,7 +166,3 @@ def step_key(state: TrainState, use: int) -> jax.Array:
     """
     return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), use)
 
-
-def advance_all(discriminator: Params, spectral: Params) -> Params:
-    """One power iteration of every discriminator's normalised kernels."""
-    return {name: advance(discriminator[name], spectral[name]) for name in DISCRIMINATORS}

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ugatit_jax.models import cpu_convolution
-from ugatit_jax.models.convolution import Conv, UpConv, pad
+from ugatit_jax.models.convolution import Conv, UpConv
 from ugatit_jax.models.cpu_convolution import stock
+from ugatit_jax.models.padding import pad
 
 
 def draw(seed: int, *shape: int) -> jax.Array:
@@ -27,11 +28,13 @@ def test_up_convolution_is_nearest_then_reflect_then_3x3(batch, h, w, channels):
         np.testing.assert_allclose(module.apply({'params': params}, x), expected, rtol=1e-10, atol=1e-10)
 
 
-# (size, kernel, stride): few pixels, many pixels, strided, one tap
-@pytest.mark.parametrize('size, k, stride', [(5, 4, 1), (9, 4, 2), (20, 3, 1), (19, 4, 2), (16, 7, 1), (12, 1, 1)])
-def test_cpu_forms_equal_stock(size, k, stride):
+# few pixels, many pixels, strided, one tap, from and to few channels, many weights
+@pytest.mark.parametrize('size, k, stride, channels, features', [
+    (5, 4, 1, 3, 4), (9, 4, 2, 3, 4), (20, 3, 1, 30, 40), (19, 4, 2, 3, 4), (12, 1, 1, 3, 4), (16, 7, 1, 3, 4),
+    (16, 7, 1, 8, 3), (13, 3, 1, 200, 2), (21, 3, 2, 200, 2)])
+def test_cpu_forms_equal_stock(size, k, stride, channels, features):
     with jax.enable_x64(True):
-        x, kernel = draw(0, 2, size, size + 1, 3), draw(1, k, k, 3, 4)
+        x, kernel = draw(0, 2, size, size + 1, channels), draw(1, k, k, channels, features)
 
         def gradients(convolve):
             return jax.value_and_grad(lambda x, kernel: jnp.sum(jnp.sin(convolve(x, kernel, stride))), (0, 1))(x, kernel)

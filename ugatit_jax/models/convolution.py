@@ -6,23 +6,17 @@ from jax import lax
 
 from ugatit_jax.models import cpu_convolution
 from ugatit_jax.models.initializers import bias_init, kernel_init
-
-Padding = tuple[int, int]  # (before, after), the same for rows and columns
-
-
-def pad(x: jax.Array, padding: Padding, mode: str = 'reflect') -> jax.Array:
-    """Pads x [B, h, w, C] by (before, after) in both axes; raises ValueError where a reflection would not fit."""
-    # jnp.pad reflects repeatedly where torch and TensorFlow refuse
-    if mode == 'reflect' and max(padding) >= min(x.shape[1:3]):
-        raise ValueError(f'reflect padding {padding} needs more than {max(padding)} pixels a side, got {x.shape[1:3]}')
-    return x if padding == (0, 0) else jnp.pad(x, ((0, 0), padding, padding, (0, 0)), mode)
+from ugatit_jax.models.padding import Padding, pad
 
 
-def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """Unpadded convolution of x [B, h, w, in] with kernel [kh, kw, in, out]."""
+def convolve(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0), mode: str = 'reflect'
+) -> jax.Array:
+    """Convolution of x [B, h, w, in], padded by `pad`, with kernel [kh, kw, in, out]."""
     if jax.default_backend() == 'cpu':
-        return cpu_convolution.convolve(x, kernel, stride)
-    return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+        return cpu_convolution.convolve(x, kernel, stride, padding, mode)
+    return lax.conv_general_dilated(
+        pad(x, padding, mode), kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
 class Conv(nn.Module):
@@ -38,7 +32,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel, bias = conv_params(self, x.shape[-1])
-        y = convolve(pad(x.astype(self.dtype), self.padding), kernel.astype(self.dtype), self.stride)
+        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
         return y if bias is None else y + bias.astype(self.dtype)
 
 
@@ -58,8 +52,8 @@ class UpConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel, bias = conv_params(self, x.shape[-1])
-        x = pad(x.astype(self.dtype), (1, 1), 'edge')
-        y = convolve(x, subpixel_kernel(kernel).astype(self.dtype))  # [B, h + 1, w + 1, 4 features]
+        # [B, h + 1, w + 1, 4 features]
+        y = convolve(x.astype(self.dtype), subpixel_kernel(kernel).astype(self.dtype), 1, (1, 1), 'edge')
         b, h, w, _ = y.shape
         y = y.reshape(b, h, w, 2, 2, self.features)
         rows = [[y[:, i:h - 1 + i, j:w - 1 + j, i, j] for j in (0, 1)] for i in (0, 1)]

@@ -3,56 +3,163 @@
 XLA on CPU is slow at three things: any part of a convolution over few pixels and many channels, gradients to kernels,
 and, inside a loop (the residual blocks), every convolution that is not plain NHWC times HWIO.
 """
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from ugatit_jax.models.padding import Padding, check_fit, pad
+
+MANY_WEIGHTS = 1500  # of an output, from which a convolution goes by rows of the kernel
 FEW_PIXELS = 64  # outputs a picture below which patches times a matrix wins
-LARGEST_PRODUCTS = 4  # kernels up to this side get their gradient as products
+THIN = 200  # taps times channels up to which all taps are written out beside each other
 
 
-def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Unpadded convolution of x [B, h, w, in] with kernel [k, k, in, out]."""
+def convolve(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0), mode: str = 'reflect'
+) -> jax.Array:
+    """Convolution of x [B, h, w, in], padded by `pad`, with kernel [k, k, in, out]."""
     k = kernel.shape[0]
-    h, w = ((n - k) // stride + 1 for n in x.shape[1:3])
+    h, w = ((n + sum(padding) - k) // stride + 1 for n in x.shape[1:3])
     if k > 1 and h * w <= FEW_PIXELS:
-        patches = jnp.concatenate([tap(x, i, j, h, w, stride) for i in range(k) for j in range(k)], axis=-1)
-        return jnp.dot(patches, kernel.reshape(-1, kernel.shape[-1]))  # [B, h, w, k*k*in] x [k*k*in, out]
-    if stride == 1 and k <= LARGEST_PRODUCTS:
-        return dense_convolution(x, kernel)
-    return stock(x, kernel, stride)
+        check_fit(x, padding, mode)
+        rows, columns = (
+            np.pad(np.arange(size), padding, mode)[stride * np.arange(n)[:, None] + np.arange(k)]
+            for size, n in ((x.shape[1], h), (x.shape[2], w)))  # [h, k], [w, k]: where in x each tap falls
+        places = rows[:, None, :, None] * x.shape[2] + columns[:, None, :]
+        patches = take(x.reshape(x.shape[0], -1, x.shape[3]), tuple(places.ravel().tolist()))
+        return jnp.dot(patches.reshape(x.shape[0], h, w, -1), kernel.reshape(-1, kernel.shape[-1]))
+    x = pad(x, padding, mode)
+    if stride == 1 and k * k * min(kernel.shape[2:]) <= THIN:
+        return from_thin(x, kernel) if kernel.shape[2] < kernel.shape[3] else to_thin(x, kernel)
+    return dense_convolution(stride, x, kernel)
 
 
-def stock(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: int = 0) -> jax.Array:
-    """XLA's convolution with zero padding."""
-    pads = ((padding, padding), (padding, padding))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def take(x: jax.Array, places: tuple[int, ...]) -> jax.Array:
+    """x [B, n, C] -> [B, places, C]. Its gradient is a sum of what is read back: XLA's own is a loop of additions."""
+    return x.at[:, np.array(places)].get(mode='promise_in_bounds')
+
+
+def take_forward(x: jax.Array, places: tuple[int, ...]) -> tuple[jax.Array, int]:
+    """Output and n."""
+    return take(x, places), x.shape[1]
+
+
+def take_backward(places: tuple[int, ...], n: int, dy: jax.Array) -> tuple[jax.Array]:
+    """Each element's gradient is the sum over the places where it went."""
+    counts = np.bincount(places, minlength=n)
+    order = np.argsort(places, kind='stable')
+    nth = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    went = np.full((n, counts.max()), len(places))  # [n, most]; one past the last is nowhere
+    went[np.array(places)[order], nth] = order
+    read = dy.at[:, np.minimum(went, len(places) - 1)].get(mode='promise_in_bounds')  # [B, n, most, C]
+    return jnp.sum(read, axis=2, where=(went < len(places))[:, :, None]),
+
+
+take.defvjp(take_forward, take_backward)
+
+
+def stock(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0)) -> jax.Array:
+    """XLA's convolution; `padding` zeros above and below, and left and right."""
+    pads = tuple((n, n) for n in padding)
     return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
-def tap(x: jax.Array, i: int, j: int, h: int, w: int, stride: int = 1) -> jax.Array:
-    """What tap (i, j) of a kernel sees of x [B, ., ., C]: [B, h, w, C]."""
-    return x[:, i:i + stride * (h - 1) + 1:stride, j:j + stride * (w - 1) + 1:stride]
+def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0)) -> jax.Array:
+    """`stock`, row by row of the kernel where that has many weights for each output: they stay in the processor's cache."""
+    if kernel[..., 0].size <= MANY_WEIGHTS:
+        return stock(x, kernel, stride, padding)
+    kh = kernel.shape[0]
+    x = jnp.pad(x, ((0, 0), (padding[0], padding[0]), (0, 0), (0, 0)))
+    h = (x.shape[1] - kh) // stride + 1
+
+    def row(i: int) -> jax.Array:
+        return lax.conv_general_dilated(
+            x[:, i:i + stride * (h - 1) + 1:stride], kernel[i:i + 1], (1, stride), ((0, 0), (padding[1], padding[1])),
+            dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return sum(row(i) for i in range(kh))
 
 
-@jax.custom_vjp
-def dense_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Unpadded convolution of stride 1 with gradients of its own."""
-    return stock(x, kernel)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def dense_convolution(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Unpadded convolution of x [B, ., ., in] with kernel [kh, kw, in, out], with gradients of its own."""
+    return by_rows(x, kernel, stride)
 
 
-def forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def forward(stride: int, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """Output and what the gradients need."""
-    return stock(x, kernel), (x, kernel)
+    return by_rows(x, kernel, stride), (x, kernel)
 
 
-def backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Gradients to x as a plain convolution with the turned kernel, to the kernel as one product for each of its rows."""
     x, kernel = saved
-    k, (h, w) = kernel.shape[0], dy.shape[1:3]
-    dx = stock(dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), padding=k - 1)
-    columns = jnp.concatenate([x[:, :, j:j + w] for j in range(k)], axis=-1)  # [B, h + k - 1, w, k*in]
-    rows = [jnp.einsum('bhwi,bhwo->io', columns[:, i:i + h], dy) for i in range(k)]
-    return dx, jnp.stack(rows).reshape(kernel.shape)
+    (kh, kw, channels, features), (h, w) = kernel.shape, dy.shape[1:3]
+    if stride == 1:
+        dx = by_rows(dy, turned(kernel), padding=(kh - 1, kw - 1))
+    else:
+        dx, = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
+    columns = jnp.concatenate([x[:, :, j:j + stride * (w - 1) + 1:stride] for j in range(kw)], axis=-1)  # [B, ., w, kw*in]
+    # as [out, kw*in]: XLA turns the first factor round, and dy is the smaller one
+    rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i:i + stride * (h - 1) + 1:stride]) for i in range(kh)]
+    return dx, jnp.stack(rows).reshape(kh, features, kw, channels).transpose(0, 2, 3, 1)
 
 
 dense_convolution.defvjp(forward, backward)
+
+
+def taps(x: jax.Array, k: int) -> jax.Array:
+    """What each tap of a k x k kernel sees: x [B, ., ., C] -> [B, h, w, k*k*C]."""
+    h, w = (n - k + 1 for n in x.shape[1:3])
+    return jnp.concatenate([x[:, i:i + h, j:j + w] for i in range(k) for j in range(k)], axis=-1)
+
+
+def turned(kernel: jax.Array) -> jax.Array:
+    """The kernel of the convolution that gives the gradient to the input."""
+    return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+
+
+@jax.custom_vjp
+def from_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `in` is few (pictures): one product."""
+    return jnp.dot(taps(x, kernel.shape[0]), kernel.reshape(-1, kernel.shape[3]))
+
+
+def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gradients; that to x, where it is wanted, is a convolution to few channels."""
+    x, kernel = saved
+    k = kernel.shape[0]
+    around = jnp.pad(dy, ((0, 0), (k - 1, k - 1), (k - 1, k - 1), (0, 0)))
+    return to_thin(around, turned(kernel)), jnp.einsum('bhwi,bhwo->io', taps(x, k), dy).reshape(kernel.shape)
+
+
+from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thin_backward)
+
+
+@jax.custom_vjp
+def to_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `out` is few (pictures).
+
+    A row of taps is a product with their columns as channels, [B, ., ., k*out], of which each is added where it belongs.
+    """
+    k, _, channels, features = kernel.shape
+    h, w = (n - k + 1 for n in x.shape[1:3])
+    rows = kernel.transpose(0, 2, 1, 3).reshape(k, channels, k * features)
+    # cut afterwards: parts of x would be copies
+    y = sum(jnp.dot(x, rows[i])[:, i:i + h] for i in range(k)).reshape(-1, h, x.shape[2], k, features)
+    return sum(y[:, :, j:j + w, j] for j in range(k))
+
+
+def to_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gradients: both from the taps of dy, which is thin."""
+    x, kernel = saved
+    k, _, channels, features = kernel.shape
+    around = taps(jnp.pad(dy, ((0, 0), (k - 1, k - 1), (k - 1, k - 1), (0, 0))), k)
+    dkernel = jnp.einsum('bhwo,bhwi->oi', around, x).reshape(k, k, features, channels)
+    return jnp.dot(around, turned(kernel).reshape(-1, channels)), turned(dkernel)
+
+
+to_thin.defvjp(lambda x, kernel: (to_thin(x, kernel), (x, kernel)), to_thin_backward)

@@ -19,27 +19,39 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.models.adalin import EPS, LIN, AdaLIN, affine, instance_moments
+from ugatit_jax.models.adalin import EPS, LIN, AdaLIN, instance_moments, normalize
 
 DECODER_NORMS = ('adalin', 'in', 'ln', 'adain', 'gn')
 UP_NORMS = ('lin', 'in', 'ln', 'gn')
 
 
-def group_norm(x: jax.Array, groups: int, gamma: jax.Array, beta: jax.Array, ddof: int = 0) -> jax.Array:
+def group_norm(
+    x: jax.Array, groups: int, gamma: jax.Array, beta: jax.Array, ddof: int = 0, relu: bool = False
+) -> jax.Array:
     """gamma * (x - mean) / sqrt(var + eps) + beta over space and the channels of a group, per example.
 
     x [B, h, w, C], groups a divisor of C: C is instance norm, 1 layer norm; gamma, beta [B, 1, 1, C] or [C]; variances are
-    divided by n - ddof. As in `adalin`, a group's statistics come from those of its channels.
+    divided by n - ddof.
     """
-    mean, variance = instance_moments(x)
-    shape, size = mean.shape, x.shape[3] // groups
-    mean, variance = (m.reshape(x.shape[0], 1, 1, groups, size) for m in (mean, variance))
-    group_mean = jnp.mean(mean, axis=-1, keepdims=True)
-    n = x.shape[1] * x.shape[2] * size
-    group_variance = jnp.mean(variance + jnp.square(mean - group_mean), axis=-1, keepdims=True) * (n / (n - ddof))
+    affine_of = partial(group_affine, n=x.shape[1] * x.shape[2], groups=groups, ddof=ddof)
+    return normalize(affine_of, relu, x, gamma, beta)
+
+
+def group_affine(
+    mean: jax.Array, variance: jax.Array, gamma: jax.Array, beta: jax.Array, *, n: int, groups: int, ddof: int
+) -> tuple[jax.Array, jax.Array]:
+    """Group norm of a map of n pixels with these moments [B, 1, 1, C] as (factor, offset) for `affine`.
+
+    As in `adalin_affine`, a group's statistics come from those of its channels.
+    """
+    shape, size = mean.shape, mean.shape[3] // groups
+    means, variances = (m.reshape(shape[0], 1, 1, groups, size) for m in (mean, variance))
+    group_mean = jnp.mean(means, axis=-1, keepdims=True)
+    group_variance = jnp.mean(variances + jnp.square(means - group_mean), axis=-1, keepdims=True)
+    group_variance *= n * size / (n * size - ddof)
     group_mean, scale = (
-        jnp.broadcast_to(m, mean.shape).reshape(shape) for m in (group_mean, 1 / jnp.sqrt(group_variance + EPS)))
-    return affine(x, gamma * scale, beta - gamma * scale * group_mean)
+        jnp.broadcast_to(m, means.shape).reshape(shape) for m in (group_mean, 1 / jnp.sqrt(group_variance + EPS)))
+    return gamma * scale, beta + gamma * scale * (mean - group_mean)
 
 
 def feature_statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -52,23 +64,26 @@ class AdaptiveNorm(nn.Module):
     """`in`, `ln`, `adain`, `gn` of the decoder's residual blocks: gamma, beta [B, C] from outside, nothing learned."""
     groups: int | None  # None: one for each channel
     ddof: int
+    relu: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, gamma: jax.Array, beta: jax.Array) -> jax.Array:
-        return group_norm(x, self.groups or x.shape[-1], gamma[:, None, None], beta[:, None, None], self.ddof)
+        groups = self.groups or x.shape[-1]
+        return group_norm(x, groups, gamma[:, None, None], beta[:, None, None], self.ddof, self.relu)
 
 
 class LearnedNorm(nn.Module):
     """`in`, `ln`, `gn` of an up-sampling stage, with learned gamma (1 at the start) and beta (0) per channel, as LIN."""
     groups: int | None
     ddof: int
+    relu: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = x.shape[-1:]
         gamma = self.param('gamma', nn.initializers.ones_init(), shape, jnp.float32)
         beta = self.param('beta', nn.initializers.zeros_init(), shape, jnp.float32)
-        return group_norm(x, self.groups or shape[0], gamma, beta, self.ddof)
+        return group_norm(x, self.groups or shape[0], gamma, beta, self.ddof, self.relu)
 
 
 def decoder_norm(

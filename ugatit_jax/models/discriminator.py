@@ -10,7 +10,8 @@ from flax import linen as nn
 from flax import struct
 
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.convolution import Conv, Padding
+from ugatit_jax.models.convolution import Conv
+from ugatit_jax.models.padding import Padding
 from ugatit_jax.models.spectral_norm import SpectralConv
 
 leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)

@@ -10,9 +10,10 @@ from flax import struct
 
 from ugatit_jax.models.adalin import InstanceNorm
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.convolution import Conv, Padding, UpConv
+from ugatit_jax.models.convolution import Conv, UpConv
 from ugatit_jax.models.decoder_norm import decoder_norm, feature_statistics, up_norm
 from ugatit_jax.models.initializers import bias_init, kernel_init
+from ugatit_jax.models.padding import Padding
 
 
 @struct.dataclass
@@ -49,7 +50,7 @@ class ResidualBlock(nn.Module):
     def __call__(self, x: jax.Array, *gamma_beta: jax.Array) -> tuple[jax.Array, None]:
         features = x.shape[-1]
         y = self.conv(features, 3, padding=(1, 1), name='conv_0')(x)
-        y = nn.relu(self.norm(name='norm_0')(y, *gamma_beta))
+        y = self.norm(relu=True, name='norm_0')(y, *gamma_beta)
         y = self.conv(features, 3, padding=(1, 1), name='conv_1')(y)
         return x + self.norm(name='norm_1')(y, *gamma_beta), None  # a scan's carry and output
 
@@ -95,10 +96,10 @@ class Generator(nn.Module):
         norm = partial(InstanceNorm, self.instance_norm_affine)
 
         x = conv(self.ch, 7, padding=(3, 3), name='stem')(x)
-        x = nn.relu(norm(name='stem_norm')(x))
+        x = norm(relu=True, name='stem_norm')(x)
         for i in range(2):
             x = conv(self.ch * 2 ** (i + 1), 3, 2, self.down_padding, name=f'down_{i}')(x)
-            x = nn.relu(norm(name=f'down_norm_{i}')(x))
+            x = norm(relu=True, name=f'down_norm_{i}')(x)
         x = self.residual_blocks('encoder', conv, norm, x)
 
         cam_logit = heatmap = None
@@ -113,7 +114,7 @@ class Generator(nn.Module):
         norm = up_norm(self.up_norm, self.norm_groups, self.variance_ddof)
         for i in range(2):
             x = UpConv(self.ch * 2 ** (1 - i), name=f'up_{i}', **fields)(x)
-            x = nn.relu(norm(name=f'up_norm_{i}')(x))
+            x = norm(relu=True, name=f'up_norm_{i}')(x)
         x = conv(self.out_channels, 7, padding=(3, 3), name='head')(x)
         return GeneratorOutput(jnp.tanh(x.astype(jnp.promote_types(self.dtype, jnp.float32))), cam_logit, heatmap)
 

@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.models.convolution import Padding, conv_params, convolve, pad
+from ugatit_jax import order
+from ugatit_jax.models.convolution import conv_params, convolve
+from ugatit_jax.models.padding import Padding
 
 COLLECTION = 'spectral'  # {path of a normalised kernel: {'u': [groups, out], 'v': [groups, k*k*in]}}
 EPS = 1e-12  # both releases
@@ -29,10 +31,19 @@ def power_iteration(kernel: jax.Array, u: jax.Array) -> dict[str, jax.Array]:
 
 
 def advance(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str, Any]:
-    """One power iteration for every kernel of a network: its `params` and spectral vectors without group axis."""
+    """One power iteration for every kernel of networks: their `params` and spectral vectors without group axis."""
     if 'u' in spectral:  # spectral is {} where spectral normalisation is off
         return power_iteration(params['kernel'], spectral['u'])
     return {name: advance(params[name], spectral[name]) for name in spectral}
+
+
+def advances(params: Mapping[str, Any], spectral: Mapping[str, Any], times: int) -> Any:
+    """Vectors after each of `times` power iterations, leaf [times, n]: a group for each forward, as modules read them."""
+    def once(spectral: Any, _: None) -> tuple[Any, Any]:
+        spectral = advance(params, spectral)
+        return spectral, spectral
+    # a loop on a CPU, where it compiles faster
+    return jax.lax.scan(once, spectral, length=times, unroll=1 if order.needed() else times)[1]
 
 
 def for_evaluation(params: Mapping[str, Any], spectral: Mapping[str, Any], iterate: bool) -> Mapping[str, Any]:
@@ -40,14 +51,9 @@ def for_evaluation(params: Mapping[str, Any], spectral: Mapping[str, Any], itera
     return advance(params, spectral) if iterate else spectral
 
 
-def grouped(*spectral: Mapping[str, Any]) -> Any:
-    """Vectors of several forwards as the modules read them: leaf [groups, n], one group for each forward."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *spectral)
-
-
-def ungrouped(spectral: Mapping[str, Any]) -> Any:
-    """The first group's vectors: what `Module.init` made, or a single forward's."""
-    return jax.tree.map(lambda leaf: leaf[0], spectral)
+def ungrouped(spectral: Mapping[str, Any], group: int = 0) -> Any:
+    """One group's vectors, without the axis: the first of `advances`, what `Module.init` made, or a single forward's."""
+    return jax.tree.map(lambda leaf: leaf[group], spectral)
 
 
 def sigma(module: nn.Module, kernel: jax.Array, batch: int) -> jax.Array:
@@ -80,7 +86,7 @@ class SpectralConv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         kernel, bias = conv_params(self, x.shape[-1])
-        y = convolve(pad(x.astype(self.dtype), self.padding), kernel.astype(self.dtype), self.stride)
+        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.padding)
         # sigma on the output, not the kernel: rows of one batch may have different ones
         y = y * (1 / sigma(self, kernel, x.shape[0]))[:, None, None, None].astype(self.dtype)
         return y if bias is None else y + bias.astype(self.dtype)

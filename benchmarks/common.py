@@ -1,0 +1,100 @@
+"""What the benchmarks share: the machine in words, a step of a config, tables and JSON."""
+import json
+import os
+import pathlib
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+from ml_collections import FrozenConfigDict as ConfigDict
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from ugatit_jax import default_config  # noqa: E402 (the checkout comes first)
+from ugatit_jax.config import resolve  # noqa: E402
+from ugatit_jax.environment import give_back_memory  # noqa: E402
+from ugatit_jax.networks import Networks, make_networks  # noqa: E402
+from ugatit_jax.state import TrainState, init_state  # noqa: E402
+from ugatit_jax.train_step import make_train_step  # noqa: E402
+
+
+def versions() -> dict[str, Any]:
+    """What the figures depend on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return {
+        'device': jax.devices()[0].device_kind, 'devices': jax.device_count(), 'cores': cores,
+        'machine': platform.machine(), 'python': platform.python_version(), 'jax': jax.__version__,
+        'jaxlib': jaxlib.__version__, 'load': round(os.getloadavg()[0], 1)}
+
+
+def configure(fields: Mapping[str, Any]) -> ConfigDict:
+    """The resolved default config with `fields`, by dotted names."""
+    config = default_config.get_config()
+    config.update_from_flattened_dict(dict(fields))
+    return resolve(config)
+
+
+class Step:
+    """A compiled train step of a config with its state and one batch of noise."""
+
+    def __init__(self, config: ConfigDict):
+        self.networks: Networks = make_networks(config)
+        state: TrainState = jax.eval_shape(lambda: init_state(self.networks, config))
+        size, rng = config.data.image_size, np.random.default_rng(0)
+        shape = (config.data.batch_size, size, size, 3)
+        self.batch = {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}
+        started = time.perf_counter()
+        lowered = jax.jit(make_train_step(self.networks, config), donate_argnums=0).lower(state, self.batch)
+        self.trace_seconds = time.perf_counter() - started
+        self.compiled = lowered.compile()
+        self.compile_seconds = time.perf_counter() - started  # with tracing
+        give_back_memory()
+        self.state, self.metrics = init_state(self.networks, config), {}
+        jax.block_until_ready(self.state)
+        give_back_memory()  # as training does
+        self.batch = {name: jnp.asarray(x) for name, x in self.batch.items()}
+
+    def run(self, steps: int) -> None:
+        """So many steps, to their end."""
+        for _ in range(steps):
+            self.state, self.metrics = self.compiled(self.state, self.batch)
+        jax.block_until_ready((self.state, self.metrics))
+
+
+def timed(function: Callable[..., Any], *args: Any) -> tuple[Any, float, float]:
+    """Result of a call, its seconds by the clock, and those of all processors."""
+    clock, processor = time.perf_counter(), time.process_time()
+    result = function(*args)
+    return result, time.perf_counter() - clock, time.process_time() - processor
+
+
+def peak_memory() -> float:
+    """Bytes that the device, or on a CPU this process, had in use at most."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    return statistics.get('peak_bytes_in_use') or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; floats with three digits."""
+    def cell(value: Any) -> str:
+        if value is None:
+            return '-'
+        return f'{value:.3g}' if isinstance(value, float) and abs(value) < 1000 else str(value)
+    lines = [list(head), ['---'] * len(head), *([cell(value) for value in row] for row in rows)]
+    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def publish(about: Mapping[str, Any], options: Any, results: Any, file: str | None) -> None:
+    """Prints the machine in words and everything as one line of JSON, and writes it to `file` where one is given."""
+    print('\n' + ', '.join(f'{name} {value}' for name, value in about.items()))
+    everything = {'versions': dict(about), 'options': vars(options), 'results': results}
+    print(json.dumps(everything))
+    if file:
+        pathlib.Path(file).write_text(json.dumps(everything, indent=1) + '\n')

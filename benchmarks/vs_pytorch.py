@@ -1,0 +1,179 @@
+"""Train step and translation beside the official PyTorch code, in one run: a process for each side, in turns.
+
+    python benchmarks/vs_pytorch.py --reference=PATH                       # PATH: a checkout of the official PyTorch code
+    python benchmarks/vs_pytorch.py --reference=PATH --image_size=256 --ch=64 --sides ours official   # memory for two
+
+Sides: `ours`; `official`, whose own train loop is run as it is on a batch in memory; `lean`, the official networks in a
+step without the official one's waste (fakes detached, the generators' forward done once, no gradients to discriminators in
+the generators' half); `lean compiled`, the same with torch.compile. Then translation of a picture, float32: `ours
+translating`, `official translating`, `compiled translating`. All begin with the same weights and see the same batch, and
+the losses of the first step are compared. --autocast and --channels_last are for the lean sides.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from common import publish, table, timed, versions
+from pytorch_sides import Run, batch_of, lean_train, official, official_train, official_translate
+
+from ugatit_jax.errors import UserError
+
+TRAINING = ('ours', 'official', 'lean', 'lean compiled')
+TRANSLATING = ('ours translating', 'official translating', 'compiled translating')
+
+
+def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -> Run:
+    """Our side. Training writes the weights that the others begin with to `folder`."""
+    import jax
+    from common import Step, configure
+
+    from ugatit_jax.official import write_networks
+    from ugatit_jax.released import make_layout
+    from ugatit_jax.trained import Trained
+    from ugatit_jax.translator import Translator
+
+    config = configure({
+        'model.reference': 'pytorch', 'model.mlp_pool': '1', 'model.ch': options.ch, 'model.n_res': options.n_res,
+        'data.image_size': options.image_size, 'data.batch_size': options.batch_size,
+        'training.compute_dtype': options.compute_dtype, 'training.scan_blocks': options.scan_blocks})
+    step = Step(config)
+    state, layout = jax.device_get(step.state), make_layout('pytorch', config)
+    if translating:
+        trained = Trained('none/checkpoints/0', 0, config, 'raw', {'genA2B': state.generator['genA2B']})
+        translator, pictures = Translator(trained, 'a2b', batch_size=options.batch_size), batch_of(options)[0]
+
+        def translate(times: int) -> dict[str, float]:
+            for _ in range(times):
+                translator.run(pictures)
+            return {}
+        return translate
+    np.savez(folder / 'weights.npz', **write_networks(layout, state.generator),
+             **write_networks(layout, state.discriminator, state.spectral))
+    step.batch = {f'real_{domain}': jax.device_put(x) for domain, x in zip('AB', batch_of(options))}
+
+    def train(steps: int) -> dict[str, float]:
+        step.run(steps)
+        return {'d_loss': float(step.metrics['D']), 'g_loss': float(step.metrics['G'])}
+    return train
+
+
+def serve(options: argparse.Namespace) -> None:
+    """One side: does as many steps as each line of standard input says, and answers with what they took."""
+    side, folder = options.serve, pathlib.Path(options.folder)
+    if side.startswith('ours'):
+        run = ours(options, folder, 'translating' in side)
+        from common import peak_memory
+    else:
+        model = official(options, folder)
+        import torch
+        from common import peak_memory as host_memory
+        run = {'official': lambda: official_train(model), 'lean': lambda: lean_train(model, options, False),
+               'lean compiled': lambda: lean_train(model, options, True),
+               'official translating': lambda: official_translate(model, False),
+               'compiled translating': lambda: official_translate(model, True)}[side]()
+
+        def peak_memory() -> float:
+            return torch.cuda.max_memory_allocated() if model.device == 'cuda' else host_memory()
+    print(json.dumps({'ready': True}), flush=True)
+    for line in sys.stdin:
+        losses, clock, processor = timed(run, int(line))
+        print(json.dumps({'clock': clock, 'processor': processor, 'memory': peak_memory(), **losses}), flush=True)
+
+
+class Side:
+    """A process that does steps when asked."""
+
+    def __init__(self, name: str, folder: str):
+        self.name = name
+        environment = {**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false', 'JAX_PLATFORMS': os.environ.get(
+            'JAX_PLATFORMS', '') if name.startswith('ours') else 'cpu'}  # the others must not take our memory on a GPU
+        self.process = subprocess.Popen(
+            [sys.executable, *sys.argv, '--serve', name, '--folder', folder], text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env=environment)
+        self.answer()
+        self.first = self.run(1)
+        self.turns: list[dict[str, float]] = []
+
+    def answer(self) -> dict[str, float]:
+        """The next line of its output that is JSON."""
+        for line in self.process.stdout:
+            if line.startswith('{'):
+                return json.loads(line)
+        raise SystemExit(f'{self.name} ended with exit code {self.process.wait()}; what it said is above')
+
+    def run(self, steps: int) -> dict[str, float]:
+        """So many steps, and what they took each."""
+        self.process.stdin.write(f'{steps}\n')
+        self.process.stdin.flush()
+        answer = self.answer()
+        return answer | {key: answer[key] / steps for key in ('clock', 'processor')}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--reference', required=True, help='checkout of the official PyTorch code')
+    parser.add_argument('--sides', nargs='+', choices=TRAINING + TRANSLATING, default=TRAINING + TRANSLATING)
+    parser.add_argument('--image_size', type=int, default=128)
+    parser.add_argument('--ch', type=int, default=32)
+    parser.add_argument('--n_res', type=int, default=4)
+    parser.add_argument('--batch_size', type=int, default=1)
+    parser.add_argument('--compute_dtype', default='float32', help='of ours')
+    parser.add_argument('--scan_blocks', action=argparse.BooleanOptionalAction, default=True, help='of ours')
+    parser.add_argument('--autocast', action='store_true', help='bfloat16, of the lean sides')
+    parser.add_argument('--channels_last', action='store_true', help='of the lean sides')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--steps', type=int, default=1, help='in a turn')
+    parser.add_argument('--json', metavar='FILE')
+    parser.add_argument('--serve', help=argparse.SUPPRESS)
+    parser.add_argument('--folder', help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        try:
+            serve(options)
+        except UserError as error:
+            raise SystemExit(f'ugatit_jax: {error}') from error
+        return
+    if not all(pathlib.Path(options.reference, name).is_file() for name in ('networks.py', 'UGATIT.py')):
+        raise SystemExit(f'--reference={options.reference} has no networks.py and UGATIT.py; '
+                         'it is a checkout of the official PyTorch code')
+    names = ['ours', *(name for name in options.sides if name != 'ours')]  # it makes the weights
+    with tempfile.TemporaryDirectory() as folder:
+        sides = [Side(name, folder) for name in names]
+        for side in sides:
+            side.run(1)  # compilers are done after this one
+        for _ in range(options.rounds):
+            for side in sides:
+                side.turns.append(side.run(options.steps))
+        for side in sides:
+            side.process.stdin.close()
+            side.process.wait()
+    results, rows = {}, []
+    for side in sides:
+        clock, processor = (statistics.median(turn[key] for turn in side.turns) for key in ('clock', 'processor'))
+        results[side.name] = {
+            'seconds': clock, 'cpu_seconds': processor, 'memory': side.turns[-1]['memory'], 'turns': side.turns,
+            'first_losses': {key: side.first[key] for key in ('d_loss', 'g_loss') if key in side.first}}
+    for name, result in results.items():
+        base = results.get('official translating' if 'translating' in name else 'official', result)
+        rows.append((name, result['seconds'], result['cpu_seconds'], result['seconds'] / base['seconds'],
+                     result['cpu_seconds'] / base['cpu_seconds'], result['memory'] / 1e9,
+                     result['first_losses'].get('d_loss'), result['first_losses'].get('g_loss')))
+    print(table(('', 'seconds', 'CPU seconds', 'of the official', 'CPU of the official', 'peak GB', 'first D loss',
+                 'first G loss'), rows))
+    about = versions()
+    with contextlib.suppress(ImportError):
+        import torch
+        about |= {'torch': torch.__version__}
+    publish(about, options, results, options.json)
+
+
+if __name__ == '__main__':
+    main()

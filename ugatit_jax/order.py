@@ -1,0 +1,61 @@
+"""What keeps XLA from computing things twice or too early on a CPU; elsewhere nothing is changed.
+
+That backend drops jax.lax.optimization_barrier before it fuses and orders the program. A conditional stays.
+"""
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Tree = TypeVar('Tree')
+
+
+def needed() -> bool:
+    """Whether programs are for one CPU device.
+
+    Several exchange arrays, and XLA does not order exchanges inside of a loop or conditional against those outside: two
+    devices may wait for different ones, for ever.
+    """
+    return jax.default_backend() == 'cpu' and jax.device_count() == 1
+
+
+def after(token: jax.Array, tree: Tree) -> Tree:
+    """`tree`, of floating-point arrays, not before the integer `token`, which is at least 0, is there."""
+    if not needed():
+        return tree
+    return jax.lax.cond(token >= 0, lambda tree: tree, lambda tree: jax.tree.map(jnp.negative, tree), tree)
+
+
+def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformationExtraArgs:
+    """optax.scale_by_adam with the same state, for a dict of networks; on CPU its moments are made once and in place.
+
+    There XLA would compute the first moment again inside the parameter's update, needs the old one for that, and so copies
+    moments and parameters: the whole state a second time in memory, and three times the seconds. `update` takes `metrics`,
+    numbers that parameters and gradients are read for: they come first, or both would be kept for them.
+    """
+    adam = optax.scale_by_adam(b1=b1, b2=b2, eps=eps)
+    if not needed():
+        return optax.with_extra_args_support(adam)
+
+    def update(
+        grads: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None, *,
+        metrics: Mapping[str, jax.Array] = MappingProxyType({}),
+    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
+        del params
+        always = (state.count >= 0) | (sum(metrics.values()) > 0)
+        updates, mu, nu, counts = {}, {}, {}, []
+        for name in grads:  # one network's gradients need not wait for those of others
+            old = state._replace(mu=state.mu[name], nu=state.nu[name])
+            new = jax.lax.cond(
+                always, lambda grads, old: adam.update(grads, old)[1], lambda _, old: old, grads[name], old)
+            mu[name], nu[name] = new.mu, new.nu
+            counts.append(new.count)
+            mean, square = (
+                optax.tree.bias_correction(moment, b, new.count) for moment, b in ((new.mu, b1), (new.nu, b2)))
+            updates[name] = jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mean, square)
+        return updates, state._replace(count=jnp.max(jnp.stack(counts)), mu=mu, nu=nu)  # they are all equal
+
+    return optax.GradientTransformationExtraArgs(adam.init, update)
