@@ -7,22 +7,16 @@ Each round runs some steps without a save, calls save(), runs steps until the ch
 waits for it. Times are medians over all rounds. Programs come from the compilation cache where it has them.
 """
 import argparse
-import json
-import os
 import pathlib
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from typing import Any
 
 import jax
-import jaxlib
 import orbax.checkpoint as ocp
+from common import publish, versions
 from ml_collections import FrozenConfigDict as ConfigDict
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from ugatit_jax import default_config
 from ugatit_jax.checkpoint import Checkpoints
@@ -102,15 +96,6 @@ def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
     return result
 
 
-def versions() -> dict[str, Any]:
-    """What the figures depend on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return {
-        'device': jax.devices()[0].device_kind, 'devices': jax.device_count(), 'cores': cores,
-        'machine': platform.machine(), 'python': platform.python_version(), 'jax': jax.__version__,
-        'jaxlib': jaxlib.__version__, 'orbax': ocp.__version__, 'load': round(os.getloadavg()[0], 1)}
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -120,18 +105,14 @@ def main() -> None:
     parser.add_argument('--json', help='also write the figures to this file')
     options = parser.parse_args()
     use_compilation_cache()
-    about = versions()
-    print(', '.join(f'{name} {value}' for name, value in about.items()))
+    about = versions() | {'orbax': ocp.__version__}
     results = {}
     for case in options.case.split(','):
         results[case] = measure(configure(case), options.rounds, options.steps)
         print(f'\n{case}  (image_size:ch:n_res)')
         for name, value in results[case].items():
             print(f'  {name.replace("_", " "):28} {"-" if value is None else f"{value:12,.4g}"}')
-    result = {'options': vars(options), 'versions': about, 'results': results}
-    print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + '\n')
+    publish(about, options, results, options.json)
 
 
 if __name__ == '__main__':

@@ -29,6 +29,14 @@ def after(token: jax.Array, tree: Tree) -> Tree:
     return jax.lax.cond(token >= 0, lambda tree: tree, lambda tree: jax.tree.map(jnp.negative, tree), tree)
 
 
+def zero_after(x: jax.Array) -> jax.Array | int:
+    """0, of which XLA learns only when x, floats of any shape, is there: what is cut out from there on is not cut before."""
+    if not needed():
+        return 0
+    bits = jax.lax.bitcast_convert_type(x.reshape(-1)[0], f'int{8 * x.dtype.itemsize}')
+    return ((bits & 1) >> 1).astype(jnp.int32)
+
+
 def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformationExtraArgs:
     """optax.scale_by_adam with the same state, for a dict of networks; on CPU its moments are made once and in place.
 

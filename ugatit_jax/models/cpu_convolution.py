@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from ugatit_jax.models.padding import Padding, check_fit, pad
+from ugatit_jax.order import zero_after
 
 MANY_WEIGHTS = 1500  # of an output, from which a convolution goes by rows of the kernel
 FEW_PIXELS = 64  # outputs a picture below which patches times a matrix wins
@@ -102,7 +103,8 @@ def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> 
         dx = by_rows(dy, turned(kernel), padding=(kh - 1, kw - 1))
     else:
         dx, = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
-    columns = jnp.concatenate([x[:, :, j:j + stride * (w - 1) + 1:stride] for j in range(kw)], axis=-1)  # [B, ., w, kw*in]
+    # x is here long before dy; XLA would cut it up then, and hold the parts of all convolutions at once
+    columns = columns_of(x, kw, w, stride, zero_after(dy))
     # as [out, kw*in]: XLA turns the first factor round, and dy is the smaller one
     rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i:i + stride * (h - 1) + 1:stride]) for i in range(kh)]
     return dx, jnp.stack(rows).reshape(kh, features, kw, channels).transpose(0, 2, 3, 1)
@@ -111,10 +113,18 @@ def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> 
 dense_convolution.defvjp(forward, backward)
 
 
-def taps(x: jax.Array, k: int) -> jax.Array:
-    """What each tap of a k x k kernel sees: x [B, ., ., C] -> [B, h, w, k*k*C]."""
+def columns_of(x: jax.Array, k: int, w: int, stride: int = 1, zero: jax.Array | int = 0) -> jax.Array:
+    """What the k taps of a kernel's row see: x [B, h, ., C] -> [B, h, w, k*C]; `zero` as of order.zero_after."""
+    width = stride * (w - 1) + 1
+    parts = [lax.dynamic_slice_in_dim(x, j + zero, width, axis=2)[:, :, ::stride] for j in range(k)]
+    return jnp.concatenate(parts, axis=-1)
+
+
+def taps(x: jax.Array, k: int, zero: jax.Array | int = 0) -> jax.Array:
+    """What each tap of a k x k kernel sees: x [B, ., ., C] -> [B, h, w, k*k*C]; `zero` as of order.zero_after."""
     h, w = (n - k + 1 for n in x.shape[1:3])
-    return jnp.concatenate([x[:, i:i + h, j:j + w] for i in range(k) for j in range(k)], axis=-1)
+    x = columns_of(x, k, w, zero=zero)
+    return jnp.concatenate([x[:, i:i + h] for i in range(k)], axis=-1)
 
 
 def turned(kernel: jax.Array) -> jax.Array:
@@ -133,7 +143,8 @@ def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tup
     x, kernel = saved
     k = kernel.shape[0]
     around = jnp.pad(dy, ((0, 0), (k - 1, k - 1), (k - 1, k - 1), (0, 0)))
-    return to_thin(around, turned(kernel)), jnp.einsum('bhwi,bhwo->io', taps(x, k), dy).reshape(kernel.shape)
+    dkernel = jnp.einsum('bhwi,bhwo->io', taps(x, k, zero_after(dy)), dy)
+    return to_thin(around, turned(kernel)), dkernel.reshape(kernel.shape)
 
 
 from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thin_backward)
