@@ -70,3 +70,20 @@ def test_bfloat16_keeps_float32_statistics():
     exact = instance_norm(x.astype(jnp.float32))
     assert instance_norm(x).dtype == jnp.bfloat16
     np.testing.assert_allclose(instance_norm(x).astype(jnp.float32), exact, atol=0.02)
+
+
+@pytest.mark.parametrize('relu', [False, True])
+def test_the_written_gradient_is_that_of_the_formula(relu):
+    def formula(x, rho, gamma, beta):
+        a_in = (x - x.mean((1, 2), keepdims=True)) / jnp.sqrt(x.var((1, 2), keepdims=True) + 1e-5)
+        a_ln = (x - x.mean((1, 2, 3), keepdims=True)) / jnp.sqrt(x.var((1, 2, 3), keepdims=True) + 1e-5)
+        y = gamma * (rho * a_in + (1 - rho) * a_ln) + beta
+        return jax.nn.relu(y) if relu else y
+
+    def gradients(function):
+        return jax.jit(jax.grad(lambda *args: jnp.sum(jnp.sin(3 * function(*args))), (0, 1, 2, 3)))(*arguments)
+
+    with jax.enable_x64(True):
+        arguments = [jnp.asarray(draw(i, *shape)) for i, shape in enumerate([(2, 5, 4, 3), (3,), (2, 1, 1, 3), (2, 1, 1, 3)])]
+        for ours, exact in zip(gradients(lambda *a: adalin(*a, relu=relu)), gradients(formula), strict=True):
+            np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-9)
