@@ -84,6 +84,7 @@ def test_the_written_gradient_is_that_of_the_formula(relu):
         return jax.jit(jax.grad(lambda *args: jnp.sum(jnp.sin(3 * function(*args))), (0, 1, 2, 3)))(*arguments)
 
     with jax.enable_x64(True):
-        arguments = [jnp.asarray(draw(i, *shape)) for i, shape in enumerate([(2, 5, 4, 3), (3,), (2, 1, 1, 3), (2, 1, 1, 3)])]
+        shapes = [(2, 5, 4, 3), (3,), (2, 1, 1, 3), (2, 1, 1, 3)]
+        arguments = [jnp.asarray(draw(i, *shape)) for i, shape in enumerate(shapes)]
         for ours, exact in zip(gradients(lambda *a: adalin(*a, relu=relu)), gradients(formula), strict=True):
             np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-9)
