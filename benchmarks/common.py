@@ -41,25 +41,29 @@ def configure(fields: Mapping[str, Any]) -> ConfigDict:
     return resolve(config)
 
 
+def lower(config: ConfigDict) -> tuple[Networks, dict[str, np.ndarray], jax.stages.Lowered]:
+    """The train step of a config, traced for one device, with its networks and one batch of noise."""
+    networks, size, rng = make_networks(config), config.data.image_size, np.random.default_rng(0)
+    state: TrainState = jax.eval_shape(lambda: init_state(networks, config))
+    shape = (config.data.batch_size, size, size, 3)
+    batch = {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}
+    return networks, batch, jax.jit(make_train_step(networks, config), donate_argnums=0).lower(state, batch)
+
+
 class Step:
     """A compiled train step of a config with its state and one batch of noise."""
 
     def __init__(self, config: ConfigDict):
-        self.networks: Networks = make_networks(config)
-        state: TrainState = jax.eval_shape(lambda: init_state(self.networks, config))
-        size, rng = config.data.image_size, np.random.default_rng(0)
-        shape = (config.data.batch_size, size, size, 3)
-        self.batch = {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}
         started = time.perf_counter()
-        lowered = jax.jit(make_train_step(self.networks, config), donate_argnums=0).lower(state, self.batch)
+        networks, batch, lowered = lower(config)
         self.trace_seconds = time.perf_counter() - started
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - started  # with tracing
         give_back_memory()
-        self.state, self.metrics = init_state(self.networks, config), {}
+        self.state, self.metrics = init_state(networks, config), {}
         jax.block_until_ready(self.state)
         give_back_memory()  # as training does
-        self.batch = {name: jnp.asarray(x) for name, x in self.batch.items()}
+        self.batch = {name: jnp.asarray(x) for name, x in batch.items()}
 
     def run(self, steps: int) -> None:
         """So many steps, to their end."""

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 FULL = {'model.mlp_pool': 'full'}
 ROWS = {  # name: (devices, fields)
     'light': (1, {}),
@@ -33,16 +32,14 @@ def measure(devices: int, fields: dict[str, object], image_size: int) -> dict[st
     """Compiles the step of a config and returns XLA's figures for one device, in bytes, and our estimate."""
     import jax
     import jax.numpy as jnp
+    from common import configure
 
-    from ugatit_jax import default_config, estimate, sharding
-    from ugatit_jax.config import resolve
+    from ugatit_jax import estimate, sharding
     from ugatit_jax.networks import make_networks
     from ugatit_jax.state import init_state
     from ugatit_jax.train_step import make_train_step
 
-    config = default_config.get_config()
-    config.update_from_flattened_dict({'data.image_size': image_size} | fields)
-    config = resolve(config)
+    config = configure({'data.image_size': image_size} | fields)
     mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
     placement = sharding.Placement(mesh, config.training.shard_params)
     networks = make_networks(config)
@@ -69,7 +66,6 @@ def main() -> None:
     parser.add_argument('--one', choices=list(ROWS), help=argparse.SUPPRESS)  # in a process of its own
     options = parser.parse_args()
     if options.one:
-        sys.path.insert(0, str(ROOT))
         print(json.dumps(measure(*ROWS[options.one], options.image_size)))
         return
     results = {}

@@ -18,11 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from common import Step, configure, peak_memory, publish, table, timed, versions
-
-from ugatit_jax.networks import make_networks
-from ugatit_jax.state import init_state
-from ugatit_jax.train_step import make_train_step
+from common import Step, configure, lower, peak_memory, publish, table, timed, versions
 
 HEAD = ('model', 'size', 'batch', 'dtype', 'steps/s', 'images/s', 'TFLOP/s', 'of peak', 'CPU s/step', 'peak GB',
         'compile s', 'from cache s')
@@ -39,12 +35,7 @@ def matrix_product_rate(dtype: str, rounds: int) -> float:
 
 def operations(fields: dict[str, Any]) -> float:
     """XLA's count of operations in one step; a loop's body would be counted once."""
-    config = configure(fields | {'training.scan_blocks': False})
-    networks = make_networks(config)
-    state = jax.eval_shape(lambda: init_state(networks, config))
-    shape = (config.data.batch_size, config.data.image_size, config.data.image_size, 3)
-    batch = {f'real_{domain}': jax.ShapeDtypeStruct(shape, jnp.float32) for domain in 'AB'}
-    return jax.jit(make_train_step(networks, config)).lower(state, batch).cost_analysis()['flops']
+    return lower(configure(fields | {'training.scan_blocks': False}))[2].cost_analysis()['flops']
 
 
 def measure(fields: dict[str, Any], rounds: int, steps: int) -> dict[str, Any]:

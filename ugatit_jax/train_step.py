@@ -165,4 +165,3 @@ def step_key(state: TrainState, use: int) -> jax.Array:
     2 the points of gradient penalties.
     """
     return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), use)
-
