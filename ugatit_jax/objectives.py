@@ -1,8 +1,10 @@
 """What the two halves of a step minimise, as functions of the parameters; no optimiser and no state in here."""
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from ml_collections import ConfigDict
 
 from ugatit_jax import losses
@@ -41,10 +43,15 @@ def unpair(x: Any) -> tuple[Any, Any]:
     return jax.tree.map(lambda leaf: leaf[:, 0], split), jax.tree.map(lambda leaf: leaf[:, 1], split)
 
 
+@partial(jax.jit, static_argnames=('module', 'remat'))
+def apply(module: nn.Module, remat: bool, variables: Params, images: jax.Array) -> Any:
+    """Output of a network; jitted so that networks alike are traced once: XLA sees the calls written out all the same."""
+    return (jax.checkpoint(module.apply) if remat else module.apply)(variables, images)
+
+
 def forward(networks: Networks, config: ConfigDict, name: str, variables: Params, images: jax.Array) -> Any:
     """Output of network `name`; with training.remat, its backward pass computes the activations again."""
-    apply = networks.module(name).apply
-    return (jax.checkpoint(apply) if config.training.remat else apply)(variables, images)
+    return apply(networks.module(name), config.training.remat, variables, images)
 
 
 def generate(

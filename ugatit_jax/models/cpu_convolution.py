@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ugatit_jax.models import winograd
 from ugatit_jax.models.padding import Padding, check_fit, pad
 from ugatit_jax.order import zero_after
 
@@ -33,6 +34,8 @@ def convolve(
         patches = take(x.reshape(x.shape[0], -1, x.shape[3]), tuple(places.ravel().tolist()))
         return jnp.dot(patches.reshape(x.shape[0], h, w, -1), kernel.reshape(-1, kernel.shape[-1]))
     x = pad(x, padding, mode)
+    if stride == 1 and k == winograd.TAPS and winograd.fits(h, w):
+        return winograd.convolve(x, kernel)
     if stride == 1 and k * k * min(kernel.shape[2:]) <= THIN:
         return from_thin(x, kernel) if kernel.shape[2] < kernel.shape[3] else to_thin(x, kernel)
     return dense_convolution(stride, x, kernel)
@@ -63,36 +66,32 @@ def take_backward(places: tuple[int, ...], n: int, dy: jax.Array) -> tuple[jax.A
 take.defvjp(take_forward, take_backward)
 
 
-def stock(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0)) -> jax.Array:
-    """XLA's convolution; `padding` zeros above and below, and left and right."""
-    pads = tuple((n, n) for n in padding)
-    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+def stock(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """XLA's unpadded convolution."""
+    return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
-def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0)) -> jax.Array:
-    """`stock`, row by row of the kernel where that has many weights for each output: they stay in the processor's cache."""
+def by_columns(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """`stock`, as one product for each row of the kernel where that has many weights for each output."""
+    kh, kw, _, features = kernel.shape
     if kernel[..., 0].size <= MANY_WEIGHTS:
-        return stock(x, kernel, stride, padding)
-    kh = kernel.shape[0]
-    x = jnp.pad(x, ((0, 0), (padding[0], padding[0]), (0, 0), (0, 0)))
-    h = (x.shape[1] - kh) // stride + 1
-
-    def row(i: int) -> jax.Array:
-        return lax.conv_general_dilated(
-            x[:, i:i + stride * (h - 1) + 1:stride], kernel[i:i + 1], (1, stride), ((0, 0), (padding[1], padding[1])),
-            dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
-    return sum(row(i) for i in range(kh))
+        return stock(x, kernel, stride)
+    h, w = ((n - k) // stride + 1 for n, k in zip(x.shape[1:3], (kh, kw), strict=True))
+    columns, wide = columns_of(x, kw, w, stride), jnp.promote_types(x.dtype, jnp.float32)
+    return sum(
+        jnp.dot(columns[:, i:i + stride * (h - 1) + 1:stride], kernel[i].reshape(-1, features), preferred_element_type=wide)
+        for i in range(kh)).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def dense_convolution(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Unpadded convolution of x [B, ., ., in] with kernel [kh, kw, in, out], with gradients of its own."""
-    return by_rows(x, kernel, stride)
+    return by_columns(x, kernel, stride)
 
 
 def forward(stride: int, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """Output and what the gradients need."""
-    return by_rows(x, kernel, stride), (x, kernel)
+    return dense_convolution(stride, x, kernel), (x, kernel)
 
 
 def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -100,7 +99,7 @@ def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> 
     x, kernel = saved
     (kh, kw, channels, features), (h, w) = kernel.shape, dy.shape[1:3]
     if stride == 1:
-        dx = by_rows(dy, turned(kernel), padding=(kh - 1, kw - 1))
+        dx = by_columns(jnp.pad(dy, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))), turned(kernel))
     else:
         dx, = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
     # x is here long before dy; XLA would cut it up then, and hold the parts of all convolutions at once
