@@ -44,10 +44,24 @@ def test_cpu_forms_equal_stock(size, k, stride, channels, features):
             np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize('mode, padding, shape', [
+    ('reflect', (1, 1), (2, 5, 7, 3)), ('reflect', (3, 3), (1, 4, 6, 2)), ('reflect', (0, 1), (1, 5, 5, 1)),
+    ('reflect', (1, 2), (1, 3, 4, 1)), ('edge', (1, 1), (2, 1, 4, 3))])
+def test_gradient_of_padding_is_that_of_jnp_pad(mode, padding, shape):
+    def gradient(pad):
+        return jax.grad(lambda x: jnp.sum(jnp.sin(pad(x))))
+    with jax.enable_x64(True):
+        x = draw(0, *shape)
+        expected = gradient(lambda x: jnp.pad(x, ((0, 0), padding, padding, (0, 0)), mode))(x)
+        np.testing.assert_allclose(gradient(lambda x: pad(x, padding, mode))(x), expected, atol=1e-12)
+
+
 def test_reflect_padding_that_does_not_fit_is_refused():
     assert pad(jnp.arange(3.0).reshape(1, 3, 1, 1).repeat(3, 2), (2, 0)).shape == (1, 5, 5, 1)
     with pytest.raises(ValueError, match=r'\(1, 2\) needs more than 2 pixels'):
         pad(jnp.zeros((1, 2, 8, 1)), (1, 2))
+    with pytest.raises(ValueError, match=r'\(0, 2\) is more than 1'):
+        pad(jnp.zeros((1, 8, 8, 1)), (0, 2), 'edge')
 
 
 def test_initialisations():

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ugatit_jax.order import zero_after
+
 EPS = 1e-5  # inside the square root, in both releases
 # mean, variance [B, 1, 1, C] and parameters -> factor and offset for `affine`, each broadcast to the moments
 AffineOf = Callable[..., tuple[jax.Array, jax.Array]]
@@ -56,7 +58,8 @@ def normalize_backward(affine_of: AffineOf, relu: bool, saved: tuple, dy: jax.Ar
         return jnp.broadcast_to(factor, mean.shape), jnp.broadcast_to(offset, mean.shape)
 
     (factor, offset), vjp = jax.vjp(broadcast, mean, variance, *parameters)
-    centred, dy = x.astype(mean.dtype) - mean, dy.astype(mean.dtype)
+    # subtracted anew: XLA would keep the forward pass's difference, a map more, if it saw that it is the same
+    centred, dy = x.astype(mean.dtype) - (mean + zero_after(dy)), dy.astype(mean.dtype)
     if relu:
         dy = jnp.where(centred * factor + offset > 0, dy, 0)
     d_offset = jnp.sum(dy, axis=(1, 2), keepdims=True)

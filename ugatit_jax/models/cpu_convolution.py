@@ -32,7 +32,9 @@ def convolve(
             for size, n in ((x.shape[1], h), (x.shape[2], w)))  # [h, k], [w, k]: where in x each tap falls
         places = rows[:, None, :, None] * x.shape[2] + columns[:, None, :]
         patches = take(x.reshape(x.shape[0], -1, x.shape[3]), tuple(places.ravel().tolist()))
-        return jnp.dot(patches.reshape(x.shape[0], h, w, -1), kernel.reshape(-1, kernel.shape[-1]))
+        # two axes, not four: in gradients XLA would turn products over several axes round, a copy of all weights
+        y = jnp.dot(patches.reshape(-1, kernel[..., 0].size), kernel.reshape(-1, kernel.shape[-1]))
+        return y.reshape(x.shape[0], h, w, -1)
     x = pad(x, padding, mode)
     if stride == 1 and k == winograd.TAPS and winograd.fits(h, w):
         return winograd.convolve(x, kernel)
@@ -126,6 +128,11 @@ def taps(x: jax.Array, k: int, zero: jax.Array | int = 0) -> jax.Array:
     return jnp.concatenate([x[:, i:i + h] for i in range(k)], axis=-1)
 
 
+def sum_of_products(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Over all pixels of a [B, h, w, C] and b [B, h, w, D]: [C, D]. With three axes to sum XLA would turn a round first."""
+    return jnp.einsum('nc,nd->cd', a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3]))
+
+
 def turned(kernel: jax.Array) -> jax.Array:
     """The kernel of the convolution that gives the gradient to the input."""
     return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
@@ -142,7 +149,7 @@ def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tup
     x, kernel = saved
     k = kernel.shape[0]
     around = jnp.pad(dy, ((0, 0), (k - 1, k - 1), (k - 1, k - 1), (0, 0)))
-    dkernel = jnp.einsum('bhwi,bhwo->io', taps(x, k, zero_after(dy)), dy)
+    dkernel = sum_of_products(taps(x, k, zero_after(dy)), dy)
     return to_thin(around, turned(kernel)), dkernel.reshape(kernel.shape)
 
 
@@ -168,7 +175,7 @@ def to_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple
     x, kernel = saved
     k, _, channels, features = kernel.shape
     around = taps(jnp.pad(dy, ((0, 0), (k - 1, k - 1), (k - 1, k - 1), (0, 0))), k)
-    dkernel = jnp.einsum('bhwo,bhwi->oi', around, x).reshape(k, k, features, channels)
+    dkernel = sum_of_products(around, x).reshape(k, k, features, channels)
     return jnp.dot(around, turned(kernel).reshape(-1, channels)), turned(dkernel)
 
 

@@ -69,8 +69,23 @@ def sigma(module: nn.Module, kernel: jax.Array, batch: int) -> jax.Array:
 
     u = module.variable(COLLECTION, 'u', init).value
     v = module.variable(COLLECTION, 'v', lambda: unit(jnp.dot(u, matrix.T))).value
-    groups = jnp.sum(jnp.dot(v, matrix, precision='highest') * u, axis=1)
+    groups = norms(matrix, u, v)
     return jnp.tile(groups, batch // groups.shape[0])
+
+
+@jax.custom_vjp
+def norms(matrix: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
+    """v W u of each group, [groups], for W [n, out], u [groups, out] and v [groups, n], which are constants."""
+    return jnp.sum(jnp.dot(v, matrix, precision='highest') * u, axis=1)
+
+
+def norms_backward(saved: tuple[jax.Array, jax.Array], d_norms: jax.Array) -> tuple[jax.Array, None, None]:
+    """The gradient to W as a sum over groups that XLA adds to the convolution's: a product would be one more W."""
+    u, v = saved
+    return sum(d * v[:, None] * u for d, u, v in zip(d_norms, u, v, strict=True)), None, None
+
+
+norms.defvjp(lambda matrix, u, v: (norms(matrix, u, v), (u, v)), norms_backward)
 
 
 class SpectralConv(nn.Module):
