@@ -17,7 +17,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from ugatit_jax import default_config  # noqa: E402 (the checkout comes first)
+from ugatit_jax import default_config, sharding  # noqa: E402 (the checkout comes first)
 from ugatit_jax.config import resolve  # noqa: E402
 from ugatit_jax.environment import give_back_memory  # noqa: E402
 from ugatit_jax.networks import Networks, make_networks  # noqa: E402
@@ -41,13 +41,17 @@ def configure(fields: Mapping[str, Any]) -> ConfigDict:
     return resolve(config)
 
 
-def lower(config: ConfigDict) -> tuple[Networks, dict[str, np.ndarray], jax.stages.Lowered]:
-    """The train step of a config, traced for one device, with its networks and one batch of noise."""
-    networks, size, rng = make_networks(config), config.data.image_size, np.random.default_rng(0)
-    state: TrainState = jax.eval_shape(lambda: init_state(networks, config))
+def lower(config: ConfigDict) -> tuple[Networks, sharding.Placement, jax.stages.Lowered]:
+    """The train step of a config, traced for all devices as training does, with its networks and where its state is."""
+    networks, size = make_networks(config), config.data.image_size
+    mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
+    placement = sharding.Placement(mesh, config.training.shard_params)
+    state: TrainState = placement.describe(jax.eval_shape(lambda: init_state(networks, config)))
     shape = (config.data.batch_size, size, size, 3)
-    batch = {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}
-    return networks, batch, jax.jit(make_train_step(networks, config), donate_argnums=0).lower(state, batch)
+    images = {f'real_{d}': jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding.split(mesh)) for d in 'AB'}
+    step = jax.jit(make_train_step(networks, config, placement.gather), donate_argnums=0,
+                   out_shardings=(placement(state), sharding.replicated(mesh)))
+    return networks, placement, step.lower(state, images)
 
 
 class Step:
@@ -55,15 +59,18 @@ class Step:
 
     def __init__(self, config: ConfigDict):
         started = time.perf_counter()
-        networks, batch, lowered = lower(config)
+        networks, placement, lowered = lower(config)
         self.trace_seconds = time.perf_counter() - started
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - started  # with tracing
         give_back_memory()
-        self.state, self.metrics = init_state(networks, config), {}
-        jax.block_until_ready(self.state)
+        state, self.metrics = init_state(networks, config), {}
+        self.state = jax.block_until_ready(jax.device_put(state, placement(state)))
         give_back_memory()  # as training does
-        self.batch = {name: jnp.asarray(x) for name, x in batch.items()}
+        rng, size = np.random.default_rng(0), config.data.image_size
+        shape = (config.data.batch_size, size, size, 3)
+        self.batch = sharding.put_batch(
+            {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}, placement.mesh)
 
     def run(self, steps: int) -> None:
         """So many steps, to their end."""

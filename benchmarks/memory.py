@@ -31,26 +31,13 @@ ROWS = {  # name: (devices, fields)
 def measure(devices: int, fields: dict[str, object], image_size: int) -> dict[str, object]:
     """Compiles the step of a config and returns XLA's figures for one device, in bytes, and our estimate."""
     import jax
-    import jax.numpy as jnp
-    from common import configure
+    from common import configure, lower
 
-    from ugatit_jax import estimate, sharding
-    from ugatit_jax.networks import make_networks
-    from ugatit_jax.state import init_state
-    from ugatit_jax.train_step import make_train_step
+    from ugatit_jax import estimate
 
     config = configure({'data.image_size': image_size} | fields)
-    mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
-    placement = sharding.Placement(mesh, config.training.shard_params)
-    networks = make_networks(config)
-    state = placement.describe(jax.eval_shape(lambda: init_state(networks, config)))
-    shape = (config.data.batch_size, image_size, image_size, 3)
-    images = {f'real_{d}': jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding.split(mesh)) for d in 'AB'}
-    step = jax.jit(make_train_step(networks, config, placement.gather), donate_argnums=0,
-                   out_shardings=(placement(state), sharding.replicated(mesh)))
     started = time.monotonic()
-    compiled = step.lower(state, images).compile()
-    memory = compiled.memory_analysis()
+    memory = lower(config)[2].compile().memory_analysis()
     return {
         'state': memory.argument_size_in_bytes, 'step': memory.temp_size_in_bytes,
         'estimate': estimate.estimate(config, devices).total, 'seconds': round(time.monotonic() - started, 1),

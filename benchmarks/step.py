@@ -4,8 +4,9 @@
     python benchmarks/step.py --models light full --sizes 128 256 --batches 1 4 8 --dtypes float32 bfloat16 --json=step.json
 
 Each row is compiled in a process of its own with an empty compilation cache, then again in another one from that cache.
-TFLOP/s are XLA's count of the step before it is optimised, with residual blocks written out, over the median time; the peak
-is a large matrix product in the same precision in the same process. On a CPU memory is that of the whole process.
+TFLOP/s are XLA's count of the step before it is optimised, with residual blocks written out, over the median time: what is
+computed, on a CPU a quarter of what 3x3 convolutions are elsewhere (models/winograd.py). The peak is a large matrix product
+in the same precision in the same process. On a CPU memory is that of the whole process.
 """
 import argparse
 import json

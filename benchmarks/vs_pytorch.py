@@ -7,7 +7,8 @@ Sides: `ours`; `official`, whose own train loop is run as it is on a batch in me
 step without the official one's waste (fakes detached, the generators' forward done once, no gradients to discriminators in
 the generators' half); `lean compiled`, the same with torch.compile. Then translation of a picture, float32: `ours
 translating`, `official translating`, `compiled translating`. All begin with the same weights and see the same batch, and
-the losses of the first step are compared. --autocast and --channels_last are for the lean sides.
+the losses of the first step are compared. The first step of a turn does not count. --autocast and --channels_last are for
+the lean sides.
 """
 import argparse
 import contextlib
@@ -147,11 +148,9 @@ def main() -> None:
     names = ['ours', *(name for name in options.sides if name != 'ours')]  # it makes the weights
     with tempfile.TemporaryDirectory() as folder:
         sides = [Side(name, folder) for name in names]
-        for side in sides:
-            side.run(1)  # compilers are done after this one
         for _ in range(options.rounds):
             for side in sides:
-                side.run(1)  # does not count: the sides before it had the caches, and the system took its free pages back
+                side.run(1)  # the sides before it had the caches, and the system took its free pages back
                 side.turns.append(side.run(options.steps))
         for side in sides:
             side.process.stdin.close()

@@ -45,7 +45,10 @@ def unpair(x: Any) -> tuple[Any, Any]:
 
 @partial(jax.jit, static_argnames=('module', 'remat'))
 def apply(module: nn.Module, remat: bool, variables: Params, images: jax.Array) -> Any:
-    """Output of a network; jitted so that networks alike are traced once: XLA sees the calls written out all the same."""
+    """Output of `module`, hashable as networks of a resolved config are, for images [B, h, w, C].
+
+    Jitted so that networks alike are traced once, for as long as the process lives; XLA sees every call written out.
+    """
     return (jax.checkpoint(module.apply) if remat else module.apply)(variables, images)
 
 

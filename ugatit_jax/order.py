@@ -30,7 +30,10 @@ def after(token: jax.Array, tree: Tree) -> Tree:
 
 
 def zero_after(x: jax.Array) -> jax.Array | int:
-    """0, of which XLA learns only when x, floats of any shape, is there: what is cut out from there on is not cut before."""
+    """0, of which XLA learns only when x, floats of any shape, is there.
+
+    What is cut out from there on is not cut before; what it is added to is not the same as without.
+    """
     if not needed():
         return 0
     bits = jax.lax.bitcast_convert_type(x.reshape(-1)[0], f'int{8 * x.dtype.itemsize}')

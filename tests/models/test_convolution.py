@@ -44,6 +44,27 @@ def test_cpu_forms_equal_stock(size, k, stride, channels, features):
             np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
 
 
+# gradient penalties differentiate a gradient; the forms as above
+@pytest.mark.parametrize('size, k, stride, channels, features', [
+    (5, 4, 1, 3, 4), (16, 3, 1, 3, 4), (19, 4, 2, 3, 4), (12, 4, 1, 100, 2), (12, 7, 1, 3, 4), (12, 7, 1, 8, 3)])
+def test_gradients_of_gradients_equal_those_of_stock(size, k, stride, channels, features):
+    with jax.enable_x64(True):
+        x, kernel = draw(0, 1, size, size, channels), draw(1, k, k, channels, features)
+
+        def second(convolve):
+            def first(x, kernel):
+                return jax.grad(lambda x: jnp.sum(jnp.sin(convolve(x, kernel))))(x)
+            return jax.jit(jax.grad(lambda x, kernel: jnp.sum(jnp.sin(first(x, kernel))), (0, 1)))(x, kernel)
+
+        def expected(x, kernel):
+            return stock(jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), 'reflect'), kernel, stride)
+
+        def actual(x, kernel):
+            return cpu_convolution.convolve(x, kernel, stride, (1, 2))
+        for e, a in zip(second(expected), second(actual), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize('mode, padding, shape', [
     ('reflect', (1, 1), (2, 5, 7, 3)), ('reflect', (3, 3), (1, 4, 6, 2)), ('reflect', (0, 1), (1, 5, 5, 1)),
     ('reflect', (1, 2), (1, 3, 4, 1)), ('edge', (1, 1), (2, 1, 4, 3))])
@@ -62,6 +83,8 @@ def test_reflect_padding_that_does_not_fit_is_refused():
         pad(jnp.zeros((1, 2, 8, 1)), (1, 2))
     with pytest.raises(ValueError, match=r'\(0, 2\) is more than 1'):
         pad(jnp.zeros((1, 8, 8, 1)), (0, 2), 'edge')
+    with pytest.raises(ValueError, match="'wrap' is neither reflect nor edge"):
+        pad(jnp.zeros((1, 8, 8, 1)), (1, 1), 'wrap')
 
 
 def test_initialisations():

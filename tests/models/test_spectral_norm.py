@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ugatit_jax.models.spectral_norm import COLLECTION, SpectralConv, advance, advances, power_iteration, ungrouped
+from ugatit_jax.models.spectral_norm import COLLECTION, SpectralConv, advance, advances, norms, power_iteration, ungrouped
 
 
 def make(features: int = 6) -> tuple[SpectralConv, dict, dict, jax.Array]:
@@ -60,3 +60,11 @@ def test_gradient_treats_u_and_v_as_constants():
         numeric.append(((up - down) / 2e-2, direct[index]))
     for n, d in numeric:
         np.testing.assert_allclose(n, d, rtol=2e-2, atol=2e-3)
+
+
+def test_gradient_of_several_norms_is_the_sum_of_theirs():
+    matrix, u, v, d = (np.random.default_rng(i).normal(size=shape) for i, shape in enumerate(((7, 5), (2, 5), (2, 7), (2,))))
+    with jax.enable_x64(True):
+        out, vjp = jax.vjp(lambda matrix: norms(matrix, u, v), matrix)
+        np.testing.assert_allclose(out, np.einsum('gn,no,go->g', v, matrix, u), rtol=1e-12)
+        np.testing.assert_allclose(vjp(d)[0], np.einsum('g,gn,go->no', d, v, u), rtol=1e-12)

@@ -1,7 +1,8 @@
 """The same convolution in the forms that XLA's CPU backend runs fast; GPU and TPU take the stock one.
 
-XLA on CPU is slow at three things: any part of a convolution over few pixels and many channels, gradients to kernels,
-and, inside a loop (the residual blocks), every convolution that is not plain NHWC times HWIO.
+3x3 convolutions are in winograd.py. XLA on CPU is slow at three things more: any part of a convolution over few pixels and
+many channels, gradients to kernels, and, inside a loop (the residual blocks), every convolution that is not plain NHWC
+times HWIO.
 """
 import functools
 
@@ -33,10 +34,10 @@ def convolve(
         places = rows[:, None, :, None] * x.shape[2] + columns[:, None, :]
         patches = take(x.reshape(x.shape[0], -1, x.shape[3]), tuple(places.ravel().tolist()))
         # two axes, not four: in gradients XLA would turn products over several axes round, a copy of all weights
-        y = jnp.dot(patches.reshape(-1, kernel[..., 0].size), kernel.reshape(-1, kernel.shape[-1]))
+        y = jnp.dot(patches.reshape(-1, kernel.size // kernel.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
         return y.reshape(x.shape[0], h, w, -1)
     x = pad(x, padding, mode)
-    if stride == 1 and k == winograd.TAPS and winograd.fits(h, w):
+    if stride == 1 and k == winograd.TAPS:
         return winograd.convolve(x, kernel)
     if stride == 1 and k * k * min(kernel.shape[2:]) <= THIN:
         return from_thin(x, kernel) if kernel.shape[2] < kernel.shape[3] else to_thin(x, kernel)
@@ -73,22 +74,22 @@ def stock(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
-def by_columns(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """`stock`, as one product for each row of the kernel where that has many weights for each output."""
     kh, kw, _, features = kernel.shape
-    if kernel[..., 0].size <= MANY_WEIGHTS:
+    if kernel.size // kernel.shape[-1] <= MANY_WEIGHTS:
         return stock(x, kernel, stride)
     h, w = ((n - k) // stride + 1 for n, k in zip(x.shape[1:3], (kh, kw), strict=True))
-    columns, wide = columns_of(x, kw, w, stride), jnp.promote_types(x.dtype, jnp.float32)
+    columns, sums = columns_of(x, kw, w, stride), jnp.promote_types(x.dtype, jnp.float32)
     return sum(
-        jnp.dot(columns[:, i:i + stride * (h - 1) + 1:stride], kernel[i].reshape(-1, features), preferred_element_type=wide)
+        jnp.dot(columns[:, i:i + stride * (h - 1) + 1:stride], kernel[i].reshape(-1, features), preferred_element_type=sums)
         for i in range(kh)).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def dense_convolution(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Unpadded convolution of x [B, ., ., in] with kernel [kh, kw, in, out], with gradients of its own."""
-    return by_columns(x, kernel, stride)
+    return by_rows(x, kernel, stride)
 
 
 def forward(stride: int, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
@@ -101,12 +102,12 @@ def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> 
     x, kernel = saved
     (kh, kw, channels, features), (h, w) = kernel.shape, dy.shape[1:3]
     if stride == 1:
-        dx = by_columns(jnp.pad(dy, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))), turned(kernel))
+        dx = by_rows(jnp.pad(dy, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))), turned(kernel))
     else:
         dx, = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
     # x is here long before dy; XLA would cut it up then, and hold the parts of all convolutions at once
     columns = columns_of(x, kw, w, stride, zero_after(dy))
-    # as [out, kw*in]: XLA turns the first factor round, and dy is the smaller one
+    # as [out, kw*in] over three axes: XLA turns the first factor round, dy, the smaller one; over one axis is slower here
     rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i:i + stride * (h - 1) + 1:stride]) for i in range(kh)]
     return dx, jnp.stack(rows).reshape(kh, features, kw, channels).transpose(0, 2, 3, 1)
 

@@ -9,7 +9,7 @@ Padding = tuple[int, int]  # (before, after), the same for rows and columns
 
 
 def pad(x: jax.Array, padding: Padding, mode: str = 'reflect') -> jax.Array:
-    """Pads x [B, h, w, C] by (before, after) in both axes; raises ValueError where a reflection would not fit.
+    """Pads x [B, h, w, C] by (before, after) in both axes; raises ValueError where that does not fit.
 
     Modes: 'reflect', and 'edge' for paddings of at most 1.
     """
@@ -24,7 +24,7 @@ def padded(padding: Padding, mode: str, x: jax.Array) -> jax.Array:
 
 
 def folded(padding: Padding, mode: str, _: None, dy: jax.Array) -> tuple[jax.Array]:
-    """What came from the border is added where it was taken from."""
+    """Gradient to x [B, h, w, C] from dy [B, h', w', C]: what is in the border is added where it was taken from."""
     before, after = padding
     first = 1 if mode == 'reflect' else 0  # the edge itself is not reflected
     for axis in (1, 2):
@@ -44,7 +44,9 @@ padded.defvjp(lambda padding, mode, x: (padded(padding, mode, x), None), folded)
 
 
 def check_fit(x: jax.Array, padding: Padding, mode: str) -> None:
-    """Raises ValueError where `pad` would not fit x [B, h, w, C]."""
+    """Raises ValueError for an unknown mode, and where `pad` would not fit x [B, h, w, C]."""
+    if mode not in ('reflect', 'edge'):
+        raise ValueError(f'padding mode {mode!r} is neither reflect nor edge')
     # jnp.pad reflects repeatedly where torch and TensorFlow refuse
     if mode == 'reflect' and max(padding) >= min(x.shape[1:3]):
         raise ValueError(f'reflect padding {padding} needs more than {max(padding)} pixels a side, got {x.shape[1:3]}')

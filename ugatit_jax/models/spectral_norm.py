@@ -80,9 +80,8 @@ def norms(matrix: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
 
 
 def norms_backward(saved: tuple[jax.Array, jax.Array], d_norms: jax.Array) -> tuple[jax.Array, None, None]:
-    """The gradient to W as a sum over groups that XLA adds to the convolution's: a product would be one more W."""
-    u, v = saved
-    return sum(d * v[:, None] * u for d, u, v in zip(d_norms, u, v, strict=True)), None, None
+    """The gradient to W [n, out] as a sum over groups that XLA adds to the other one: a product would be one more W."""
+    return sum(d * v[:, None] * u for d, u, v in zip(d_norms, *saved, strict=True)), None, None
 
 
 norms.defvjp(lambda matrix, u, v: (norms(matrix, u, v), (u, v)), norms_backward)

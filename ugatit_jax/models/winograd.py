@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ugatit_jax.order import zero_after
+
 TILE, REACH, TAPS = 4, 6, 3  # outputs, inputs and weights of a tile along one axis
 # where the polynomials behind the sums are evaluated, besides infinity. In float32, at 256 channels, output and gradients
 # round 1.4 to 4.7 times as much as plain sums do; at (0, 1, -1, 2, -2), the usual choice, 2.5 to 8.8 times
@@ -30,16 +32,26 @@ def matrices() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 A, G, BT = matrices()
-GG = np.kron(G, G)
+GG = np.kron(G, G)  # G g G^T of a kernel whose 3x3 are one axis
 
 
-@jax.custom_vjp
-@jax.jit
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Unpadded convolution of x [B, 4t + 2, 4s + 2, in] with kernel [3, 3, in, out] -> [B, 4t, 4s, out].
+    """Unpadded convolution of x [B, h + 2, w + 2, in] with kernel [3, 3, in, out] -> [B, h, w, out].
 
     Computed in float32 where x is of less: the sums cancel.
     """
+    h, w = (n - TAPS + 1 for n in x.shape[1:3])
+    missing = -h % TILE, -w % TILE
+    if any(missing):  # tiles that reach beyond the map
+        x = jnp.pad(x, ((0, 0), *((0, n) for n in missing), (0, 0)))
+    y = convolve_tiles(x, kernel)
+    return y[:, :h, :w] if any(missing) else y
+
+
+@jax.custom_vjp
+@jax.jit  # traced once for all convolutions of a shape
+def convolve_tiles(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`convolve` of whole tiles: x [B, 4t + 2, 4s + 2, in] -> [B, 4t, 4s, out]."""
     products = jnp.einsum('uvbtsi,uvio->uvbtso', tiles(BT, x), of_kernel(kernel))
     rows = jnp.stack(sums(A.T, products), 3)  # [v, B, t, 4, s, out]
     y = jnp.stack(sums(A.T, rows), 4)
@@ -48,30 +60,28 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """Output and what the gradients need."""
-    return convolve(x, kernel), (x, kernel)
+    return convolve_tiles(x, kernel), (x, kernel)
 
 
 @jax.jit
 def backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Gradients to x and kernel."""
+    """Gradients to x and kernel from dy [B, 4t, 4s, out]."""
     x, kernel = saved
+    # the sums of the forward pass are made anew: XLA would keep them, more than x itself, if it saw that they are the same
+    zero = zero_after(dy)
+    inputs, weights = tiles(BT, wide(x) + zero), of_kernel(wide(kernel) + zero)
     dtiles = tiles(A, dy)
     pixels = REACH, REACH, -1
     # one axis of pixels: with three XLA writes both factors anew, the other way round
     dkernel = jnp.einsum(
-        'uvni,uvno->uvio', tiles(BT, x).reshape(*pixels, x.shape[3]), dtiles.reshape(*pixels, dy.shape[3]))
+        'uvni,uvno->uvio', inputs.reshape(*pixels, x.shape[3]), dtiles.reshape(*pixels, dy.shape[3]))
     dkernel = jnp.dot(GG.T.astype(dkernel.dtype), dkernel.reshape(REACH * REACH, -1)).reshape(kernel.shape)
-    dinputs = jnp.einsum('uvbtso,uvio->uvbtsi', dtiles, of_kernel(kernel))
+    dinputs = jnp.einsum('uvbtso,uvio->uvbtsi', dtiles, weights)
     rows = overlapped(sums(BT.T, dinputs), 2)  # [v, B, 4t + 2, s, in]
     return overlapped(sums(BT.T, rows), 2).astype(x.dtype), dkernel.astype(kernel.dtype)
 
 
-convolve.defvjp(forward, backward)
-
-
-def fits(h: int, w: int) -> bool:
-    """Whether an output of h x w pixels is whole tiles."""
-    return h % TILE == 0 and w % TILE == 0
+convolve_tiles.defvjp(forward, backward)
 
 
 def wide(x: jax.Array) -> jax.Array:
@@ -80,7 +90,7 @@ def wide(x: jax.Array) -> jax.Array:
 
 
 def sums(matrix: np.ndarray, parts: Sequence[jax.Array]) -> list[jax.Array]:
-    """The product of a constant matrix [n, m] with m arrays of one shape, written out: n arrays."""
+    """The product of a constant matrix [n, m] with m arrays of one shape, written out without its zeros: n arrays."""
     return [
         functools.reduce(jnp.add, (float(c) * part for c, part in zip(row, parts, strict=True) if c)) for row in matrix]
 
