@@ -148,15 +148,16 @@ def main() -> None:
     names = ['ours', *(name for name in options.sides if name != 'ours')]  # it makes the weights
     with tempfile.TemporaryDirectory() as folder:
         sides = [Side(name, folder) for name in names]
+        asked = [side for side in sides if side.name in options.sides]
         for _ in range(options.rounds):
-            for side in sides:
+            for side in asked:
                 side.run(1)  # the sides before it had the caches, and the system took its free pages back
                 side.turns.append(side.run(options.steps))
         for side in sides:
             side.process.stdin.close()
             side.process.wait()
     results, rows = {}, []
-    for side in sides:
+    for side in asked:
         clock, processor = (statistics.median(turn[key] for turn in side.turns) for key in ('clock', 'processor'))
         results[side.name] = {
             'seconds': clock, 'cpu_seconds': processor, 'memory': side.turns[-1]['memory'], 'turns': side.turns,
