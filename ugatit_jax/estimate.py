@@ -4,10 +4,10 @@ All from shapes: the state's by jax.eval_shape, the step's temporary buffers fro
 that everything in the step counts, whatever it is set to. It takes seconds, for the full model too.
 
 Weights, optimiser, averaged copy, vectors and gradients are exact. Activations are a model of what XLA does: gradients and
-activations together were 0.93 times XLA's own count (memory_analysis, temporary) at 64 pixels and ch 4, 1.00 at ch 12
-and batch 4, to which PLACING was fitted, and 0.77 for a full model of ch 16, to which it was not. All on CPU, float32,
-one device: not compared on a GPU or TPU, nor with remat, accumulate, bfloat16 or shard_params, whose
-exchange XLA may arrange otherwise.
+activations together were 0.90 times XLA's own count (memory_analysis, temporary) at 64 pixels and ch 4, 0.94 at ch 12 and
+batch 4, 1.07 at 128 pixels and ch 16, but a third of it at 32 pixels and ch 2, and 1.9 times it for the full model at 256,
+whose gradients XLA takes in place (docs/performance.md). All on CPU, float32, one device: not compared on a GPU or TPU,
+nor with remat, bfloat16 or shard_params, whose exchange XLA may arrange otherwise.
 """
 import functools
 import logging
