@@ -15,47 +15,30 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from common import publish, versions
+from common import Step, configure, publish, timed, versions
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax import default_config
 from ugatit_jax.checkpoint import Checkpoints
-from ugatit_jax.config import resolve
 from ugatit_jax.environment import use_compilation_cache
 from ugatit_jax.models.discriminator import fits
-from ugatit_jax.networks import make_networks
-from ugatit_jax.state import init_state
-from ugatit_jax.train_step import make_train_step
 
 CASES = '64:12:2,128:32:4'
 
 
-def configure(case: str) -> ConfigDict:
+def config_of(case: str) -> ConfigDict:
     """The resolved config of 'image_size:ch:n_res', with averaged generators; the deepest discriminators that fit."""
     size, ch, n_res = map(int, case.split(':'))
-    config = default_config.get_config()
-    config.data.image_size, config.model.ch, config.model.n_res = size, ch, n_res
-    config.model.n_layers_global = next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2)))
-    config.training.ema_decay = 0.999
-    return resolve(config)
+    return configure({
+        'data.image_size': size, 'model.ch': ch, 'model.n_res': n_res, 'training.ema_decay': 0.999,
+        'model.n_layers_global': next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2)))})
 
 
 def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
     """Medians of one config; every step is waited for, so that a delayed one is seen."""
-    networks = make_networks(config)
-    state = init_state(networks, config)
-    size = config.data.image_size
-    batch = {
-        f'real_{domain}': jax.random.uniform(jax.random.key(i), (config.data.batch_size, size, size, 3), minval=-1)
-        for i, domain in enumerate('AB')}
-    step = jax.jit(make_train_step(networks, config), donate_argnums=0).lower(state, batch).compile()
+    step = Step(config)
 
     def timed_step() -> float:
-        nonlocal state
-        start = time.perf_counter()
-        state, metrics = step(state, batch)
-        jax.block_until_ready((state, metrics))
-        return time.perf_counter() - start
+        return timed(step.run, 1)[1]
 
     alone, beside, blocked, writing = [], [], [], []
     with tempfile.TemporaryDirectory() as workdir:
@@ -63,7 +46,7 @@ def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
         for i in range(rounds + 1):  # the first is to warm up
             quiet = [timed_step() for _ in range(steps)]
             start = time.perf_counter()
-            checkpoints.save(int(state.step), state, config, {})
+            checkpoints.save(int(step.state.step), step.state, config, {})
             call = time.perf_counter() - start
             busy = []
             while checkpoints.manager.is_saving_in_progress():
@@ -80,7 +63,7 @@ def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
     step_alone = statistics.median(alone)
     result = {
         'checkpoint_megabytes': stored / 1e6,
-        'state_megabytes': sum(leaf.nbytes for leaf in jax.tree.leaves(state)) / 1e6,
+        'state_megabytes': sum(leaf.nbytes for leaf in jax.tree.leaves(step.state)) / 1e6,
         'step_seconds': step_alone,
         'save_call_seconds': statistics.median(blocked),
         'until_on_disk_seconds': statistics.median(writing),
@@ -108,7 +91,7 @@ def main() -> None:
     about = versions() | {'orbax': ocp.__version__}
     results = {}
     for case in options.case.split(','):
-        results[case] = measure(configure(case), options.rounds, options.steps)
+        results[case] = measure(config_of(case), options.rounds, options.steps)
         print(f'\n{case}  (image_size:ch:n_res)')
         for name, value in results[case].items():
             print(f'  {name.replace("_", " "):28} {"-" if value is None else f"{value:12,.4g}"}')

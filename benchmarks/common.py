@@ -64,8 +64,7 @@ class Step:
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - started  # with tracing
         give_back_memory()
-        state, self.metrics = init_state(networks, config), {}
-        self.state = jax.block_until_ready(jax.device_put(state, placement(state)))
+        self.state, self.metrics = jax.block_until_ready(init_state(networks, config, placement)), {}
         give_back_memory()  # as training does
         rng, size = np.random.default_rng(0), config.data.image_size
         shape = (config.data.batch_size, size, size, 3)

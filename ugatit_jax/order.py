@@ -29,15 +29,15 @@ def after(token: jax.Array, tree: Tree) -> Tree:
     return jax.lax.cond(token >= 0, lambda tree: tree, lambda tree: jax.tree.map(jnp.negative, tree), tree)
 
 
-def zero_after(x: jax.Array) -> jax.Array | int:
-    """0, of which XLA learns only when x, floats of any shape, is there.
+def anew(x: jax.Array, token: jax.Array) -> jax.Array:
+    """x; what is computed of it is not what was computed of x before, and not before floats `token` are there.
 
-    What is cut out from there on is not cut before; what it is added to is not the same as without.
+    A 0 is added, of which XLA learns only then.
     """
     if not needed():
-        return 0
-    bits = jax.lax.bitcast_convert_type(x.reshape(-1)[0], f'int{8 * x.dtype.itemsize}')
-    return ((bits & 1) >> 1).astype(jnp.int32)
+        return x
+    bits = jax.lax.bitcast_convert_type(token.reshape(-1)[0], f'int{8 * token.dtype.itemsize}')
+    return x + ((bits & 1) >> 1).astype(x.dtype)
 
 
 def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformationExtraArgs:

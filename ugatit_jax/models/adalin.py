@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.order import zero_after
+from ugatit_jax.order import anew
 
 EPS = 1e-5  # inside the square root, in both releases
 # mean, variance [B, 1, 1, C] and parameters -> factor and offset for `affine`, each broadcast to the moments
@@ -59,7 +59,7 @@ def normalize_backward(affine_of: AffineOf, relu: bool, saved: tuple, dy: jax.Ar
 
     (factor, offset), vjp = jax.vjp(broadcast, mean, variance, *parameters)
     # subtracted anew: XLA would keep the forward pass's difference, a map more, if it saw that it is the same
-    centred, dy = x.astype(mean.dtype) - (mean + zero_after(dy)), dy.astype(mean.dtype)
+    centred, dy = x.astype(mean.dtype) - anew(mean, dy), dy.astype(mean.dtype)
     if relu:
         dy = jnp.where(centred * factor + offset > 0, dy, 0)
     d_offset = jnp.sum(dy, axis=(1, 2), keepdims=True)

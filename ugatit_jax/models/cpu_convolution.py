@@ -13,7 +13,7 @@ from jax import lax
 
 from ugatit_jax.models import winograd
 from ugatit_jax.models.padding import Padding, check_fit, pad
-from ugatit_jax.order import zero_after
+from ugatit_jax.order import anew
 
 MANY_WEIGHTS = 1500  # of an output, from which a convolution goes by rows of the kernel
 FEW_PIXELS = 64  # outputs a picture below which patches times a matrix wins
@@ -76,19 +76,19 @@ def stock(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """`stock`, as one product for each row of the kernel where that has many weights for each output."""
-    kh, kw, _, features = kernel.shape
-    if kernel.size // kernel.shape[-1] <= MANY_WEIGHTS:
+    k, features = kernel.shape[0], kernel.shape[3]
+    if kernel.size // features <= MANY_WEIGHTS:
         return stock(x, kernel, stride)
-    h, w = ((n - k) // stride + 1 for n, k in zip(x.shape[1:3], (kh, kw), strict=True))
-    columns, sums = columns_of(x, kw, w, stride), jnp.promote_types(x.dtype, jnp.float32)
+    h, w = ((n - k) // stride + 1 for n in x.shape[1:3])
+    columns, sums = columns_of(x, k, w, stride), jnp.promote_types(x.dtype, jnp.float32)
     return sum(
         jnp.dot(columns[:, i:i + stride * (h - 1) + 1:stride], kernel[i].reshape(-1, features), preferred_element_type=sums)
-        for i in range(kh)).astype(x.dtype)
+        for i in range(k)).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def dense_convolution(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Unpadded convolution of x [B, ., ., in] with kernel [kh, kw, in, out], with gradients of its own."""
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out], with gradients of its own."""
     return by_rows(x, kernel, stride)
 
 
@@ -100,38 +100,41 @@ def forward(stride: int, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tu
 def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Gradients to x as a plain convolution with the turned kernel, to the kernel as one product for each of its rows."""
     x, kernel = saved
-    (kh, kw, channels, features), (h, w) = kernel.shape, dy.shape[1:3]
+    (k, _, channels, features), (h, w) = kernel.shape, dy.shape[1:3]
     if stride == 1:
-        dx = by_rows(jnp.pad(dy, ((0, 0), (kh - 1, kh - 1), (kw - 1, kw - 1), (0, 0))), turned(kernel))
+        dx = by_rows(in_zeros(dy, k - 1), turned(kernel))
     else:
         dx, = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
     # x is here long before dy; XLA would cut it up then, and hold the parts of all convolutions at once
-    columns = columns_of(x, kw, w, stride, zero_after(dy))
-    # as [out, kw*in] over three axes: XLA turns the first factor round, dy, the smaller one; over one axis is slower here
-    rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i:i + stride * (h - 1) + 1:stride]) for i in range(kh)]
-    return dx, jnp.stack(rows).reshape(kh, features, kw, channels).transpose(0, 2, 3, 1)
+    columns = columns_of(anew(x, dy), k, w, stride)
+    # as [out, k*in] over three axes: XLA turns the first factor round, dy, the smaller one; over one axis is slower here
+    rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i:i + stride * (h - 1) + 1:stride]) for i in range(k)]
+    return dx, jnp.stack(rows).reshape(k, features, k, channels).transpose(0, 2, 3, 1)
 
 
 dense_convolution.defvjp(forward, backward)
 
 
-def columns_of(x: jax.Array, k: int, w: int, stride: int = 1, zero: jax.Array | int = 0) -> jax.Array:
-    """What the k taps of a kernel's row see: x [B, h, ., C] -> [B, h, w, k*C]; `zero` as of order.zero_after."""
-    width = stride * (w - 1) + 1
-    parts = [lax.dynamic_slice_in_dim(x, j + zero, width, axis=2)[:, :, ::stride] for j in range(k)]
-    return jnp.concatenate(parts, axis=-1)
+def columns_of(x: jax.Array, k: int, w: int, stride: int = 1) -> jax.Array:
+    """What the k taps of a kernel's row see: x [B, h, ., C] -> [B, h, w, k*C]."""
+    return jnp.concatenate([x[:, :, j:j + stride * (w - 1) + 1:stride] for j in range(k)], axis=-1)
 
 
-def taps(x: jax.Array, k: int, zero: jax.Array | int = 0) -> jax.Array:
-    """What each tap of a k x k kernel sees: x [B, ., ., C] -> [B, h, w, k*k*C]; `zero` as of order.zero_after."""
+def taps(x: jax.Array, k: int) -> jax.Array:
+    """What each tap of a k x k kernel sees: x [B, ., ., C] -> [B, h, w, k*k*C]."""
     h, w = (n - k + 1 for n in x.shape[1:3])
-    x = columns_of(x, k, w, zero=zero)
+    x = columns_of(x, k, w)
     return jnp.concatenate([x[:, i:i + h] for i in range(k)], axis=-1)
 
 
 def sum_of_products(a: jax.Array, b: jax.Array) -> jax.Array:
     """Over all pixels of a [B, h, w, C] and b [B, h, w, D]: [C, D]. With three axes to sum XLA would turn a round first."""
     return jnp.einsum('nc,nd->cd', a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3]))
+
+
+def in_zeros(x: jax.Array, n: int) -> jax.Array:
+    """x [B, h, w, C] with n zeros around: [B, h + 2n, w + 2n, C]."""
+    return jnp.pad(x, ((0, 0), (n, n), (n, n), (0, 0)))
 
 
 def turned(kernel: jax.Array) -> jax.Array:
@@ -149,9 +152,8 @@ def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tup
     """Gradients; that to x, where it is wanted, is a convolution to few channels."""
     x, kernel = saved
     k = kernel.shape[0]
-    around = jnp.pad(dy, ((0, 0), (k - 1, k - 1), (k - 1, k - 1), (0, 0)))
-    dkernel = sum_of_products(taps(x, k, zero_after(dy)), dy)
-    return to_thin(around, turned(kernel)), dkernel.reshape(kernel.shape)
+    dkernel = sum_of_products(taps(anew(x, dy), k), dy)
+    return to_thin(in_zeros(dy, k - 1), turned(kernel)), dkernel.reshape(kernel.shape)
 
 
 from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thin_backward)
@@ -175,7 +177,7 @@ def to_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple
     """Gradients: both from the taps of dy, which is thin."""
     x, kernel = saved
     k, _, channels, features = kernel.shape
-    around = taps(jnp.pad(dy, ((0, 0), (k - 1, k - 1), (k - 1, k - 1), (0, 0))), k)
+    around = taps(in_zeros(dy, k - 1), k)
     dkernel = sum_of_products(around, x).reshape(k, k, features, channels)
     return jnp.dot(around, turned(kernel).reshape(-1, channels)), turned(dkernel)
 

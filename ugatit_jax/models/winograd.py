@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ugatit_jax.order import zero_after
+from ugatit_jax.order import anew
 
 TILE, REACH, TAPS = 4, 6, 3  # outputs, inputs and weights of a tile along one axis
 # where the polynomials behind the sums are evaluated, besides infinity. In float32, at 256 channels, output and gradients
@@ -41,11 +41,8 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Computed in float32 where x is of less: the sums cancel.
     """
     h, w = (n - TAPS + 1 for n in x.shape[1:3])
-    missing = -h % TILE, -w % TILE
-    if any(missing):  # tiles that reach beyond the map
-        x = jnp.pad(x, ((0, 0), *((0, n) for n in missing), (0, 0)))
-    y = convolve_tiles(x, kernel)
-    return y[:, :h, :w] if any(missing) else y
+    x = jnp.pad(x, ((0, 0), (0, -h % TILE), (0, -w % TILE), (0, 0)))  # the last tiles may reach beyond the map
+    return convolve_tiles(x, kernel)[:, :h, :w]
 
 
 @jax.custom_vjp
@@ -68,9 +65,7 @@ def backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Arr
     """Gradients to x and kernel from dy [B, 4t, 4s, out]."""
     x, kernel = saved
     # the sums of the forward pass are made anew: XLA would keep them, more than x itself, if it saw that they are the same
-    zero = zero_after(dy)
-    inputs, weights = tiles(BT, wide(x) + zero), of_kernel(wide(kernel) + zero)
-    dtiles = tiles(A, dy)
+    inputs, weights, dtiles = tiles(BT, anew(x, dy)), of_kernel(anew(kernel, dy)), tiles(A, dy)
     pixels = REACH, REACH, -1
     # one axis of pixels: with three XLA writes both factors anew, the other way round
     dkernel = jnp.einsum(
