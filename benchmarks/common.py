@@ -19,10 +19,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from ugatit_jax import default_config, sharding  # noqa: E402 (the checkout comes first)
 from ugatit_jax.config import resolve  # noqa: E402
-from ugatit_jax.environment import give_back_memory  # noqa: E402
+from ugatit_jax.environment import collect_rarely, give_back_memory  # noqa: E402
 from ugatit_jax.networks import Networks, make_networks  # noqa: E402
 from ugatit_jax.state import TrainState, init_state  # noqa: E402
 from ugatit_jax.train_step import make_train_step  # noqa: E402
+
+collect_rarely()  # as training does
 
 
 def versions() -> dict[str, Any]:

@@ -14,11 +14,8 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from common import publish, table, timed, versions
-from ml_collections import FrozenConfigDict
+from common import configure, publish, table, timed, versions
 
-from ugatit_jax import default_config
-from ugatit_jax.config import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.networks import make_networks
 from ugatit_jax.trained import Trained
@@ -29,12 +26,11 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 def make_translator(options: argparse.Namespace, batch_size: int, tile: int = 0) -> Translator:
     """Our light model of the PyTorch release's kind with random weights."""
-    config = default_config.get_config()
-    config.model.reference, config.model.weight_init = 'pytorch', 'normal'
-    config.model.n_layers_global = config.model.n_layers_local = 2  # no discriminator is made: any size may be asked for
-    config.model.ch, config.model.n_res, config.data.image_size = options.ch, options.n_res, options.image_size
-    config.training.compute_dtype, config.training.scan_blocks = options.compute_dtype, options.scan_blocks
-    config = FrozenConfigDict(resolve(config))
+    config = configure({
+        'model.reference': 'pytorch', 'model.weight_init': 'normal', 'model.ch': options.ch, 'model.n_res': options.n_res,
+        'model.n_layers_global': 2, 'model.n_layers_local': 2,  # no discriminator is made: any size may be asked for
+        'data.image_size': options.image_size, 'training.compute_dtype': options.compute_dtype,
+        'training.scan_blocks': options.scan_blocks})
     generator = make_networks(config).genA2B
     x = np.zeros((1, 32, 32, 3), np.float32)
     params = jax.device_get(jax.jit(generator.init)(jax.random.key(0, impl='unsafe_rbg'), x)['params'])

@@ -1,10 +1,13 @@
-"""Where compiled programs are kept."""
+"""Where compiled programs are kept, and what a process sets before it compiles."""
+import gc
 import subprocess
 import sys
 
 import pytest
 
 from tests.conftest import ROOT
+from ugatit_jax import evaluate, main, translate
+from ugatit_jax.errors import UserError
 
 PROGRAM = '''
 import sys, jax
@@ -32,3 +35,21 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     result = subprocess.run(
         [sys.executable, '-c', PROGRAM, str(tmp_path / 'file' / 'cache')], cwd=ROOT, text=True, capture_output=True)
     assert 'UserError' in result.stderr and 'cannot be made' in result.stderr
+
+
+@pytest.mark.parametrize('command', [
+    lambda folder: main.main(main.parse(['main', '--config=configs/demo.py', f'--workdir={folder}', '--mode=eval'])),
+    lambda folder: translate.main([f'--checkpoint={folder}', '--direction=a2b', '--input=a', '--output=b']),
+    lambda folder: evaluate.main([f'--fake={folder}', f'--real={folder}'])], ids=['main', 'translate', 'evaluate'])
+def test_commands_do_not_look_for_garbage_while_they_trace(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    kept = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    try:
+        try:
+            assert command(tmp_path / 'nothing') == 2  # refused, after the settings of the process
+        except UserError:
+            pass
+        assert gc.get_threshold()[0] == 100_000
+    finally:
+        gc.set_threshold(*kept)

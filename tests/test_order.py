@@ -1,4 +1,6 @@
 """What is done for the CPU's sake alone: the same numbers as optax, nothing computed twice, no copies of the state."""
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,3 +59,26 @@ def test_anew_is_the_same_whatever_it_waits_for_and_xla_does_not_know(dtype):
         return jnp.sum(jnp.exp(x)) + jnp.sum(jnp.exp(order.anew(x, y)) * y)
     x = jnp.ones((64, 64), dtype)
     assert jax.jit(twice).lower(x, x).compile().as_text().count(' exponential(') == 2
+
+
+@pytest.mark.parametrize('cpu', [True, False])
+def test_checkpoint_keeps_nothing_but_what_goes_in_and_has_the_same_derivatives(cpu, monkeypatch):
+    monkeypatch.setattr(order, 'needed', lambda: cpu)
+
+    def network(variables, images):
+        return {'image': jnp.tanh(jnp.exp(images) @ variables['kernel']), 'logit': jnp.sum(images)}
+
+    def loss(function, variables, images):
+        image = function(variables, images)['image']
+        return jnp.sum(image * jnp.cos(image))
+
+    variables, images = {'kernel': jnp.linspace(-1, 1, 16).reshape(4, 4)}, jnp.linspace(0, 1, 8).reshape(2, 4)
+    for derivative in (
+            jax.grad(loss, (1, 2)),
+            jax.grad(lambda f, v, x: jnp.sum(jax.grad(loss, 2)(f, v, x) ** 2), (1, 2))):  # as a gradient penalty's
+        expected, ours = (
+            jax.jit(derivative, static_argnums=0)(f, variables, images) for f in (network, order.checkpoint(network)))
+        jax.tree.map(lambda o, e: np.testing.assert_allclose(o, e, rtol=1e-5, atol=1e-6), ours, expected)
+    if cpu:
+        text = jax.jit(jax.grad(functools.partial(loss, order.checkpoint(network)))).lower(variables, images).compile()
+        assert text.as_text().count(' exponential(') == 2

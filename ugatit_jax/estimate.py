@@ -6,8 +6,8 @@ that everything in the step counts, whatever it is set to. It takes seconds, for
 Weights, optimiser, averaged copy, vectors and gradients are exact. Activations are a model of what XLA does: gradients and
 activations together were 0.90 times XLA's own count (memory_analysis, temporary) at 64 pixels and ch 4, 0.94 at ch 12 and
 batch 4, 1.07 at 128 pixels and ch 16, but a third of it at 32 pixels and ch 2, and 1.9 times it for the full model at 256,
-whose gradients XLA takes in place (docs/performance.md). All on CPU, float32, one device: not compared on a GPU or TPU,
-nor with remat, bfloat16 or shard_params, whose exchange XLA may arrange otherwise.
+whose gradients XLA takes in place, and 0.6 with training.remat (docs/performance.md). All on CPU, float32, one device: not
+compared on a GPU or TPU, nor with bfloat16; several CPU devices need more, as order.py does nothing for them.
 """
 import functools
 import logging

@@ -22,7 +22,7 @@ from ugatit_jax.config import resolve
 from ugatit_jax.data import open_datasets, scan
 from ugatit_jax.data.folder import FolderSource
 from ugatit_jax.data.sources import Selected, Source, spread_out
-from ugatit_jax.environment import use_compilation_cache
+from ugatit_jax.environment import collect_rarely, use_compilation_cache
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluation import protocols, statistics
 from ugatit_jax.evaluation.evaluator import Evaluator, Scored, checksum
@@ -235,6 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.stderr)
     logging.getLogger('jax').setLevel(logging.WARNING)
     use_compilation_cache()
+    collect_rarely()
     try:
         evaluate_folders(**vars(options))
     except UserError as error:

@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 from ugatit_jax.arguments import parse
 from ugatit_jax.dry_run import dry_run
-from ugatit_jax.environment import hide_gpus_from_tensorflow, join_processes, use_compilation_cache
+from ugatit_jax.environment import collect_rarely, hide_gpus_from_tensorflow, join_processes, use_compilation_cache
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import evaluate_run
 from ugatit_jax.preemption import Preempted
@@ -40,6 +40,7 @@ def main(argv: list[str]) -> None:
     if flags.FLAGS.distributed:
         join_processes()
     use_compilation_cache(flags.FLAGS.compilation_cache)
+    collect_rarely()
     hide_gpus_from_tensorflow()
     if flags.FLAGS.mode == 'eval':
         evaluate_run(flags.FLAGS.config, flags.FLAGS.workdir, flags.FLAGS.step)

@@ -13,6 +13,7 @@ from ugatit_jax.data.diffaugment import diffaugment
 from ugatit_jax.models import DiscriminatorOutput
 from ugatit_jax.models.spectral_norm import COLLECTION
 from ugatit_jax.networks import DISCRIMINATORS, Networks
+from ugatit_jax.order import checkpoint
 from ugatit_jax.state import Params
 
 Metrics = dict[str, jax.Array]
@@ -49,7 +50,7 @@ def apply(module: nn.Module, remat: bool, variables: Params, images: jax.Array) 
 
     Jitted so that networks alike are traced once, for as long as the process lives; XLA sees every call written out.
     """
-    return (jax.checkpoint(module.apply) if remat else module.apply)(variables, images)
+    return (checkpoint(module.apply) if remat else module.apply)(variables, images)
 
 
 def forward(networks: Networks, config: ConfigDict, name: str, variables: Params, images: jax.Array) -> Any:

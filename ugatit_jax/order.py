@@ -2,7 +2,7 @@
 
 That backend drops jax.lax.optimization_barrier before it fuses and orders the program. A conditional stays.
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -40,6 +40,21 @@ def anew(x: jax.Array, token: jax.Array) -> jax.Array:
     return x + ((bits & 1) >> 1).astype(x.dtype)
 
 
+def checkpoint(function: Callable[[Tree, jax.Array], Tree]) -> Callable[[Tree, jax.Array], Tree]:
+    """jax.checkpoint of a network, function(variables, images) -> floats, such that a CPU computes activations again too."""
+    if not needed():
+        return jax.checkpoint(function)
+
+    def backward(saved: tuple[Tree, jax.Array], cotangents: Tree) -> tuple[Tree, jax.Array]:
+        variables, images = saved
+        token = sum(leaf.reshape(-1)[:1] for leaf in jax.tree.leaves(cotangents))
+        return jax.vjp(function, variables, anew(images, token))[1](cotangents)
+
+    again = jax.custom_vjp(lambda variables, images: function(variables, images))
+    again.defvjp(lambda variables, images: (function(variables, images), (variables, images)), backward)
+    return again
+
+
 def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformationExtraArgs:
     """optax.scale_by_adam with the same state, for a dict of networks; on CPU its moments are made once and in place.
 
@@ -51,22 +66,27 @@ def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformat
     if not needed():
         return optax.with_extra_args_support(adam)
 
+    @jax.jit  # networks alike are traced once
+    def update_network(
+        always: jax.Array, grads: optax.Updates, old: optax.ScaleByAdamState
+    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
+        new = jax.lax.cond(always, lambda grads, old: adam.update(grads, old)[1], lambda _, old: old, grads, old)
+        mean, square = (
+            optax.tree.bias_correction(moment, b, new.count) for moment, b in ((new.mu, b1), (new.nu, b2)))
+        return jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mean, square), new
+
     def update(
         grads: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None, *,
         metrics: Mapping[str, jax.Array] = MappingProxyType({}),
     ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
         del params
         always = (state.count >= 0) | (sum(metrics.values()) > 0)
-        updates, mu, nu, counts = {}, {}, {}, []
+        updates, states = {}, {}
         for name in grads:  # one network's gradients need not wait for those of others
             old = state._replace(mu=state.mu[name], nu=state.nu[name])
-            new = jax.lax.cond(
-                always, lambda grads, old: adam.update(grads, old)[1], lambda _, old: old, grads[name], old)
-            mu[name], nu[name] = new.mu, new.nu
-            counts.append(new.count)
-            mean, square = (
-                optax.tree.bias_correction(moment, b, new.count) for moment, b in ((new.mu, b1), (new.nu, b2)))
-            updates[name] = jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mean, square)
-        return updates, state._replace(count=jnp.max(jnp.stack(counts)), mu=mu, nu=nu)  # they are all equal
+            updates[name], states[name] = update_network(always, grads[name], old)
+        mu, nu = ({name: getattr(new, moment) for name, new in states.items()} for moment in ('mu', 'nu'))
+        counts = jnp.stack([new.count for new in states.values()])  # they are all equal
+        return updates, state._replace(count=jnp.max(counts), mu=mu, nu=nu)
 
     return optax.GradientTransformationExtraArgs(adam.init, update)

@@ -22,7 +22,7 @@ from ugatit_jax import page, preview, video
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import FIT_MODES, resize
 from ugatit_jax.data.scan import printable
-from ugatit_jax.environment import use_compilation_cache
+from ugatit_jax.environment import collect_rarely, use_compilation_cache
 from ugatit_jax.errors import UserError, first_line, named_line
 from ugatit_jax.fitting import Fitted, restore, restore_heatmap
 from ugatit_jax.pictures_in import find_inputs, read_picture
@@ -272,6 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ('absl', 'jax', 'orbax'):
         logging.getLogger(name).setLevel(logging.WARNING)
     use_compilation_cache()
+    collect_rarely()
     try:
         if not 1 <= options.quality <= 100:
             raise UserError(f'--quality={options.quality}: it is from 1 to 100')
