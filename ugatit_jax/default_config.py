@@ -110,7 +110,7 @@ def get_config() -> config_dict.ConfigDict:
     training.n_critic = 1  # discriminator updates per step (one generator update); the paper's. Each draws its own batch
     training.separate_batches = False  # draw another batch for the generators, as the TensorFlow release; costs a forward
     training.accumulate = 1  # parts of a batch that go through one after another: less memory, the same numbers
-    training.remat = False  # compute activations again in backward passes: less memory, a tenth more time
+    training.remat = False  # compute activations again in backward passes: less memory, more time
     training.shard_params = False  # weights and optimiser in pieces over the devices (FSDP), for the full model
     training.on_nan = 'stop'  # at a loss or gradient that is not finite; 'restore' goes back to the last checkpoint once
     training.ema_decay = 0.0  # of an averaged copy of the generators; 0 is off, as in both releases

@@ -4,13 +4,14 @@ That backend drops jax.lax.optimization_barrier before it fuses and orders the p
 """
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
 Tree = TypeVar('Tree')
+Network = Callable[[Any, jax.Array], Any]
 
 
 def needed() -> bool:
@@ -30,7 +31,7 @@ def after(token: jax.Array, tree: Tree) -> Tree:
 
 
 def anew(x: jax.Array, token: jax.Array) -> jax.Array:
-    """x; what is computed of it is not what was computed of x before, and not before floats `token` are there.
+    """x; what is computed of it is not what was computed of x before, and not before the first of floats `token` is there.
 
     A 0 is added, of which XLA learns only then.
     """
@@ -40,18 +41,28 @@ def anew(x: jax.Array, token: jax.Array) -> jax.Array:
     return x + ((bits & 1) >> 1).astype(x.dtype)
 
 
-def checkpoint(function: Callable[[Tree, jax.Array], Tree]) -> Callable[[Tree, jax.Array], Tree]:
-    """jax.checkpoint of a network, function(variables, images) -> floats, such that a CPU computes activations again too."""
+def checkpoint(function: Network) -> Network:
+    """jax.checkpoint of function(variables, images) -> a tree of floats, such that a CPU computes activations again too.
+
+    What depends on variables alone, XLA may keep there, and so it may the activations of second derivatives.
+    """
     if not needed():
         return jax.checkpoint(function)
 
-    def backward(saved: tuple[Tree, jax.Array], cotangents: Tree) -> tuple[Tree, jax.Array]:
-        variables, images = saved
-        token = sum(leaf.reshape(-1)[:1] for leaf in jax.tree.leaves(cotangents))
-        return jax.vjp(function, variables, anew(images, token))[1](cotangents)
+    def first_elements(tree: Any) -> jax.Array:
+        return sum(leaf.reshape(-1)[:1] for leaf in jax.tree.leaves(tree))
 
-    again = jax.custom_vjp(lambda variables, images: function(variables, images))
-    again.defvjp(lambda variables, images: (function(variables, images), (variables, images)), backward)
+    def forward(variables: Any, images: jax.Array) -> tuple[Any, tuple[Any, jax.Array, jax.Array]]:
+        out = function(variables, images)
+        return out, (variables, images, first_elements(out))
+
+    def backward(saved: tuple[Any, jax.Array, jax.Array], cotangents: Any) -> tuple[Any, jax.Array]:
+        variables, images, mark = saved  # XLA may know the cotangents, as those of a mean; it does not know the output
+        images = anew(images, mark + first_elements(cotangents))
+        return jax.vjp(function, variables, images)[1](cotangents)
+
+    again = jax.custom_vjp(function)
+    again.defvjp(forward, backward)
     return again
 
 

@@ -75,7 +75,7 @@ def stock(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """`stock`, as one product for each row of the kernel where that has many weights for each output."""
+    """`stock`, as one product for each row of the square kernel where that has many weights for each output."""
     k, features = kernel.shape[0], kernel.shape[3]
     if kernel.size // features <= MANY_WEIGHTS:
         return stock(x, kernel, stride)
