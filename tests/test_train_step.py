@@ -135,7 +135,7 @@ def test_one_device_equals_two_that_save_memory_and_four(devices, fields, tmp_pa
     """
     results = []
     for count, settings in ((1, {}), (devices, fields)):
-        path = tmp_path / f'{count}.npz'
+        path = tmp_path / f'{len(results)}.npz'
         flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count={count}'
         subprocess.run([sys.executable, '-c', MANY_DEVICES, str(count), path, repr(settings)], check=True, cwd=ROOT,
                        env={**os.environ, 'XLA_FLAGS': flags, 'JAX_ENABLE_X64': '1'})
