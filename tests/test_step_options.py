@@ -98,7 +98,7 @@ OPTIONS = [
     dict(model__reference='pytorch', model__spectral_norm=False, model__discriminator_cam=False),
     dict(model__reference='pytorch', loss__adversarial='wgan-gp'),
     dict(training__n_critic=3), dict(training__separate_batches=True, augment__diffaugment='color,translation,cutout'),
-    dict(training__n_critic=2, training__accumulate=2, loss__adversarial='wgan-gp', training__remat=True),
+    dict(data__batch_size=2, training__n_critic=2, training__accumulate=2, training__remat=True, loss__adversarial='wgan-gp')
 ]
 
 
