@@ -27,7 +27,10 @@ CASES = '64:12:2,128:32:4'
 
 def config_of(case: str) -> ConfigDict:
     """The resolved config of 'image_size:ch:n_res', with averaged generators; the deepest discriminators that fit."""
-    size, ch, n_res = map(int, case.split(':'))
+    try:
+        size, ch, n_res = map(int, case.split(':'))
+    except ValueError:
+        raise SystemExit(f'--case={case}: it is image_size:ch:n_res, such as {CASES}') from None
     return configure({
         'data.image_size': size, 'model.ch': ch, 'model.n_res': n_res, 'training.ema_decay': 0.999,
         'model.n_layers_global': next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2)))})

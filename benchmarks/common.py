@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from ugatit_jax import default_config, sharding  # noqa: E402 (the checkout comes first)
 from ugatit_jax.config import resolve  # noqa: E402
 from ugatit_jax.environment import collect_rarely, give_back_memory  # noqa: E402
+from ugatit_jax.errors import UserError, first_line  # noqa: E402
 from ugatit_jax.networks import Networks, make_networks  # noqa: E402
 from ugatit_jax.state import TrainState, init_state  # noqa: E402
 from ugatit_jax.train_step import make_train_step  # noqa: E402
@@ -37,10 +38,16 @@ def versions() -> dict[str, Any]:
 
 
 def configure(fields: Mapping[str, Any]) -> ConfigDict:
-    """The resolved default config with `fields`, by dotted names."""
-    config = default_config.get_config()
-    config.update_from_flattened_dict(dict(fields))
-    return resolve(config)
+    """The resolved default config with `fields`, by dotted names; ends the process in one line where that does not work."""
+    config = default_config.get_config().lock()  # no new fields
+    try:
+        for name, value in fields.items():
+            section, _, field = name.rpartition('.')
+            (config[section] if section else config)[field] = value
+        return resolve(config)
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        print(f'{sys.argv[0]}: {first_line(error)}', file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def lower(config: ConfigDict) -> tuple[Networks, sharding.Placement, jax.stages.Lowered]:

@@ -9,6 +9,7 @@ computed, on a CPU a quarter of what 3x3 convolutions are elsewhere (models/wino
 in the same precision in the same process. On a CPU memory is that of the whole process.
 """
 import argparse
+import ast
 import json
 import os
 import statistics
@@ -57,6 +58,14 @@ def measure(fields: dict[str, Any], rounds: int, steps: int) -> dict[str, Any]:
         'state_bytes': analysis.argument_size_in_bytes, 'step_bytes': analysis.temp_size_in_bytes}
 
 
+def python_value(text: str) -> Any:
+    """A value as Python writes it, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
+
+
 def in_process(options: argparse.Namespace, fields: dict[str, Any], cache: str, rounds: int) -> dict[str, Any]:
     """`measure` in a process of its own."""
     job = json.dumps([fields, rounds, options.steps])
@@ -84,8 +93,9 @@ def main() -> None:
     if options.one:
         print(json.dumps(measure(*json.loads(options.one))))
         return
-    more = {name: json.loads(value) if value[0] in '-0123456789"[' or value in ('true', 'false') else value
-            for name, value in (item.split('=', 1) for item in options.set)}
+    if wrong := [item for item in options.set if '=' not in item]:
+        parser.error(f'--set {wrong[0]}: it is FIELD=VALUE')
+    more = {name: python_value(value) for name, value in (item.split('=', 1) for item in options.set)}
     rows, results = [], []
     for model in options.models:
         for size in options.sizes:
@@ -94,6 +104,7 @@ def main() -> None:
                     fields = {
                         'model.mlp_pool': '1' if model == 'light' else 'full', 'model.ch': options.ch,
                         'data.image_size': size, 'data.batch_size': batch, 'training.compute_dtype': dtype, **more}
+                    configure(fields)  # what does not work is said here, in one line
                     with tempfile.TemporaryDirectory() as cache:
                         row = in_process(options, fields, cache, options.rounds)
                         again = in_process(options, fields, cache, 0)
