@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from common import Step, configure, lower, peak_memory, publish, table, timed, versions
 
-HEAD = ('model', 'size', 'batch', 'dtype', 'steps/s', 'images/s', 'TFLOP/s', 'of peak', 'CPU s/step', 'peak GB',
-        'compile s', 'from cache s')
+HEAD = ('model', 'size, ch', 'batch', 'dtype', 'steps/s', 'images/s', 'TFLOP/s', 'of peak', 'CPU s/step', 'peak GB',
+        'XLA: state + work GB', 'compile s', 'from cache s')
 
 
 def matrix_product_rate(dtype: str, rounds: int) -> float:
@@ -109,9 +109,10 @@ def main() -> None:
                         row = in_process(options, fields, cache, options.rounds)
                         again = in_process(options, fields, cache, 0)
                     rows.append((
-                        model, size, batch, dtype, row['steps_per_second'], batch * row['steps_per_second'],
-                        row['tflops'], f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}', row['cpu_seconds'],
-                        row['memory'] / 1e9, row['compile_seconds'], again['compile_seconds']))
+                        model, f'{size}, {options.ch}', batch, dtype, row['steps_per_second'],
+                        batch * row['steps_per_second'], row['tflops'], f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}', row['cpu_seconds'],
+                        row['memory'] / 1e9, f'{row["state_bytes"] / 1e9:.2f} + {row["step_bytes"] / 1e9:.2f}',
+                        row['compile_seconds'], again['compile_seconds']))
                     results.append({'fields': fields, **row, 'compile_seconds_from_cache': again['compile_seconds']})
                     print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(HEAD, rows))
