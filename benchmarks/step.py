@@ -110,7 +110,8 @@ def main() -> None:
                         again = in_process(options, fields, cache, 0)
                     rows.append((
                         model, f'{size}, {options.ch}', batch, dtype, row['steps_per_second'],
-                        batch * row['steps_per_second'], row['tflops'], f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}', row['cpu_seconds'],
+                        batch * row['steps_per_second'], row['tflops'],
+                        f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}', row['cpu_seconds'],
                         row['memory'] / 1e9, f'{row["state_bytes"] / 1e9:.2f} + {row["step_bytes"] / 1e9:.2f}',
                         row['compile_seconds'], again['compile_seconds']))
                     results.append({'fields': fields, **row, 'compile_seconds_from_cache': again['compile_seconds']})
