@@ -63,6 +63,7 @@ def test_rows_have_an_integer_step_and_the_rate(tmp_path):
 
 def test_a_run_that_fails_says_why(tmp_path):
     with pytest.raises(UserError), Reporter(str(tmp_path), 0, 10, small_config()) as reporter:
+        reporter.step = 5
         reporter.log(5, TERMS)
         raise UserError('step 6: G_A is nan\nand more')
     end = history.read(str(tmp_path))[-1]

@@ -129,7 +129,8 @@ def test_not_finite_stops_with_the_step_the_term_and_the_last_good_checkpoint(tm
         train(loop_config(), str(tmp_path))
     assert Checkpoints(str(tmp_path)).latest() == 4
     assert [row['step'] for row in metrics_of(tmp_path)] == [3]
-    assert 'step 5: D_A is nan' in history.read(str(tmp_path))[-1]['reason']
+    end = history.read(str(tmp_path))[-1]
+    assert 'step 5: D_A is nan' in end['reason'] and end['step'] == 6  # where it was seen, not the last that was logged
 
 
 def test_restore_goes_back_once_with_another_key(tmp_path, monkeypatch):

@@ -29,7 +29,8 @@ MEASURED = ('images_per_second', 'data_wait', 'bytes_in_use', 'peak_bytes_in_use
 class Reporter:
     """Writes the metrics of logged steps to WORKDIR and to the terminal; only the first process's does anything.
 
-    A context manager around the training loop: how the loop was left is what report.html says about the run.
+    A context manager around the training loop, which sets `step`: how and where the loop was left is what report.html says
+    about the run.
     """
 
     def __init__(
@@ -93,7 +94,6 @@ class Reporter:
 
     def log(self, step: int, metrics: dict[str, Any]) -> None:
         """Logs the metrics of a step: scalars on the host."""
-        self.step = step
         if not self.active:
             return
         seconds = max(time.monotonic() - self.clock, 1e-9)

@@ -124,7 +124,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     while step < last:
         profiler.before(step + 1)
         state, metrics = train_step(state, batch)
-        step += 1
+        step = reporter.step = step + 1
         profiler.after(step, metrics)
         recent.append((step, metrics))
         leaving = preemption.reached(step)
