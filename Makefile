@@ -23,8 +23,9 @@ demo: install
 	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(RUN) -m ugatit_jax.main --config=configs/demo.py --workdir=runs/demo
 	@echo "Translations at each stage: runs/demo/previews/ (the last: $$(ls runs/demo/previews/*.png | tail -n 1))"
 
+# a process for each core, up to four: each takes 2 to 4 GB; the tests of a file share what they set up
 test: install lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 test-slow: install
 	$(RUN) -m pytest -m slow

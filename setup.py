@@ -45,7 +45,7 @@ setup(
         'safetensors': ['safetensors>=0.8'],  # ugatit_jax.convert --to=x.safetensors
         'tpu': ['jax[tpu]'],
         'torch': ['torch>=2.13'],  # ugatit_jax.convert --to=x.pt; reading such files needs no torch
-        'test': ['hypothesis>=6.150', 'pytest>=9.0', 'ruff>=0.15', 'selenium>=4.40'],
+        'test': ['hypothesis>=6.150', 'pytest>=9.0', 'pytest-xdist>=3.8', 'ruff>=0.15', 'selenium>=4.40'],
         'video': ['av>=18.1'],  # ugatit_jax.translate --input=x.mp4
     },
 )
