@@ -90,8 +90,8 @@ def main() -> int:
     parser.add_argument('--n_res', type=int, default=4)
     parser.add_argument('--compute_dtype', default='float32', help='float32 or bfloat16, of ours')
     parser.add_argument(
-        '--scan_blocks', action=argparse.BooleanOptionalAction, default=True,
-        help='residual blocks as a loop, in ours (default: yes, as in training)')
+        '--scan_blocks', action=argparse.BooleanOptionalAction,
+        help='residual blocks as a loop, in ours (default: as in training)')
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--seams', type=int, default=0, metavar='SIDE', help='also tiled against untiled at this size')
     parser.add_argument('--tile', type=int, default=512, help='of --seams (default: 512)')

@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument('--n_res', type=int, default=4)
     parser.add_argument('--batch_size', type=int, default=1)
     parser.add_argument('--compute_dtype', default='float32', help='of ours')
-    parser.add_argument('--scan_blocks', action=argparse.BooleanOptionalAction, default=True, help='of ours')
+    parser.add_argument('--scan_blocks', action=argparse.BooleanOptionalAction, help='of ours')
     parser.add_argument('--autocast', action='store_true', help='bfloat16, of the lean sides')
     parser.add_argument('--channels_last', action='store_true', help='of the lean sides')
     parser.add_argument('--rounds', type=int, default=5)

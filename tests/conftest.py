@@ -1,6 +1,7 @@
 """Options and places that tests share."""
 import os
 import pathlib
+from collections.abc import Callable, Iterator
 
 import jax
 import pytest
@@ -16,9 +17,22 @@ os.environ['XLA_FLAGS'] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_opti
 # programs compiled by one run of the tests serve the next, and the processes that tests start
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'compiled'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')  # the tests' processes would share a GPU, and tolerances are a CPU's
+jax.config.update('jax_platforms', os.environ['JAX_PLATFORMS'])
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 collect_rarely()  # as the commands do
+
+
+@pytest.fixture
+def as_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """as_on('gpu') lets what is traced in this test take the forms for a GPU; they compute the same on a CPU."""
+    def pretend(backend: str) -> None:
+        monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+        jax.clear_caches()  # networks are traced once for as long as the process lives
+    yield pretend
+    monkeypatch.undo()
+    jax.clear_caches()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,7 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests with a `golden_path` run on the embedded files, the reference folder's and those of --golden."""
+    """Tests with a `golden_path` run on the embedded files, the reference folder's and those of --golden.
+
+    Those with a `backend`, too, also with the embedded ones as if on a GPU: what is done there computes the same on a CPU.
+    """
     if 'golden_path' not in metafunc.fixturenames:
         return
     embedded = sorted((ROOT / 'tests' / 'golden_data').glob('*.npz'))
@@ -35,4 +52,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         'pytorch_light', 'pytorch_full', 'tensorflow_light', 'tensorflow_full')]
     given = [pathlib.Path(path) for path in metafunc.config.getoption('golden')]
     paths = [*embedded, *reference, *given]
-    metafunc.parametrize('golden_path', paths, ids=[f'{path.parent.name}/{path.stem}' for path in paths])
+    names = [f'{path.parent.name}/{path.stem}' for path in paths]
+    if 'backend' not in metafunc.fixturenames:
+        metafunc.parametrize('golden_path', paths, ids=names)
+        return
+    metafunc.parametrize(
+        'golden_path, backend', [(path, 'cpu') for path in paths] + [(path, 'gpu') for path in embedded],
+        ids=names + [f'{name}-as-on-gpu' for name in names[:len(embedded)]])

@@ -26,19 +26,23 @@ TENSORFLOW_LOSS = 1e-3
 
 
 @functools.cache
-def load(path: pathlib.Path) -> Golden:
-    """The golden file, or a visible skip where the reference data are not there."""
+def load(path: pathlib.Path, backend: str) -> Golden:
+    """The golden file with networks for that backend, or a visible skip where the reference data are not there."""
     if not path.exists():
         pytest.skip(f'{path.name} is not beside this checkout')
     return Golden(str(path))
 
 
 @pytest.fixture
-def golden(golden_path):
-    """The golden, with 64 bits switched on for the PyTorch release's."""
+def golden(golden_path, backend, request):
+    """The golden, with 64 bits switched on for the PyTorch release's, and the forms of that backend."""
+    if backend != 'cpu':
+        request.getfixturevalue('as_on')(backend)
     pytorch = golden_path.exists() and 'init/genA2B/DownBlock.1.weight' in np.load(golden_path).files
     with jax.enable_x64(pytorch):
-        yield load(golden_path)
+        golden = load(golden_path, backend)
+        assert golden.networks.genA2B.unroll == (1 if backend == 'cpu' else golden.config.model.n_res)
+        yield golden
 
 
 def outputs_of(golden: Golden, name: str, params: dict, spectral: dict | None, image: jax.Array) -> dict[str, np.ndarray]:

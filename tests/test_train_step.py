@@ -68,6 +68,22 @@ def test_rho_stays_in_the_unit_interval_under_a_wild_rate_and_the_average_follow
         np.testing.assert_allclose(mean, 0.75 * old + 0.25 * new, atol=1e-5)
 
 
+@pytest.mark.parametrize('backend, platform', [('gpu', 'cuda'), ('tpu', 'tpu')])
+def test_a_step_lowers_for_accelerators_without_what_is_for_cpus(backend, platform, as_on):
+    as_on(backend)
+    config = tiny(training__compute_dtype='bfloat16', model__n_res=2)
+    networks = make_networks(config)
+    assert networks.genA2B.unroll == (2 if backend == 'gpu' else 1)
+    assert make_networks(tiny(training__scan_blocks=True, model__n_res=2)).genA2B.unroll == 1
+    state = jax.eval_shape(lambda: init_state(networks, config))
+    traced = jax.jit(make_train_step(networks, config)).trace(state, batch_of(config, 0))
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    convolutions = [line for line in text.splitlines() if 'stablehlo.convolution(' in line]
+    assert len(convolutions) > 50 and all(line.endswith('xbf16>') for line in convolutions)
+    assert 'stablehlo.case' not in text and 'stablehlo.if' not in text  # what orders a CPU's program
+    assert text.count('optimization_barrier') > 90 and ('@LayoutConstraint' in text) == (backend == 'gpu')
+
+
 def test_domains_of_other_channels():
     config = tiny(data__channels_A=1, data__channels_B=4, loss__identity_weight=0.0, loss__cam_weight=0.0)
     state, metrics = run(config, steps=1)

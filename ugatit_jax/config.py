@@ -21,7 +21,7 @@ def resolve(config: ConfigDict) -> FrozenConfigDict:
     """A frozen copy with every field set; raises UserError naming the field, its value and the way out.
 
     None stays where a field has no effect, such as rho_init where the decoder has no rho, or follows another one, such as
-    the loss weights of one direction (see `loss_weight`).
+    the loss weights of one direction (see `loss_weight`) or, for training.scan_blocks, the device.
     """
     if isinstance(config, FrozenConfigDict):
         config = ConfigDict(config)

@@ -106,7 +106,7 @@ def get_config() -> config_dict.ConfigDict:
     config.training = training = config_dict.ConfigDict()
     training.steps = 1_000_000  # the paper's; the learning rate falls linearly to 0 over the second half
     training.compute_dtype = 'float32'  # of convolutions and activations; parameters, statistics, losses stay float32
-    training.scan_blocks = True  # residual blocks as a loop: compiles faster; False should suit GPU and TPU (not measured)
+    training.scan_blocks = placeholder(bool)  # residual blocks as a loop, which compiles faster; unset: not on a GPU
     training.n_critic = 1  # discriminator updates per step (one generator update); the paper's. Each draws its own batch
     training.separate_batches = False  # draw another batch for the generators, as the TensorFlow release; costs a forward
     training.accumulate = 1  # parts of a batch that go through one after another: less memory, the same numbers

@@ -1,6 +1,7 @@
 """The six networks from a resolved config, and their names."""
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
@@ -26,6 +27,8 @@ def make_networks(config: ConfigDict) -> Networks:
     """Networks of a resolved config (see ugatit_jax.config.resolve)."""
     m = config.model
     dtype = jnp.dtype(config.training.compute_dtype)
+    # a GPU's program reads and writes more with a loop: it cuts up weights, puts activations together (docs/performance.md)
+    scan_blocks = jax.default_backend() != 'gpu' if config.training.scan_blocks is None else config.training.scan_blocks
 
     def generator(out_channels: int) -> Generator:
         return Generator(
@@ -35,7 +38,7 @@ def make_networks(config: ConfigDict) -> Networks:
             cam_bias=m.cam_bias, rho_init=m.rho_init, rho_smoothing=m.rho_smoothing, variance_ddof=m.variance_ddof,
             down_padding=m.down_padding, weight_init=m.weight_init, dtype=dtype, use_cam=m.generator_cam,
             decoder_norm=m.decoder_norm, up_norm=m.up_norm, norm_groups=m.norm_groups,
-            unroll=1 if config.training.scan_blocks else max(m.n_res, 1))
+            unroll=1 if scan_blocks else max(m.n_res, 1))
 
     def discriminator(n_layers: int) -> Discriminator:
         return Discriminator(

@@ -1,6 +1,7 @@
-"""What keeps XLA from computing things twice or too early on a CPU; elsewhere nothing is changed.
+"""What keeps XLA from computing things twice or too early, from writing out maps and from turning kernels round.
 
-That backend drops jax.lax.optimization_barrier before it fuses and orders the program. A conditional stays.
+A CPU's backend drops jax.lax.optimization_barrier before it fuses and orders the program; a conditional stays. What is done
+on GPUs was found by compiling for one (benchmarks/compile_for.py), and saves bytes and kernels by that count.
 """
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import optax
+from jax.experimental.layout import Layout, with_layout_constraint
 
 Tree = TypeVar('Tree')
 Network = Callable[[Any, jax.Array], Any]
@@ -21,6 +23,30 @@ def needed() -> bool:
     devices may wait for different ones, for ever.
     """
     return jax.default_backend() == 'cpu' and jax.device_count() == 1
+
+
+def on_cpu() -> bool:
+    """Whether programs are for CPUs, however many."""
+    return jax.default_backend() == 'cpu'
+
+
+def apart(tree: Tree) -> Tree:
+    """`tree`; what is computed of it is neither fused with what made it nor shared with what else is made of the same.
+
+    Not on a CPU, where barriers have no effect.
+    """
+    return tree if on_cpu() else jax.lax.optimization_barrier(tree)
+
+
+def as_stored(x: jax.Array) -> jax.Array:
+    """x, on one GPU with its last axis closest together in memory, as the state's arrays are.
+
+    cuDNN has other orders for kernels. Without this XLA updates weights and both moments in those, and turns all of them
+    round, float32, where one bfloat16 gradient would do. Not on several: XLA gathers arrays in pieces for a constraint.
+    """
+    if jax.default_backend() != 'gpu' or jax.device_count() > 1:
+        return x
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
 def after(token: jax.Array, tree: Tree) -> Tree:

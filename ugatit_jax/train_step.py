@@ -21,7 +21,7 @@ from ugatit_jax.objectives import (
     generate,
     generator_objective,
 )
-from ugatit_jax.order import after
+from ugatit_jax.order import after, apart, as_stored
 from ugatit_jax.state import Params, TrainState, learning_rate, make_optimizer
 
 
@@ -74,6 +74,7 @@ def make_train_step(
                     discriminator, networks, config, real, fake, both, Augmentation(policy, key, real['rows']), penalty)
 
             grads, metrics = mean_over_parts(gradients, real, parts)
+            grads = jax.tree.map(as_stored, grads)
             metrics |= gradient_norms(grads)
             updates, opt_state = optimizers['discriminator'].update(grads, opt_state, kept, metrics=metrics)
             return (optax.apply_updates(kept, updates), ungrouped(vectors, -1), opt_state), metrics
@@ -90,7 +91,9 @@ def make_train_step(
         new_discriminator, spectral, discriminator_opt = critic
 
         # generators, against the updated discriminators
-        updated = gather(new_discriminator)
+        # apart, or a GPU would convert weights for the convolutions in the update's program, which then is not in place; one
+        # by one, as the first convolutions need not wait for the last update
+        updated = gather(jax.tree.map(apart, new_discriminator))
         vectors = advances(updated, spectral, 1)
 
         def generator_gradients(real: Images) -> tuple[Params, Metrics]:
@@ -102,6 +105,7 @@ def make_train_step(
             return jax.tree.map(jnp.add, grads, *outputs_vjp(outputs_grads)), metrics
 
         g_grads, g_metrics = mean_over_parts(generator_gradients, real, parts)
+        g_grads = jax.tree.map(as_stored, g_grads)
         g_metrics |= gradient_norms(g_grads)
         updates, generator_opt = optimizers['generator'].update(
             g_grads, state.generator_opt, state.generator, metrics=g_metrics)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.order import anew
+from ugatit_jax.order import anew, apart, on_cpu
 
 EPS = 1e-5  # inside the square root, in both releases
 # mean, variance [B, 1, 1, C] and parameters -> factor and offset for `affine`, each broadcast to the moments
@@ -22,9 +22,21 @@ def instance_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     # one pass over x for both; from its first pixel on, or the difference of squares would lose a small variance
     origin = jax.lax.stop_gradient(x[:, :1, :1])
     x = x - origin
-    mean = jnp.mean(x, axis=(1, 2), keepdims=True)
-    mean_of_squares = jnp.mean(jnp.square(x), axis=(1, 2), keepdims=True)
+    n = x.shape[1] * x.shape[2]
+    mean, mean_of_squares = (total / n for total in sums(x, jnp.square(x)))
     return mean + origin, jnp.maximum(mean_of_squares - jnp.square(mean), 0)  # rounding may go below 0
+
+
+def sums(*maps: jax.Array) -> tuple[jax.Array, ...]:
+    """Sums over space of maps [B, h, w, C], [B, 1, 1, C] each.
+
+    Two programs on accelerators, first along rows: a GPU is not busy with the sums of a few hundred channels alone, so XLA
+    rather writes the maps out, in float32, than computes them while it adds.
+    """
+    if on_cpu():
+        return tuple(jnp.sum(x, axis=(1, 2), keepdims=True) for x in maps)
+    rows = apart(tuple(jnp.sum(x, axis=2, keepdims=True) for x in maps))
+    return tuple(jnp.sum(x, axis=1, keepdims=True) for x in rows)
 
 
 def affine(x: jax.Array, mean: jax.Array, factor: jax.Array, offset: jax.Array) -> jax.Array:
@@ -59,12 +71,17 @@ def normalize_backward(affine_of: AffineOf, relu: bool, saved: tuple, dy: jax.Ar
 
     (factor, offset), vjp = jax.vjp(broadcast, mean, variance, *parameters)
     # subtracted anew: XLA would keep the forward pass's difference, a map more, if it saw that it is the same
-    centred, dy = x.astype(mean.dtype) - anew(mean, dy), dy.astype(mean.dtype)
-    if relu:
-        dy = jnp.where(centred * factor + offset > 0, dy, 0)
-    d_offset = jnp.sum(dy, axis=(1, 2), keepdims=True)
-    d_mean, d_variance, *d_parameters = vjp((jnp.sum(dy * centred, axis=(1, 2), keepdims=True), d_offset))
+    mean = anew(mean, dy)
+
+    def before_affine(x: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+        centred, dy = x.astype(mean.dtype) - mean, dy.astype(mean.dtype)
+        return centred, jnp.where(centred * factor + offset > 0, dy, 0) if relu else dy
+
+    centred, dy_affine = before_affine(x, dy)
+    d_offset, d_factor = sums(dy_affine, dy_affine * centred)
+    d_mean, d_variance, *d_parameters = vjp((d_factor, d_offset))
     n = x.shape[1] * x.shape[2]
+    centred, dy = before_affine(*apart((x, dy)))  # again, or accelerators would write both out for the sums
     dx = dy * factor + (d_mean - factor * d_offset) / n + centred * (2 / n * d_variance)
     return dx.astype(x.dtype), *d_parameters
 
