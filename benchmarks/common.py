@@ -1,4 +1,6 @@
 """What the benchmarks share: the machine in words, a step of a config, tables and JSON."""
+import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -6,7 +8,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -48,6 +50,14 @@ def configure(fields: Mapping[str, Any]) -> ConfigDict:
     except (UserError, KeyError, TypeError, ValueError) as error:
         print(f'{sys.argv[0]}: {first_line(error)}', file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def cases(options: argparse.Namespace) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """For all of options.models, .sizes, .batches and .dtypes the first columns of a row and the fields of a config."""
+    for model, size, batch, dtype in itertools.product(options.models, options.sizes, options.batches, options.dtypes):
+        yield (model, f'{size}, {options.ch}', batch, dtype), {
+            'model.mlp_pool': '1' if model == 'light' else 'full', 'model.ch': options.ch,
+            'data.image_size': size, 'data.batch_size': batch, 'training.compute_dtype': dtype}
 
 
 def lower(config: ConfigDict) -> tuple[Networks, sharding.Placement, jax.stages.Lowered]:

@@ -23,7 +23,7 @@ os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_gpu_autotune
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
-from common import configure, lower, publish, table, versions  # noqa: E402
+from common import cases, configure, lower, publish, table, versions  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
 
 # what XLA has to know of an NVIDIA H100 SXM with 80 GB: limits, sizes, rates as CUDA tells them
@@ -149,22 +149,16 @@ def main() -> None:
         return jax.sharding.Mesh(np.array(device).reshape(shape), names, **fields)
 
     rows, results = [], []
-    for model in options.models:
-        for image_size in options.sizes:
-            for batch in options.batches:
-                for dtype in options.dtypes:
-                    fields = {'model.mlp_pool': '1' if model == 'light' else 'full', 'model.ch': options.ch,
-                              'data.image_size': image_size, 'data.batch_size': batch, 'training.compute_dtype': dtype}
-                    config, started = configure(fields), time.perf_counter()
-                    with mock.patch.multiple(jax, default_backend=lambda: backend, make_mesh=make_mesh):
-                        compiled = lower(config)[2].compile()
-                    seconds, memory = time.perf_counter() - started, compiled.memory_analysis()
-                    count, bytes_of = programs(compiled.as_text())
-                    state, work = memory.argument_size_in_bytes / 1e9, memory.temp_size_in_bytes / 1e9
-                    rows.append((model, f'{image_size}, {options.ch}', batch, dtype, state, work, count,
-                                 sum(bytes_of.values()) / 1e9, seconds))
-                    results.append({'fields': fields, **dict(zip(HEAD, rows[-1])), 'bytes': dict(bytes_of.most_common())})
-                    print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    for case, fields in cases(options):
+        config, started = configure(fields), time.perf_counter()
+        with mock.patch.multiple(jax, default_backend=lambda: backend, make_mesh=make_mesh):
+            compiled = lower(config)[2].compile()
+        seconds, memory = time.perf_counter() - started, compiled.memory_analysis()
+        count, bytes_of = programs(compiled.as_text())
+        rows.append((*case, memory.argument_size_in_bytes / 1e9, memory.temp_size_in_bytes / 1e9, count,
+                     sum(bytes_of.values()) / 1e9, seconds))
+        results.append({'fields': fields, **dict(zip(HEAD, rows[-1])), 'bytes': dict(bytes_of.most_common())})
+        print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(HEAD, rows))
     publish(versions(), options, results, options.json)
 

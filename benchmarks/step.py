@@ -20,7 +20,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from common import Step, configure, lower, peak_memory, publish, table, timed, versions
+from common import Step, cases, configure, lower, peak_memory, publish, table, timed, versions
 
 HEAD = ('model', 'size, ch', 'batch', 'dtype', 'steps/s', 'images/s', 'TFLOP/s', 'of peak', 'CPU s/step', 'peak GB',
         'XLA: state + work GB', 'compile s', 'from cache s')
@@ -97,25 +97,19 @@ def main() -> None:
         parser.error(f'--set {wrong[0]}: it is FIELD=VALUE')
     more = {name: python_value(value) for name, value in (item.split('=', 1) for item in options.set)}
     rows, results = [], []
-    for model in options.models:
-        for size in options.sizes:
-            for batch in options.batches:
-                for dtype in options.dtypes:
-                    fields = {
-                        'model.mlp_pool': '1' if model == 'light' else 'full', 'model.ch': options.ch,
-                        'data.image_size': size, 'data.batch_size': batch, 'training.compute_dtype': dtype, **more}
-                    configure(fields)  # what does not work is said here, in one line
-                    with tempfile.TemporaryDirectory() as cache:
-                        row = in_process(options, fields, cache, options.rounds)
-                        again = in_process(options, fields, cache, 0)
-                    rows.append((
-                        model, f'{size}, {options.ch}', batch, dtype, row['steps_per_second'],
-                        batch * row['steps_per_second'], row['tflops'],
-                        f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}', row['cpu_seconds'],
-                        row['memory'] / 1e9, f'{row["state_bytes"] / 1e9:.2f} + {row["step_bytes"] / 1e9:.2f}',
-                        row['compile_seconds'], again['compile_seconds']))
-                    results.append({'fields': fields, **row, 'compile_seconds_from_cache': again['compile_seconds']})
-                    print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    for case, fields in cases(options):
+        fields |= more
+        configure(fields)  # what does not work is said here, in one line
+        with tempfile.TemporaryDirectory() as cache:
+            row = in_process(options, fields, cache, options.rounds)
+            again = in_process(options, fields, cache, 0)
+        rows.append((
+            *case, row['steps_per_second'], fields['data.batch_size'] * row['steps_per_second'], row['tflops'],
+            f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}', row['cpu_seconds'], row['memory'] / 1e9,
+            f'{row["state_bytes"] / 1e9:.2f} + {row["step_bytes"] / 1e9:.2f}',
+            row['compile_seconds'], again['compile_seconds']))
+        results.append({'fields': fields, **row, 'compile_seconds_from_cache': again['compile_seconds']})
+        print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(HEAD, rows))
     publish(versions(), options, results, options.json)
 

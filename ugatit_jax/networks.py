@@ -1,11 +1,11 @@
 """The six networks from a resolved config, and their names."""
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from ugatit_jax.models import Discriminator, Generator
+from ugatit_jax.order import on_gpu
 
 GENERATORS = ('genA2B', 'genB2A')
 DISCRIMINATORS = ('disGA', 'disLA', 'disGB', 'disLB')  # G global, L local; of domain A, B
@@ -28,7 +28,7 @@ def make_networks(config: ConfigDict) -> Networks:
     m = config.model
     dtype = jnp.dtype(config.training.compute_dtype)
     # a GPU's program reads and writes more with a loop: it cuts up weights, puts activations together (docs/performance.md)
-    scan_blocks = jax.default_backend() != 'gpu' if config.training.scan_blocks is None else config.training.scan_blocks
+    scan_blocks = not on_gpu() if config.training.scan_blocks is None else config.training.scan_blocks
 
     def generator(out_channels: int) -> Generator:
         return Generator(

@@ -16,18 +16,23 @@ Tree = TypeVar('Tree')
 Network = Callable[[Any, jax.Array], Any]
 
 
+def on_cpu() -> bool:
+    """Whether programs are for CPUs, however many."""
+    return jax.default_backend() == 'cpu'
+
+
+def on_gpu() -> bool:
+    """Whether programs are for GPUs, however many."""
+    return jax.default_backend() == 'gpu'
+
+
 def needed() -> bool:
     """Whether programs are for one CPU device.
 
     Several exchange arrays, and XLA does not order exchanges inside of a loop or conditional against those outside: two
     devices may wait for different ones, for ever.
     """
-    return jax.default_backend() == 'cpu' and jax.device_count() == 1
-
-
-def on_cpu() -> bool:
-    """Whether programs are for CPUs, however many."""
-    return jax.default_backend() == 'cpu'
+    return on_cpu() and jax.device_count() == 1
 
 
 def apart(tree: Tree) -> Tree:
@@ -44,9 +49,7 @@ def as_stored(x: jax.Array) -> jax.Array:
     cuDNN has other orders for kernels. Without this XLA updates weights and both moments in those, and turns all of them
     round, float32, where one bfloat16 gradient would do. Not on several: XLA gathers arrays in pieces for a constraint.
     """
-    if jax.default_backend() != 'gpu' or jax.device_count() > 1:
-        return x
-    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim)))) if on_gpu() and jax.device_count() == 1 else x
 
 
 def after(token: jax.Array, tree: Tree) -> Tree:

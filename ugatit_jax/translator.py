@@ -11,6 +11,7 @@ from ugatit_jax.errors import UserError
 from ugatit_jax.fitting import MULTIPLE, SMALLEST, Fitted, fit, restore, restore_heatmap
 from ugatit_jax.models import Generator
 from ugatit_jax.networks import make_networks
+from ugatit_jax.order import on_cpu
 from ugatit_jax.tiles import TiledGenerator, unsupported
 from ugatit_jax.trained import Trained, load_trained
 
@@ -40,7 +41,7 @@ def load(
     if tile < 0 or tile % 8:
         raise UserError(f'tile={tile}: it is a multiple of 8, or 0 for no tiles')
     if batch_size is None:
-        batch_size = 1 if jax.default_backend() == 'cpu' else 8
+        batch_size = 1 if on_cpu() else 8
     if batch_size < 1:
         raise UserError(f'batch_size={batch_size}: it is 1 or more')
     trained = load_trained(path, step, weights, (DIRECTIONS[direction],))

@@ -7,13 +7,14 @@ from jax import lax
 from ugatit_jax.models import cpu_convolution
 from ugatit_jax.models.initializers import bias_init, kernel_init
 from ugatit_jax.models.padding import Padding, pad
+from ugatit_jax.order import on_cpu
 
 
 def convolve(
     x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0), mode: str = 'reflect'
 ) -> jax.Array:
     """Convolution of x [B, h, w, in], padded by `pad`, with kernel [kh, kw, in, out]."""
-    if jax.default_backend() == 'cpu':
+    if on_cpu():
         return cpu_convolution.convolve(x, kernel, stride, padding, mode)
     return lax.conv_general_dilated(
         pad(x, padding, mode), kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
