@@ -31,7 +31,7 @@ test-slow: install
 	$(RUN) -m pytest -m slow
 
 oracle: install $(ORACLE)
-	ORACLE=$(ORACLE) $(RUN) -m pytest -s tests/evaluation/test_statistics.py -k torch_fidelity
+	ORACLE=$(ORACLE) $(RUN) -m pytest -s tests/evaluate/test_kid_fid.py -k torch_fidelity
 
 $(ORACLE):
 	$(PYTHON) -m venv .oracle

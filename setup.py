@@ -1,4 +1,5 @@
 """Packaging: lower bounds are versions that were tried; requirements.txt has the exact set that the tests run on."""
+
 import pathlib
 import re
 
@@ -17,7 +18,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['ugatit_jax', 'ugatit_jax.*']),
-    package_data={'ugatit_jax': ['templates/*.html']},
+    package_data={'ugatit_jax': ['report/templates/*.html']},
     python_requires='>=3.11',
     install_requires=[
         'absl-py>=2.3',

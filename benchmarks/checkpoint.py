@@ -6,6 +6,7 @@
 Each round runs some steps without a save, calls save(), runs steps until the checkpoint is on disk and one more, and
 waits for it. Times are medians over all rounds. Programs come from the compilation cache where it has them.
 """
+
 import argparse
 import pathlib
 import statistics
@@ -18,8 +19,8 @@ import orbax.checkpoint as ocp
 from common import Step, configure, publish, timed, versions
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.checkpoint import Checkpoints
-from ugatit_jax.environment import use_compilation_cache
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.command import use_compilation_cache
 from ugatit_jax.models.discriminator import fits
 
 CASES = '64:12:2,128:32:4'
@@ -31,9 +32,15 @@ def config_of(case: str) -> ConfigDict:
         size, ch, n_res = map(int, case.split(':'))
     except ValueError:
         raise SystemExit(f'--case={case}: it is image_size:ch:n_res, such as {CASES}') from None
-    return configure({
-        'data.image_size': size, 'model.ch': ch, 'model.n_res': n_res, 'training.ema_decay': 0.999,
-        'model.n_layers_global': next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2)))})
+    return configure(
+        {
+            'data.image_size': size,
+            'model.ch': ch,
+            'model.n_res': n_res,
+            'training.ema_decay': 0.999,
+            'model.n_layers_global': next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2))),
+        }
+    )
 
 
 def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
@@ -71,7 +78,8 @@ def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
         'save_call_seconds': statistics.median(blocked),
         'until_on_disk_seconds': statistics.median(writing),
         'steps_beside_a_save': len(beside),
-        'step_beside_a_save_seconds': statistics.median(beside) if beside else None}
+        'step_beside_a_save_seconds': statistics.median(beside) if beside else None,
+    }
     if beside:
         extra = sum(seconds - step_alone for seconds in beside) / rounds
         result['slowdown_of_those_steps'] = result['step_beside_a_save_seconds'] / step_alone

@@ -1,4 +1,5 @@
 """What the benchmarks share: the machine in words, a step of a config, tables and JSON."""
+
 import argparse
 import itertools
 import json
@@ -19,13 +20,14 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from ugatit_jax import default_config, sharding  # noqa: E402 (the checkout comes first)
-from ugatit_jax.config import resolve  # noqa: E402
-from ugatit_jax.environment import collect_rarely, give_back_memory  # noqa: E402
+from ugatit_jax import sharding  # noqa: E402 (the checkout comes first)
+from ugatit_jax.command import collect_rarely, give_back_memory  # noqa: E402
+from ugatit_jax.config import default  # noqa: E402 (the checkout comes first)
+from ugatit_jax.config.resolve import resolve  # noqa: E402
 from ugatit_jax.errors import UserError, first_line  # noqa: E402
-from ugatit_jax.networks import Networks, make_networks  # noqa: E402
-from ugatit_jax.state import TrainState, init_state  # noqa: E402
-from ugatit_jax.train_step import make_train_step  # noqa: E402
+from ugatit_jax.models.networks import Networks, make_networks  # noqa: E402
+from ugatit_jax.training.state import TrainState, init_state  # noqa: E402
+from ugatit_jax.training.step import make_train_step  # noqa: E402
 
 collect_rarely()  # as training does
 
@@ -34,14 +36,20 @@ def versions() -> dict[str, Any]:
     """What the figures depend on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     return {
-        'device': jax.devices()[0].device_kind, 'devices': jax.device_count(), 'cores': cores,
-        'machine': platform.machine(), 'python': platform.python_version(), 'jax': jax.__version__,
-        'jaxlib': jaxlib.__version__, 'load': round(os.getloadavg()[0], 1)}
+        'device': jax.devices()[0].device_kind,
+        'devices': jax.device_count(),
+        'cores': cores,
+        'machine': platform.machine(),
+        'python': platform.python_version(),
+        'jax': jax.__version__,
+        'jaxlib': jaxlib.__version__,
+        'load': round(os.getloadavg()[0], 1),
+    }
 
 
 def configure(fields: Mapping[str, Any]) -> ConfigDict:
     """The resolved default config with `fields`, by dotted names; ends the process in one line where that does not work."""
-    config = default_config.get_config().lock()  # no new fields
+    config = default.get_config().lock()  # no new fields
     try:
         for name, value in fields.items():
             section, _, field = name.rpartition('.')
@@ -55,9 +63,16 @@ def configure(fields: Mapping[str, Any]) -> ConfigDict:
 def cases(options: argparse.Namespace) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     """For all of options.models, .sizes, .batches and .dtypes the first columns of a row and the fields of a config."""
     for model, size, batch, dtype in itertools.product(options.models, options.sizes, options.batches, options.dtypes):
-        yield (model, f'{size}, {options.ch}', batch, dtype), {
-            'model.mlp_pool': '1' if model == 'light' else 'full', 'model.ch': options.ch,
-            'data.image_size': size, 'data.batch_size': batch, 'training.compute_dtype': dtype}
+        yield (
+            (model, f'{size}, {options.ch}', batch, dtype),
+            {
+                'model.mlp_pool': '1' if model == 'light' else 'full',
+                'model.ch': options.ch,
+                'data.image_size': size,
+                'data.batch_size': batch,
+                'training.compute_dtype': dtype,
+            },
+        )
 
 
 def lower(config: ConfigDict) -> tuple[Networks, sharding.Placement, jax.stages.Lowered]:
@@ -68,8 +83,11 @@ def lower(config: ConfigDict) -> tuple[Networks, sharding.Placement, jax.stages.
     state: TrainState = placement.describe(jax.eval_shape(lambda: init_state(networks, config)))
     shape = (config.data.batch_size, size, size, 3)
     images = {f'real_{d}': jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding.split(mesh)) for d in 'AB'}
-    step = jax.jit(make_train_step(networks, config, placement.gather), donate_argnums=0,
-                   out_shardings=(placement(state), sharding.replicated(mesh)))
+    step = jax.jit(
+        make_train_step(networks, config, placement.gather),
+        donate_argnums=0,
+        out_shardings=(placement(state), sharding.replicated(mesh)),
+    )
     return networks, placement, step.lower(state, images)
 
 
@@ -88,7 +106,8 @@ class Step:
         rng, size = np.random.default_rng(0), config.data.image_size
         shape = (config.data.batch_size, size, size, 3)
         self.batch = sharding.put_batch(
-            {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}, placement.mesh)
+            {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}, placement.mesh
+        )
 
     def run(self, steps: int) -> None:
         """So many steps, to their end."""
@@ -112,10 +131,12 @@ def peak_memory() -> float:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; floats with three digits."""
+
     def cell(value: Any) -> str:
         if value is None:
             return '-'
         return f'{value:.3g}' if isinstance(value, float) and abs(value) < 1000 else str(value)
+
     lines = [list(head), ['---'] * len(head), *([cell(value) for value in row] for row in rows)]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 

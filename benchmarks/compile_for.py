@@ -8,6 +8,7 @@ Programs are what one step launches, those in loops as often as they turn. GB ar
 memory, each by itself, as if nothing stayed in a cache; what lies in a TPU's fast memory is not told apart. Without a GPU
 XLA cannot try which form of a convolution is fastest (autotuning), and does not count the memory that some of them take.
 """
+
 import argparse
 import math
 import os
@@ -44,7 +45,8 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 """
 TARGETS = {
     'h100': ('gpu', dict(platform='cuda', topology_name='h100', topology='1x1x1', target_config=H100)),
-    'v5e': ('tpu', dict(platform='tpu', topology_name='v5e:2x2'))}
+    'v5e': ('tpu', dict(platform='tpu', topology_name='v5e:2x2')),
+}
 ITEM = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 's64': 8, 'u64': 8, 'f64': 8}
 NO_PROGRAM = ('parameter', 'get-tuple-element', 'bitcast', 'constant', 'tuple', 'after-all', 'while', 'call', 'conditional')
 HEAD = ('model', 'size, ch', 'batch', 'dtype', 'state GB', 'work GB', 'programs', 'GB read and written', 'compile s')
@@ -52,8 +54,10 @@ HEAD = ('model', 'size, ch', 'batch', 'dtype', 'state GB', 'work GB', 'programs'
 
 def size(types: str) -> int:
     """Bytes of all arrays in a piece of HLO."""
-    return sum(ITEM.get(kind, 0) * math.prod(int(n) for n in shape.split(',') if n)
-               for kind, shape in re.findall(r'\b(\w+)\[([\d,]*)\]', types))
+    return sum(
+        ITEM.get(kind, 0) * math.prod(int(n) for n in shape.split(',') if n)
+        for kind, shape in re.findall(r'\b(\w+)\[([\d,]*)\]', types)
+    )
 
 
 def programs(hlo: str) -> tuple[int, Counter[str]]:
@@ -78,12 +82,14 @@ def programs(hlo: str) -> tuple[int, Counter[str]]:
                 kind = target[1] if target else instruction.operation
                 bytes_of[kind] += times * traffic(instruction, computations[computation], computations)
                 count += times
+
     walk(entry, 1)
     return count, bytes_of
 
 
 class Instruction(NamedTuple):
     """A line of HLO: the result's type, the operation, its arguments and what else is said."""
+
     type: str
     operation: str
     arguments: str
@@ -141,8 +147,11 @@ def main() -> None:
     try:
         device = topologies.get_topology_desc(**topology).devices[:1]
     except (RuntimeError, NotImplementedError) as error:
-        print(f'{sys.argv[0]}: no compiler for {options.target}: {str(error).splitlines()[0]}; pip install -e .'
-              f'[{"cuda" if backend == "gpu" else "tpu"}]', file=sys.stderr)
+        print(
+            f'{sys.argv[0]}: no compiler for {options.target}: {str(error).splitlines()[0]}; pip install -e .'
+            f'[{"cuda" if backend == "gpu" else "tpu"}]',
+            file=sys.stderr,
+        )
         raise SystemExit(2) from None
 
     def make_mesh(shape: tuple[int, ...], names: tuple[str, ...], **fields: object) -> jax.sharding.Mesh:
@@ -155,8 +164,16 @@ def main() -> None:
             compiled = lower(config)[2].compile()
         seconds, memory = time.perf_counter() - started, compiled.memory_analysis()
         count, bytes_of = programs(compiled.as_text())
-        rows.append((*case, memory.argument_size_in_bytes / 1e9, memory.temp_size_in_bytes / 1e9, count,
-                     sum(bytes_of.values()) / 1e9, seconds))
+        rows.append(
+            (
+                *case,
+                memory.argument_size_in_bytes / 1e9,
+                memory.temp_size_in_bytes / 1e9,
+                count,
+                sum(bytes_of.values()) / 1e9,
+                seconds,
+            )
+        )
         results.append({'fields': fields, **dict(zip(HEAD, rows[-1])), 'bytes': dict(bytes_of.most_common())})
         print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(HEAD, rows))

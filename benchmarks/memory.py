@@ -6,6 +6,7 @@
 "State" is what stays on a device (weights, optimiser, vectors), "step" the most that XLA adds while a step runs. On a
 machine without accelerators several devices are fake ones of the CPU, whose convolutions take more memory than a GPU's.
 """
+
 import argparse
 import json
 import os
@@ -25,7 +26,10 @@ ROWS = {  # name: (devices, fields)
     'full, 4 devices': (4, FULL | {'data.batch_size': 4}),
     'full, 4 devices, shard_params': (4, FULL | {'data.batch_size': 4, 'training.shard_params': True}),
     'full, 4 devices, shard_params, remat': (
-        4, FULL | {'data.batch_size': 4, 'training.shard_params': True, 'training.remat': True})}
+        4,
+        FULL | {'data.batch_size': 4, 'training.shard_params': True, 'training.remat': True},
+    ),
+}
 
 
 def measure(devices: int, fields: dict[str, object], image_size: int) -> dict[str, object]:
@@ -33,15 +37,19 @@ def measure(devices: int, fields: dict[str, object], image_size: int) -> dict[st
     import jax
     from common import configure, lower
 
-    from ugatit_jax import estimate
+    from ugatit_jax.training import memory
 
     config = configure({'data.image_size': image_size} | fields)
     started = time.monotonic()
-    memory = lower(config)[2].compile().memory_analysis()
+    analysis = lower(config)[2].compile().memory_analysis()
     return {
-        'state': memory.argument_size_in_bytes, 'step': memory.temp_size_in_bytes,
-        'estimate': estimate.estimate(config, devices).total, 'seconds': round(time.monotonic() - started, 1),
-        'device': jax.devices()[0].device_kind, 'jax': jax.__version__}
+        'state': analysis.argument_size_in_bytes,
+        'step': analysis.temp_size_in_bytes,
+        'estimate': memory.estimate(config, devices).total,
+        'seconds': round(time.monotonic() - started, 1),
+        'device': jax.devices()[0].device_kind,
+        'jax': jax.__version__,
+    }
 
 
 def main() -> None:
@@ -61,8 +69,12 @@ def main() -> None:
         # little optimisation: the buffers are the same, and compiling takes the time here
         flags = f'--xla_force_host_platform_device_count={ROWS[name][0]} --xla_backend_optimization_level=1'
         process = subprocess.run(
-            [sys.executable, __file__, '--one', name, '--image_size', str(options.image_size)], text=True,
-            stdout=subprocess.PIPE, check=True, env={**os.environ, 'XLA_FLAGS': flags})
+            [sys.executable, __file__, '--one', name, '--image_size', str(options.image_size)],
+            text=True,
+            stdout=subprocess.PIPE,
+            check=True,
+            env={**os.environ, 'XLA_FLAGS': flags},
+        )
         row = results[name] = json.loads(process.stdout.splitlines()[-1])
         figures = (row['state'], row['step'], row['state'] + row['step'], row['estimate'])
         print(f'| {name} | {" | ".join(f"{figure / 1e9:.2f} GB" for figure in figures)} |', flush=True)

@@ -1,4 +1,5 @@
 """The sides of vs_pytorch.py that are PyTorch: the official code from where it lies, and its networks in a leaner step."""
+
 import argparse
 import contextlib
 import importlib
@@ -26,6 +27,7 @@ def batch_of(options: argparse.Namespace) -> np.ndarray:
 def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
     """The official trainer, not through its constructor, with our weights and one batch for ever."""
     import torch
+
     for name in ('dataset', 'utils', 'torchvision'):  # these read and write pictures; no part of a step
         module = sys.modules[name] = types.ModuleType(name)
         module.ImageFolder = module.transforms = None
@@ -34,18 +36,31 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = object.__new__(release.UGATIT)
     vars(model).update(
-        WEIGHTS, device=device, lr=1e-4, decay_flag=False, resume=False, print_freq=10**9, save_freq=10**9,
-        result_dir=str(folder), dataset='none', Rho_clipper=networks.RhoClipper(0, 1), L1_loss=torch.nn.L1Loss(),
-        MSE_loss=torch.nn.MSELoss(), BCE_loss=torch.nn.BCEWithLogitsLoss())
+        WEIGHTS,
+        device=device,
+        lr=1e-4,
+        decay_flag=False,
+        resume=False,
+        print_freq=10**9,
+        save_freq=10**9,
+        result_dir=str(folder),
+        dataset='none',
+        Rho_clipper=networks.RhoClipper(0, 1),
+        L1_loss=torch.nn.L1Loss(),
+        MSE_loss=torch.nn.MSELoss(),
+        BCE_loss=torch.nn.BCEWithLogitsLoss(),
+    )
     arrays = np.load(folder / 'weights.npz')
     for name in GENERATORS:
-        setattr(model, name, networks.ResnetGenerator(
-            3, 3, options.ch, options.n_res, options.image_size, light=True))
+        setattr(model, name, networks.ResnetGenerator(3, 3, options.ch, options.n_res, options.image_size, light=True))
     for name in DISCRIMINATORS:
         setattr(model, name, networks.Discriminator(3, options.ch, n_layers=7 if name[3] == 'G' else 5))
     for name in GENERATORS + DISCRIMINATORS:
-        own = {key.removeprefix(f'{name}/'): torch.from_numpy(arrays[key].copy())
-               for key in arrays.files if key.startswith(f'{name}/')}
+        own = {
+            key.removeprefix(f'{name}/'): torch.from_numpy(arrays[key].copy())
+            for key in arrays.files
+            if key.startswith(f'{name}/')
+        }
         getattr(model, name).load_state_dict(own)
         getattr(model, name).to(device)
     for kind, names in (('G', GENERATORS), ('D', DISCRIMINATORS)):
@@ -64,7 +79,9 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
 
         def __next__(self) -> tuple[torch.Tensor, int]:
             return self.images, 0
+
         next = __next__
+
     model.trainA_loader, model.trainB_loader = map(Loader, model.reals)
     model.said = ''
     release.print = lambda text='', *_: setattr(model, 'said', str(text))  # its losses are in what it prints last
@@ -73,16 +90,19 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
 
 def official_train(model: Any) -> Run:
     """The official train loop as it is."""
+
     def run(steps: int) -> dict[str, float]:
         model.iteration = steps
         model.train()
         return {name: float(value) for name, value in re.findall(r'(\w_loss): ([\d.]+)', model.said)}
+
     return run
 
 
 def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
     """The official networks without the waste of the official step."""
     import torch
+
     nets = {name: getattr(model, name).train() for name in GENERATORS + DISCRIMINATORS}
     reals = model.reals
     if options.channels_last:
@@ -97,7 +117,7 @@ def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
         return torch.autocast(model.device, torch.bfloat16, enabled=options.autocast)
 
     def to(logits: tuple[torch.Tensor, ...], target: float) -> torch.Tensor:
-        return sum(torch.mean((logit.float() - target)**2) for logit in logits)
+        return sum(torch.mean((logit.float() - target) ** 2) for logit in logits)
 
     def step() -> dict[str, torch.Tensor]:
         d_loss = g_loss = 0
@@ -118,8 +138,10 @@ def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
                 back = run_net[f'gen{target}2{source}'](fake[target])[0]
                 same, same_cam, _ = run_net[f'gen{source}2{target}'](real[target])
                 g_loss += 10 * model.L1_loss(back.float(), real[source]) + 10 * model.L1_loss(same.float(), real[target])
-                g_loss += 1000 * (model.BCE_loss(cam[target].float(), torch.ones_like(cam[target], dtype=torch.float32))
-                                  + model.BCE_loss(same_cam.float(), torch.zeros_like(same_cam, dtype=torch.float32)))
+                g_loss += 1000 * (
+                    model.BCE_loss(cam[target].float(), torch.ones_like(cam[target], dtype=torch.float32))
+                    + model.BCE_loss(same_cam.float(), torch.zeros_like(same_cam, dtype=torch.float32))
+                )
             for name in DISCRIMINATORS:
                 g_loss += to(run_net[name](fake[name[-1]])[:2], 1)
         model.G_optim.zero_grad()
@@ -135,12 +157,14 @@ def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
         for _ in range(steps):
             losses = step()
         return {name: float(value) for name, value in losses.items()}
+
     return run
 
 
 def official_translate(model: Any, compiled: bool) -> Run:
     """The official generator on pictures from the host, and back to it."""
     import torch
+
     network = model.genA2B.eval()
     network = torch.compile(network) if compiled else network
     pictures = model.reals[0].permute(0, 2, 3, 1).contiguous().cpu()
@@ -150,4 +174,5 @@ def official_translate(model: Any, compiled: bool) -> Run:
             for _ in range(times):
                 network(pictures.to(model.device).permute(0, 3, 1, 2))[0].permute(0, 2, 3, 1).cpu().numpy()
         return {}
+
     return run

@@ -8,6 +8,7 @@ TFLOP/s are XLA's count of the step before it is optimised, with residual blocks
 computed, on a CPU a quarter of what 3x3 convolutions are elsewhere (models/winograd.py). The peak is a large matrix product
 in the same precision in the same process. On a CPU memory is that of the whole process.
 """
+
 import argparse
 import ast
 import json
@@ -22,8 +23,21 @@ import jax
 import jax.numpy as jnp
 from common import Step, cases, configure, lower, peak_memory, publish, table, timed, versions
 
-HEAD = ('model', 'size, ch', 'batch', 'dtype', 'steps/s', 'images/s', 'TFLOP/s', 'of peak', 'CPU s/step', 'peak GB',
-        'XLA: state + work GB', 'compile s', 'from cache s')
+HEAD = (
+    'model',
+    'size, ch',
+    'batch',
+    'dtype',
+    'steps/s',
+    'images/s',
+    'TFLOP/s',
+    'of peak',
+    'CPU s/step',
+    'peak GB',
+    'XLA: state + work GB',
+    'compile s',
+    'from cache s',
+)
 
 
 def matrix_product_rate(dtype: str, rounds: int) -> float:
@@ -51,11 +65,23 @@ def measure(fields: dict[str, Any], rounds: int, steps: int) -> dict[str, Any]:
     seconds, processor = (statistics.median(column) / steps for column in zip(*times))
     memory, peak = peak_memory(), matrix_product_rate(fields['training.compute_dtype'], 10)
     analysis, count = step.compiled.memory_analysis(), operations(fields)
-    return result | versions() | {
-        'steps_per_second': 1 / seconds, 'cpu_seconds': processor, 'lowest': steps / max(times)[0],
-        'highest': steps / min(times)[0], 'operations': count, 'tflops': count / seconds / 1e12,
-        'of_peak': count / seconds / peak, 'peak_tflops': peak / 1e12, 'memory': memory,
-        'state_bytes': analysis.argument_size_in_bytes, 'step_bytes': analysis.temp_size_in_bytes}
+    return (
+        result
+        | versions()
+        | {
+            'steps_per_second': 1 / seconds,
+            'cpu_seconds': processor,
+            'lowest': steps / max(times)[0],
+            'highest': steps / min(times)[0],
+            'operations': count,
+            'tflops': count / seconds / 1e12,
+            'of_peak': count / seconds / peak,
+            'peak_tflops': peak / 1e12,
+            'memory': memory,
+            'state_bytes': analysis.argument_size_in_bytes,
+            'step_bytes': analysis.temp_size_in_bytes,
+        }
+    )
 
 
 def python_value(text: str) -> Any:
@@ -71,7 +97,8 @@ def in_process(options: argparse.Namespace, fields: dict[str, Any], cache: str, 
     job = json.dumps([fields, rounds, options.steps])
     environment = {**os.environ, 'JAX_COMPILATION_CACHE_DIR': cache, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
     process = subprocess.run(
-        [sys.executable, __file__, '--one', job], text=True, stdout=subprocess.PIPE, check=True, env=environment)
+        [sys.executable, __file__, '--one', job], text=True, stdout=subprocess.PIPE, check=True, env=environment
+    )
     return json.loads(process.stdout.splitlines()[-1])
 
 
@@ -103,11 +130,20 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as cache:
             row = in_process(options, fields, cache, options.rounds)
             again = in_process(options, fields, cache, 0)
-        rows.append((
-            *case, row['steps_per_second'], fields['data.batch_size'] * row['steps_per_second'], row['tflops'],
-            f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}', row['cpu_seconds'], row['memory'] / 1e9,
-            f'{row["state_bytes"] / 1e9:.2f} + {row["step_bytes"] / 1e9:.2f}',
-            row['compile_seconds'], again['compile_seconds']))
+        rows.append(
+            (
+                *case,
+                row['steps_per_second'],
+                fields['data.batch_size'] * row['steps_per_second'],
+                row['tflops'],
+                f'{row["of_peak"]:.0%} of {row["peak_tflops"]:.3g}',
+                row['cpu_seconds'],
+                row['memory'] / 1e9,
+                f'{row["state_bytes"] / 1e9:.2f} + {row["step_bytes"] / 1e9:.2f}',
+                row['compile_seconds'],
+                again['compile_seconds'],
+            )
+        )
         results.append({'fields': fields, **row, 'compile_seconds_from_cache': again['compile_seconds']})
         print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(HEAD, rows))

@@ -5,6 +5,7 @@
 
 Medians over several rounds; the first call is not counted. vs_pytorch.py measures it beside the official code.
 """
+
 import argparse
 import dataclasses
 import statistics
@@ -16,21 +17,29 @@ import jax
 import numpy as np
 from common import configure, publish, table, timed, versions
 
+from ugatit_jax.checkpoint.generators import Trained
 from ugatit_jax.errors import UserError
-from ugatit_jax.networks import make_networks
-from ugatit_jax.trained import Trained
-from ugatit_jax.translator import Translator
+from ugatit_jax.models.networks import make_networks
+from ugatit_jax.translate.translator import Translator
 
 Run = Callable[[np.ndarray], np.ndarray]
 
 
 def make_translator(options: argparse.Namespace, batch_size: int, tile: int = 0) -> Translator:
     """Our light model of the PyTorch release's kind with random weights."""
-    config = configure({
-        'model.reference': 'pytorch', 'model.weight_init': 'normal', 'model.ch': options.ch, 'model.n_res': options.n_res,
-        'model.n_layers_global': 2, 'model.n_layers_local': 2,  # no discriminator is made: any size may be asked for
-        'data.image_size': options.image_size, 'training.compute_dtype': options.compute_dtype,
-        'training.scan_blocks': options.scan_blocks})
+    config = configure(
+        {
+            'model.reference': 'pytorch',
+            'model.weight_init': 'normal',
+            'model.ch': options.ch,
+            'model.n_res': options.n_res,
+            'model.n_layers_global': 2,
+            'model.n_layers_local': 2,  # no discriminator is made: any size may be asked for
+            'data.image_size': options.image_size,
+            'training.compute_dtype': options.compute_dtype,
+            'training.scan_blocks': options.scan_blocks,
+        }
+    )
     generator = make_networks(config).genA2B
     x = np.zeros((1, 32, 32, 3), np.float32)
     params = jax.device_get(jax.jit(generator.init)(jax.random.key(0, impl='unsafe_rbg'), x)['params'])
@@ -64,16 +73,18 @@ def measure_seams(options: argparse.Namespace) -> dict[str, float]:
     alone = np.zeros_like(out['untiled'])
     for i in range(0, side, tile):
         for j in range(0, side, tile):
-            alone[:, i:i + tile, j:j + tile] = whole.run(picture[:, i:i + tile, j:j + tile]).image
+            alone[:, i : i + tile, j : j + tile] = whole.run(picture[:, i : i + tile, j : j + tile]).image
     return {
         'difference of tiled from untiled': float(abs(out['tiled'] - out['untiled']).max()),
         'difference of tiles with their own statistics': float(abs(alone - out['untiled']).max()),
-        **{f'seconds {name}': value for name, value in seconds.items()}}
+        **{f'seconds {name}': value for name, value in seconds.items()},
+    }
 
 
 @dataclasses.dataclass
 class Row:
     """One line of the table."""
+
     batch_size: int
     median: float  # images/s
     lowest: float
@@ -90,8 +101,10 @@ def main() -> int:
     parser.add_argument('--n_res', type=int, default=4)
     parser.add_argument('--compute_dtype', default='float32', help='float32 or bfloat16, of ours')
     parser.add_argument(
-        '--scan_blocks', action=argparse.BooleanOptionalAction,
-        help='residual blocks as a loop, in ours (default: as in training)')
+        '--scan_blocks',
+        action=argparse.BooleanOptionalAction,
+        help='residual blocks as a loop, in ours (default: as in training)',
+    )
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--seams', type=int, default=0, metavar='SIDE', help='also tiled against untiled at this size')
     parser.add_argument('--tile', type=int, default=512, help='of --seams (default: 512)')
@@ -104,8 +117,9 @@ def main() -> int:
             images = np.random.default_rng(0).uniform(-1, 1, (batch_size, *2 * [options.image_size], 3)).astype(np.float32)
             clock, processor = take_times(lambda x, t=translator: t.run(x).image, images, options.rounds)
             rates = [batch_size / seconds for seconds in clock]
-            rows.append(Row(
-                batch_size, statistics.median(rates), min(rates), max(rates), statistics.median(processor) / batch_size))
+            rows.append(
+                Row(batch_size, statistics.median(rates), min(rates), max(rates), statistics.median(processor) / batch_size)
+            )
         if options.seams:
             result |= measure_seams(options)
     except UserError as error:

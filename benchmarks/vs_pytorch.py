@@ -10,6 +10,7 @@ translating`, `official translating`, `compiled translating`. All begin with the
 the losses of the first step are compared. The first step of a turn does not count. --autocast and --channels_last are for
 the lean sides.
 """
+
 import argparse
 import contextlib
 import json
@@ -35,15 +36,23 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
     import jax
     from common import Step, configure
 
-    from ugatit_jax.official import write_networks
-    from ugatit_jax.released import make_layout
-    from ugatit_jax.trained import Trained
-    from ugatit_jax.translator import Translator
+    from ugatit_jax.checkpoint.generators import Trained
+    from ugatit_jax.convert.official_names import write_networks
+    from ugatit_jax.convert.read_official import make_layout
+    from ugatit_jax.translate.translator import Translator
 
-    config = configure({
-        'model.reference': 'pytorch', 'model.mlp_pool': '1', 'model.ch': options.ch, 'model.n_res': options.n_res,
-        'data.image_size': options.image_size, 'data.batch_size': options.batch_size,
-        'training.compute_dtype': options.compute_dtype, 'training.scan_blocks': options.scan_blocks})
+    config = configure(
+        {
+            'model.reference': 'pytorch',
+            'model.mlp_pool': '1',
+            'model.ch': options.ch,
+            'model.n_res': options.n_res,
+            'data.image_size': options.image_size,
+            'data.batch_size': options.batch_size,
+            'training.compute_dtype': options.compute_dtype,
+            'training.scan_blocks': options.scan_blocks,
+        }
+    )
     step = Step(config)
     state, layout = jax.device_get(step.state), make_layout('pytorch', config)
     if translating:
@@ -54,14 +63,19 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
             for _ in range(times):
                 translator.run(pictures)
             return {}
+
         return translate
-    np.savez(folder / 'weights.npz', **write_networks(layout, state.generator),
-             **write_networks(layout, state.discriminator, state.spectral))
+    np.savez(
+        folder / 'weights.npz',
+        **write_networks(layout, state.generator),
+        **write_networks(layout, state.discriminator, state.spectral),
+    )
     step.batch = {f'real_{domain}': jax.device_put(x) for domain, x in zip('AB', batch_of(options))}
 
     def train(steps: int) -> dict[str, float]:
         step.run(steps)
         return {'d_loss': float(step.metrics['D']), 'g_loss': float(step.metrics['G'])}
+
     return train
 
 
@@ -75,13 +89,18 @@ def serve(options: argparse.Namespace) -> None:
         model = official(options, folder)
         import torch
         from common import peak_memory as host_memory
-        run = {'official': lambda: official_train(model), 'lean': lambda: lean_train(model, options, False),
-               'lean compiled': lambda: lean_train(model, options, True),
-               'official translating': lambda: official_translate(model, False),
-               'compiled translating': lambda: official_translate(model, True)}[side]()
+
+        run = {
+            'official': lambda: official_train(model),
+            'lean': lambda: lean_train(model, options, False),
+            'lean compiled': lambda: lean_train(model, options, True),
+            'official translating': lambda: official_translate(model, False),
+            'compiled translating': lambda: official_translate(model, True),
+        }[side]()
 
         def peak_memory() -> float:
             return torch.cuda.max_memory_allocated() if model.device == 'cuda' else host_memory()
+
     print(json.dumps({'ready': True}), flush=True)
     for line in sys.stdin:
         losses, clock, processor = timed(run, int(line))
@@ -93,11 +112,18 @@ class Side:
 
     def __init__(self, name: str, folder: str):
         self.name = name
-        environment = {**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false', 'JAX_PLATFORMS': os.environ.get(
-            'JAX_PLATFORMS', '') if name.startswith('ours') else 'cpu'}  # the others must not take our memory on a GPU
+        environment = {
+            **os.environ,
+            'XLA_PYTHON_CLIENT_PREALLOCATE': 'false',
+            'JAX_PLATFORMS': os.environ.get('JAX_PLATFORMS', '') if name.startswith('ours') else 'cpu',
+        }  # the others must not take our memory on a GPU
         self.process = subprocess.Popen(
-            [sys.executable, *sys.argv, '--serve', name, '--folder', folder], text=True, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, env=environment)
+            [sys.executable, *sys.argv, '--serve', name, '--folder', folder],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
         self.answer()
         self.first = self.run(1)
         self.turns: list[dict[str, float]] = []
@@ -143,8 +169,10 @@ def main() -> None:
             raise SystemExit(f'ugatit_jax: {error}') from error
         return
     if not all(pathlib.Path(options.reference, name).is_file() for name in ('networks.py', 'UGATIT.py')):
-        raise SystemExit(f'--reference={options.reference} has no networks.py and UGATIT.py; '
-                         'it is a checkout of the official PyTorch code')
+        raise SystemExit(
+            f'--reference={options.reference} has no networks.py and UGATIT.py; '
+            'it is a checkout of the official PyTorch code'
+        )
     names = ['ours', *(name for name in options.sides if name != 'ours')]  # it makes the weights
     with tempfile.TemporaryDirectory() as folder:
         sides = [Side(name, folder) for name in names]
@@ -160,18 +188,45 @@ def main() -> None:
     for side in asked:
         clock, processor = (statistics.median(turn[key] for turn in side.turns) for key in ('clock', 'processor'))
         results[side.name] = {
-            'seconds': clock, 'cpu_seconds': processor, 'memory': side.turns[-1]['memory'], 'turns': side.turns,
-            'first_losses': {key: side.first[key] for key in ('d_loss', 'g_loss') if key in side.first}}
+            'seconds': clock,
+            'cpu_seconds': processor,
+            'memory': side.turns[-1]['memory'],
+            'turns': side.turns,
+            'first_losses': {key: side.first[key] for key in ('d_loss', 'g_loss') if key in side.first},
+        }
     for name, result in results.items():
         base = results.get('official translating' if 'translating' in name else 'official', result)
-        rows.append((name, result['seconds'], result['cpu_seconds'], result['seconds'] / base['seconds'],
-                     result['cpu_seconds'] / base['cpu_seconds'], result['memory'] / 1e9,
-                     result['first_losses'].get('d_loss'), result['first_losses'].get('g_loss')))
-    print(table(('', 'seconds', 'CPU seconds', 'of the official', 'CPU of the official', 'peak GB', 'first D loss',
-                 'first G loss'), rows))
+        rows.append(
+            (
+                name,
+                result['seconds'],
+                result['cpu_seconds'],
+                result['seconds'] / base['seconds'],
+                result['cpu_seconds'] / base['cpu_seconds'],
+                result['memory'] / 1e9,
+                result['first_losses'].get('d_loss'),
+                result['first_losses'].get('g_loss'),
+            )
+        )
+    print(
+        table(
+            (
+                '',
+                'seconds',
+                'CPU seconds',
+                'of the official',
+                'CPU of the official',
+                'peak GB',
+                'first D loss',
+                'first G loss',
+            ),
+            rows,
+        )
+    )
     about = versions()
     with contextlib.suppress(ImportError):
         import torch
+
         about |= {'torch': torch.__version__}
     publish(about, options, results, options.json)
 

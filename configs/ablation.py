@@ -5,6 +5,7 @@
 
 All rows, several seeds, one table: launch/ablation.sh. What the norms compute, and why: ugatit_jax/models/decoder_norm.py.
 """
+
 import math
 
 from ml_collections import config_dict
@@ -24,8 +25,10 @@ ROWS = {  # fields that a row changes
     'no_generator_cam': {'model.generator_cam': False, 'loss.cam_weight': 0.0},
     'no_discriminator_cam': {'model.discriminator_cam': False},
 }
-BASES = {module.__name__.rpartition('.')[2]: module for module in (
-    default, demo, selfie2anime, horse2zebra, cat2dog, photo2portrait, photo2vangogh)}
+BASES = {
+    module.__name__.rpartition('.')[2]: module
+    for module in (default, demo, selfie2anime, horse2zebra, cat2dog, photo2portrait, photo2vangogh)
+}
 
 
 def get_config(argument: str = '') -> config_dict.ConfigDict:

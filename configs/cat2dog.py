@@ -6,6 +6,7 @@
 The paper took the DRIT set (771 cats, 1264 dogs, 100 + 100 to test): download it and name its folder. The default here
 needs no account: Oxford-IIIT Pet through TFDS, cats and dogs cut to their head boxes.
 """
+
 from ml_collections import config_dict
 
 from configs import default

@@ -4,6 +4,7 @@
 
 A narrow network on small pictures that are drawn on the fly; what to look at is runs/demo/previews.
 """
+
 from ml_collections import config_dict
 
 from configs import default

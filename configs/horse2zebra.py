@@ -1,7 +1,8 @@
 """Horses <-> zebras, 256x256, the paper's light model; 1067 + 1334 pictures to train, 120 + 140 to test.
 
-    python -m ugatit_jax.main --config=configs/horse2zebra.py --workdir=runs/horse2zebra
+python -m ugatit_jax.main --config=configs/horse2zebra.py --workdir=runs/horse2zebra
 """
+
 from ml_collections import config_dict
 
 from configs import default

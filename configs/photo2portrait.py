@@ -5,6 +5,7 @@
 The set is DRIT's; TFDS does not have it. Unpack it to datasets/photo2portrait, or name another place with
 --config.data.source=folder:PATH.
 """
+
 from ml_collections import config_dict
 
 from configs import default

@@ -1,7 +1,8 @@
 """Photographs <-> paintings by van Gogh, 256x256, the paper's light model; 6287 + 400 to train, 751 + 400 to test.
 
-    python -m ugatit_jax.main --config=configs/photo2vangogh.py --workdir=runs/photo2vangogh
+python -m ugatit_jax.main --config=configs/photo2vangogh.py --workdir=runs/photo2vangogh
 """
+
 from ml_collections import config_dict
 
 from configs import default

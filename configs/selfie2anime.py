@@ -5,6 +5,7 @@
 The authors publish the set beside their code; TFDS does not have it. Unpack it to datasets/selfie2anime, or name another
 place with --config.data.source=folder:PATH.
 """
+
 from ml_collections import config_dict
 
 from configs import default

@@ -31,5 +31,5 @@ for job in "${jobs[@]}"; do
   echo "== $row, seed $seed"
   "$PYTHON" -m ugatit_jax.main "${flags[@]}"
   "$PYTHON" -m ugatit_jax.main "${flags[@]}" --mode=eval
-  "$PYTHON" -m ugatit_jax.ablation "$RUNS"
+  "$PYTHON" -m ugatit_jax.evaluate.ablation "$RUNS"
 done

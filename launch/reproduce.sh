@@ -21,7 +21,7 @@ for name in $DATASETS; do
   "${run[@]}"
   "${run[@]}" --mode=eval --config.evaluation.protocol="$PROTOCOL"
   newest=$(ls -td "$WORKDIR/$name"/evaluation/*-"$PROTOCOL" | head -n 1)
-  rows=$("$PYTHON" -m ugatit_jax.evaluation.results "$name" "$newest")
+  rows=$("$PYTHON" -m ugatit_jax.evaluate.results "$name" "$newest")
   { grep -v "^| $name |" "$TABLE"; echo "$rows"; } > "$TABLE.new"  # rows of an earlier evaluation are replaced
   mv "$TABLE.new" "$TABLE"
 done

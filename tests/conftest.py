@@ -1,4 +1,5 @@
 """Options and places that tests share."""
+
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -6,14 +7,14 @@ from collections.abc import Callable, Iterator
 import jax
 import pytest
 
-from ugatit_jax.environment import collect_rarely
+from ugatit_jax.command import collect_rarely
 
 ROOT = pathlib.Path(__file__).parent.parent
 REFERENCE = ROOT.parent / 'shared' / 'reference'
 
 # the tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise much (at level 0 the program of
 # one step at batch 1 gave NaN gradients on jax 0.10.2, though every part of it alone, and levels 1 to 3, did not)
-os.environ['XLA_FLAGS'] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1".strip()
+os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=1'.strip()
 # programs compiled by one run of the tests serve the next, and the processes that tests start
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'compiled'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
@@ -27,9 +28,11 @@ collect_rarely()  # as the commands do
 @pytest.fixture
 def as_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     """as_on('gpu') lets what is traced in this test take the forms for a GPU; they compute the same on a CPU."""
+
     def pretend(backend: str) -> None:
         monkeypatch.setattr(jax, 'default_backend', lambda: backend)
         jax.clear_caches()  # networks are traced once for as long as the process lives
+
     yield pretend
     monkeypatch.undo()
     jax.clear_caches()
@@ -48,8 +51,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if 'golden_path' not in metafunc.fixturenames:
         return
     embedded = sorted((ROOT / 'tests' / 'golden_data').glob('*.npz'))
-    reference = [REFERENCE / f'{name}.npz' for name in (
-        'pytorch_light', 'pytorch_full', 'tensorflow_light', 'tensorflow_full')]
+    reference = [
+        REFERENCE / f'{name}.npz' for name in ('pytorch_light', 'pytorch_full', 'tensorflow_light', 'tensorflow_full')
+    ]
     given = [pathlib.Path(path) for path in metafunc.config.getoption('golden')]
     paths = [*embedded, *reference, *given]
     names = [f'{path.parent.name}/{path.stem}' for path in paths]
@@ -57,5 +61,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize('golden_path', paths, ids=names)
         return
     metafunc.parametrize(
-        'golden_path, backend', [(path, 'cpu') for path in paths] + [(path, 'gpu') for path in embedded],
-        ids=names + [f'{name}-as-on-gpu' for name in names[:len(embedded)]])
+        'golden_path, backend',
+        [(path, 'cpu') for path in paths] + [(path, 'gpu') for path in embedded],
+        ids=names + [f'{name}-as-on-gpu' for name in names[: len(embedded)]],
+    )

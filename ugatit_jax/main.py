@@ -3,31 +3,36 @@
 
 Short on purpose: flags and the process's settings are here, everything else is in functions that tests can call.
 """
+
 import logging
 import sys
 
 from absl import flags
 from ml_collections import config_flags
 
-from ugatit_jax.arguments import parse
-from ugatit_jax.dry_run import dry_run
-from ugatit_jax.environment import collect_rarely, hide_gpus_from_tensorflow, join_processes, use_compilation_cache
+from ugatit_jax.command import collect_rarely, hide_gpus_from_tensorflow, join_processes, use_compilation_cache
+from ugatit_jax.config.flags import parse
 from ugatit_jax.errors import UserError
-from ugatit_jax.evaluate import evaluate_run
-from ugatit_jax.preemption import Preempted
-from ugatit_jax.train import train
+from ugatit_jax.evaluate.evaluate import evaluate_run
+from ugatit_jax.training.dry_run import dry_run
+from ugatit_jax.training.loop import train
+from ugatit_jax.training.preemption import Preempted
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')
 flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'Train, or evaluate a checkpoint of the workdir.')
 flags.DEFINE_string('step', 'latest', 'Which checkpoint --mode=eval takes: latest, best or a number.')
 flags.DEFINE_bool(
-    'distributed', False, 'One of several processes: Cloud TPU, Slurm, or as JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES '
-    'and JAX_PROCESS_ID say.')
+    'distributed',
+    False,
+    'One of several processes: Cloud TPU, Slurm, or as JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID say.',
+)
 flags.DEFINE_bool('dry_run', False, 'Check settings and data source, print parameters and memory, and end there.')
 flags.DEFINE_string(
-    'compilation_cache', '', 'Folder for compiled programs, or off; by default JAX_COMPILATION_CACHE_DIR, or a folder of '
-    "the user's.")
+    'compilation_cache',
+    '',
+    "Folder for compiled programs, or off; by default JAX_COMPILATION_CACHE_DIR, or a folder of the user's.",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -51,7 +56,8 @@ def main(argv: list[str]) -> None:
 def run() -> None:
     """Entry point: a user's mistake ends in one line and exit code 2."""
     logging.basicConfig(
-        level=logging.INFO, format='%(asctime)s %(message)s', datefmt='%H:%M:%S', stream=sys.stderr, force=True)
+        level=logging.INFO, format='%(asctime)s %(message)s', datefmt='%H:%M:%S', stream=sys.stderr, force=True
+    )
     logging.getLogger('jax').setLevel(logging.WARNING)
     for name in ('absl', 'orbax', 'asyncio'):  # a save that fails is a page of theirs, and one line of ours
         logging.getLogger(name).setLevel(logging.CRITICAL)

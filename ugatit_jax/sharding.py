@@ -1,4 +1,5 @@
 """Where arrays are: one mesh over all devices of all processes, the batch split over it, the state whole or in pieces."""
+
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,8 @@ def make_mesh(batch_size: int, parts: int = 1) -> Mesh:
         each = f' in {parts} parts (training.accumulate)' if parts > 1 else ''
         raise UserError(
             f'data.batch_size={batch_size} does not divide over {devices} devices{each}: choose a multiple of '
-            f'{devices * parts}, or make fewer devices visible')
+            f'{devices * parts}, or make fewer devices visible'
+        )
     return jax.make_mesh((devices,), ('data',), axis_types=(AxisType.Auto,))
 
 
@@ -42,6 +44,7 @@ def same(tree: Any) -> Any:
 
 class Placement(NamedTuple):
     """Where the leaves of a state are: on every device, or, with shard_params, large ones in pieces (ZeRO, FSDP)."""
+
     mesh: Mesh
     shard_params: bool = False
 
@@ -60,7 +63,8 @@ class Placement(NamedTuple):
     def describe(self, tree: Any) -> Any:
         """Shapes, types and shardings of a tree of arrays, or of their shapes, as Orbax restores them."""
         return jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree, self(tree))
+            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree, self(tree)
+        )
 
     def whole(self, tree: Any) -> Any:
         """Outside jit: a tree of arrays with all of each on every device."""
@@ -75,6 +79,7 @@ class Placement(NamedTuple):
             stays = leaf.size >= STAY_IN_PIECES
             spec = self.spec(leaf.shape) if stays else PartitionSpec()
             return jax.lax.with_sharding_constraint(leaf, NamedSharding(self.mesh, spec))
+
         return jax.tree.map(whole, params)
 
 

@@ -12,8 +12,7 @@ from ugatit_jax.data.augment import augment, normalize
 @pytest.fixture(scope='module')
 def batch():
     return {
-        domain: jnp.asarray(np.stack([smooth(18, 18, seed=i + 100 * d) for i in range(64)]))
-        for d, domain in enumerate('AB')
+        domain: jnp.asarray(np.stack([smooth(18, 18, seed=i + 100 * d) for i in range(64)])) for d, domain in enumerate('AB')
     }
 
 
@@ -57,9 +56,7 @@ def test_crops_and_flips_are_windows_with_fair_shares(batch):
 
 def test_off_is_exact_and_spans_the_range():
     ramp = jnp.arange(256, dtype=jnp.uint8).reshape(1, 16, 16, 1)
-    out = jax.jit(lambda x: augment({'A': x, 'B': x}, jax.random.key(0), image_size=16, flip=0.0))(ramp)[
-        'real_A'
-    ].ravel()
+    out = jax.jit(lambda x: augment({'A': x, 'B': x}, jax.random.key(0), image_size=16, flip=0.0))(ramp)['real_A'].ravel()
     assert out[0] == -1.0
     assert out[-1] == 1.0
     np.testing.assert_allclose(np.diff(out), 2 / 255, atol=1e-6)

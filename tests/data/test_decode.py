@@ -181,9 +181,7 @@ def test_draft_of_a_large_jpeg_keeps_the_wanted_side():
 def test_hash_survives_encoding_and_tells_pictures_apart():
     def distance(a, b):
         return int(
-            np.bitwise_count(
-                np.frombuffer(bytes.fromhex(a), np.uint8) ^ np.frombuffer(bytes.fromhex(b), np.uint8)
-            ).sum()
+            np.bitwise_count(np.frombuffer(bytes.fromhex(a), np.uint8) ^ np.frombuffer(bytes.fromhex(b), np.uint8)).sum()
         )
 
     picture, other = smooth(128, 128, 1), smooth(128, 128, 2)

@@ -121,7 +121,7 @@ def test_a_step_that_draws_three_times_reads_three_batches_in_both_paths(dataset
     for step, batch in enumerate(batches):
         resident = device_resident.sample(arrays, step, 12, config.seed)
         for domain in 'AB':
-            np.testing.assert_array_equal(batch[domain], rows[domain][12 * step:12 * (step + 1)])
+            np.testing.assert_array_equal(batch[domain], rows[domain][12 * step : 12 * (step + 1)])
             np.testing.assert_array_equal(batch[domain], resident[domain])
     parts = [next(half) for half in halves]
     np.testing.assert_array_equal(np.concatenate([part['A'] for part in parts]), batch['A'])

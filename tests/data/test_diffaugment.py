@@ -56,9 +56,7 @@ def test_gradients_pass_and_are_right():
             return (diffaugment(images, jax.random.key(0), ALL) * weights).sum()
 
         # Linear in the images, so any step will do.
-        return loss(images + 0.5 * direction) - loss(images - 0.5 * direction), (
-            jax.grad(loss)(images) * direction
-        ).sum()
+        return loss(images + 0.5 * direction) - loss(images - 0.5 * direction), (jax.grad(loss)(images) * direction).sum()
 
     numeric, exact = both(small)
     np.testing.assert_allclose(numeric, exact, rtol=1e-3, atol=1e-3)

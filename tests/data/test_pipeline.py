@@ -35,9 +35,7 @@ def test_processes_share_out_the_global_batch_and_epochs_are_complete(n_A, n_B, 
     for domain, n in (('A', n_A), ('B', n_B)):
         for step in (start, start + 1):
             whole = pipeline.global_indices(rows_of(step, batch, 0, 1), n, seed, domain)
-            parts = [
-                pipeline.global_indices(rows_of(step, batch, p, processes), n, seed, domain) for p in range(processes)
-            ]
+            parts = [pipeline.global_indices(rows_of(step, batch, p, processes), n, seed, domain) for p in range(processes)]
             np.testing.assert_array_equal(np.concatenate(parts), whole)
         # An epoch need not begin with a batch: take the steps that cover one, and count its n examples.
         epoch = start * batch // n + 1
@@ -55,9 +53,7 @@ def test_processes_share_out_the_global_batch_and_epochs_are_complete(n_A, n_B, 
 
 def test_domains_are_shuffled_apart():
     positions = np.arange(200)
-    assert (
-        pipeline.global_indices(positions, 200, 0, 'A') == pipeline.global_indices(positions, 200, 0, 'B')
-    ).sum() < 12
+    assert (pipeline.global_indices(positions, 200, 0, 'A') == pipeline.global_indices(positions, 200, 0, 'B')).sum() < 12
 
 
 def take(datasets, config, count, **options):
@@ -87,9 +83,7 @@ def test_same_batches_continuous_resumed_and_split(folder_config):
         for domain in 'AB':
             np.testing.assert_array_equal(batch[domain], whole[5 + k][domain])
     for processes in (2, 4):
-        parts = [
-            take(datasets, config, 4, start_step=2, process_index=p, process_count=processes) for p in range(processes)
-        ]
+        parts = [take(datasets, config, 4, start_step=2, process_index=p, process_count=processes) for p in range(processes)]
         for k in range(4):
             for domain in 'AB':
                 together = np.concatenate([part[k][domain] for part in parts])

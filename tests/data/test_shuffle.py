@@ -10,9 +10,7 @@ from ugatit_jax.data.shuffle import shuffled_index
 GOLDEN = [0, 6, 2, 4, 5, 9, 7, 1, 8, 3, 3, 6, 5, 2, 4, 8, 1, 9, 0, 7, 0, 3, 7, 4]
 
 
-@hypothesis.given(
-    n=st.integers(1, 700), seed=st.integers(0, 2**40), stream=st.integers(0, 1), epoch=st.integers(0, 1000)
-)
+@hypothesis.given(n=st.integers(1, 700), seed=st.integers(0, 2**40), stream=st.integers(0, 1), epoch=st.integers(0, 1000))
 @hypothesis.settings(max_examples=60, deadline=None)
 def test_each_epoch_visits_every_picture_once(n, seed, stream, epoch):
     order = shuffled_index(epoch * n + np.arange(n), n, seed, stream)

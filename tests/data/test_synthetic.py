@@ -13,10 +13,7 @@ def test_deterministic_distinct_and_of_any_size():
         assert a.read(3).dtype == np.uint8
         np.testing.assert_array_equal(a.read(3), Synthetic('A', 'train', size).read(3))
     pictures = [
-        Synthetic(domain, split, 32).read(i).tobytes()
-        for domain in 'AB'
-        for split in ('train', 'test')
-        for i in range(20)
+        Synthetic(domain, split, 32).read(i).tobytes() for domain in 'AB' for split in ('train', 'test') for i in range(20)
     ]
     assert len(set(pictures)) == 80
 

@@ -15,9 +15,7 @@ def pet(i):
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[..., 1] = 200
     ymin, xmin = 0.1 + 0.02 * (i % 10), 0.2 + 0.02 * (i % 10)
-    box = (
-        tfds.features.BBox(0.0, 0.0, 0.0, 0.0) if i % 5 == 4 else tfds.features.BBox(ymin, xmin, ymin + 0.5, xmin + 0.5)
-    )
+    box = tfds.features.BBox(0.0, 0.0, 0.0, 0.0) if i % 5 == 4 else tfds.features.BBox(ymin, xmin, ymin + 0.5, xmin + 0.5)
     pixels[round(40 * ymin) : round(40 * (ymin + 0.5)), round(60 * xmin) : round(60 * (xmin + 0.5))] = (200, 0, 0)
     return {
         'image': io.BytesIO(encoded(pixels, 'JPEG', quality=95, subsampling=0)),
@@ -87,9 +85,7 @@ def data_dir(request, tmp_path_factory):
     path = str(tmp_path_factory.mktemp('tfds'))
     no_stats = tfds.download.DownloadConfig(compute_stats='skip')
     Pets(data_dir=path, file_format=request.param).download_and_prepare(download_config=no_stats)
-    Horses(config='horse2zebra', data_dir=path, file_format=request.param).download_and_prepare(
-        download_config=no_stats
-    )
+    Horses(config='horse2zebra', data_dir=path, file_format=request.param).download_and_prepare(download_config=no_stats)
     return path
 
 

@@ -3,6 +3,7 @@
 pytorch_light keeps its start, inputs, losses and forwards, and of gradients and last parameters the arrays below 600
 numbers; tensorflow_light keeps the first example of its forward, without the losses.
 """
+
 import pathlib
 import sys
 

@@ -1,4 +1,5 @@
 """AdaLIN, LIN and instance norm against direct formulas, and at the ends of rho."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,5 @@
 """The CAM head against the construction written out in the paper."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,8 @@ def test_attention_is_the_1x1_convolution_of_both_weighted_maps(shared):
     bias = average['bias'][0] if shared else 0.0
     pools = {'average': x.mean((1, 2)), 'max': x.max((1, 2))}
     expected_logit = jnp.stack(
-        [pools['average'] @ average['kernel'][:, 0] + bias, pools['max'] @ largest['kernel'][:, 0] + bias], axis=1)
+        [pools['average'] @ average['kernel'][:, 0] + bias, pools['max'] @ largest['kernel'][:, 0] + bias], axis=1
+    )
     both = jnp.concatenate([x * (average['kernel'][:, 0] + bias), x * (largest['kernel'][:, 0] + bias)], axis=-1)
     expected = nn.relu(both @ params['kernel'][0, 0] + params['bias'])
     np.testing.assert_allclose(logit, expected_logit, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,5 @@
 """The norms of the paper's ablations against direct formulas, and what they leave of a generator."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -1,13 +1,14 @@
 """Generators of every size: shapes, channels, pools."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import default
-from ugatit_jax.config import resolve
+from ugatit_jax.config.resolve import resolve
 from ugatit_jax.models.generator import pool_to
-from ugatit_jax.networks import make_networks
+from ugatit_jax.models.networks import make_networks
 
 
 def small(reference: str = 'paper', **fields):
@@ -52,7 +53,8 @@ def test_blocks_as_a_loop_equal_blocks_in_a_row():
     params = jax.jit(loop.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     x = jax.random.normal(jax.random.key(1), (1, 32, 32, 3))
     np.testing.assert_allclose(
-        jax.jit(loop.apply)(params, x).image, jax.jit(loop.clone(unroll=3).apply)(params, x).image, atol=1e-5)
+        jax.jit(loop.apply)(params, x).image, jax.jit(loop.clone(unroll=3).apply)(params, x).image, atol=1e-5
+    )
 
 
 def test_pool_to_averages_cells():

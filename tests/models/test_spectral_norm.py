@@ -1,4 +1,5 @@
 """Spectral normalisation: the true norm after enough iterations, one sigma for each part of a batch."""
+
 import jax
 import jax.numpy as jnp
 import numpy as np

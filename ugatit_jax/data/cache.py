@@ -116,9 +116,7 @@ def _open_file(cache_dir: str, source: Source, shape: tuple, fit: str, backgroun
         if not path.exists():
             _create(path, size)
         if path.stat().st_size != size:
-            raise UserError(
-                f'{path} has {path.stat().st_size} bytes instead of {size}: delete it, it will be made again'
-            )
+            raise UserError(f'{path} has {path.stat().st_size} bytes instead of {size}: delete it, it will be made again')
         flat = np.memmap(path, np.uint8, mode='r+', shape=(size,))
     except OSError as error:
         raise UserError(f'data.cache_dir={cache_dir}: {error}; {size / 2**20:.0f} MB are wanted there') from error

@@ -63,9 +63,7 @@ def check(
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        'path', metavar='PATH', help='a folder of pictures, or one that holds trainA, trainB, testA, testB'
-    )
+    parser.add_argument('path', metavar='PATH', help='a folder of pictures, or one that holds trainA, trainB, testA, testB')
     parser.add_argument('--output', help='write a contact sheet of readable pictures to this PNG file')
     parser.add_argument('--image_size', type=int, default=256, help='data.image_size of the run (default: 256)')
     parser.add_argument('--channels', type=int, default=3, help='only matters for .npy arrays (default: 3)')
@@ -102,9 +100,7 @@ def _table(reports: dict[str, scan.Report]) -> str:
     for split, report in reports.items():
         sizes = sorted(((probe.width, probe.height) for probe in report.probes), key=lambda size: size[0] * size[1])
         named = (
-            [f'{width}x{height}' for width, height in (sizes[0], sizes[len(sizes) // 2], sizes[-1])]
-            if sizes
-            else ['-'] * 3
+            [f'{width}x{height}' for width, height in (sizes[0], sizes[len(sizes) // 2], sizes[-1])] if sizes else ['-'] * 3
         )
         rows.append((split, str(report.total), str(len(report.good)), str(len(report.bad)), *named))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -44,7 +44,10 @@ class Probe:
 
 
 def decode(
-    data: bytes, channels: int = 3, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0,
+    data: bytes,
+    channels: int = 3,
+    background: tuple[int, int, int] = (255, 255, 255),
+    draft_side: int = 0,
     to_srgb: bool = False,
 ) -> np.ndarray:
     """Decodes a picture to uint8 [H, W, channels]; large JPEGs may come smaller, but no side below `draft_side`.
@@ -82,9 +85,7 @@ def _decode(
         return _decode_pillow(data, channels, background, draft_side, to_srgb)
     except DecodeError:
         raise
-    except (
-        Exception
-    ) as error:  # Pillow's readers raise whatever their parsing met: OSError, SyntaxError, struct.error ...
+    except Exception as error:  # Pillow's readers raise whatever their parsing met: OSError, SyntaxError, struct.error ...
         raise DecodeError(_reason(data, error)) from error
 
 
@@ -92,9 +93,7 @@ def _decode_npy(data: bytes, channels: int) -> np.ndarray:
     stream = io.BytesIO(data)
     try:  # the header first: numpy would allocate what a forged header asks for
         version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[
-            version
-        ]
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, _, dtype = read_header(stream)
     except (ValueError, KeyError) as error:
         raise DecodeError(f'damaged .npy header: {error}') from error
@@ -153,9 +152,7 @@ def _to_8_bit(values: np.ndarray) -> np.ndarray:
 
 def _to_8_bit_image(image: Image.Image) -> Image.Image:
     """Scales 16 bit grey and float greys of 0..1, which Pillow's own conversion would clip."""
-    if image.mode.startswith('I;16') or (
-        image.mode == 'I' and image.format == 'PNG'
-    ):  # older Pillow: 'I' for such PNGs
+    if image.mode.startswith('I;16') or (image.mode == 'I' and image.format == 'PNG'):  # older Pillow: 'I' for such PNGs
         return Image.fromarray(_to_8_bit(np.asarray(image)))
     if image.mode == 'I':
         raise DecodeError('32 bit integer grey has no known range of values: save it with 8 or 16 bits')

@@ -61,9 +61,7 @@ def sample(arrays: dict[str, Array], step: Array, batch_size: int, seed: int) ->
     """
     positions = jnp.asarray(step).astype(jnp.uint32) * np.uint32(batch_size) + jnp.arange(batch_size, dtype=jnp.uint32)
     return {
-        domain: jnp.take(
-            rows, shuffled_index(positions, rows.shape[0], seed, STREAMS[domain], xp=jnp), axis=0, mode='clip'
-        )
+        domain: jnp.take(rows, shuffled_index(positions, rows.shape[0], seed, STREAMS[domain], xp=jnp), axis=0, mode='clip')
         for domain, rows in arrays.items()
     }
 

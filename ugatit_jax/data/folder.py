@@ -25,9 +25,7 @@ _NOT_A_FILE = 'no file: '  # a stamp that starts so marks an entry that must not
 class FolderSource:
     """The pictures under one folder, in the order of their names; nothing is read before `read` asks for it."""
 
-    def __init__(
-        self, root: str, channels: int, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0
-    ):
+    def __init__(self, root: str, channels: int, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0):
         self.name = f'folder:{root}'
         self.root = root
         self._channels, self._background, self._draft_side = channels, background, draft_side

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from ugatit_jax.config import draws_per_step
+from ugatit_jax.config.resolve import draws_per_step
 from ugatit_jax.data.cache import Pictures, cached_pictures
 from ugatit_jax.data.shuffle import MAX_EXAMPLES, shuffled_index
 from ugatit_jax.data.sources import Source, load_size
@@ -51,9 +51,7 @@ def train_batches(
 
     def indices(first_step: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         positions = (first_step + np.arange(steps))[:, None] * config.data.batch_size * draws + rows  # [steps, b]
-        return tuple(
-            global_indices(positions.reshape(-1), len(sources[domain]), config.seed, domain) for domain in 'AB'
-        )
+        return tuple(global_indices(positions.reshape(-1), len(sources[domain]), config.seed, domain) for domain in 'AB')
 
     return _run(pictures, indices, local, start_step, config.data.workers or available_cores())
 
@@ -76,9 +74,7 @@ def available_cores() -> int:
 def local_batch_size(batch_size: int, process_count: int) -> int:
     """Examples per process, or UserError if the batch does not divide."""
     if batch_size < 1 or batch_size % process_count:
-        raise UserError(
-            f'data.batch_size={batch_size} does not divide over {process_count} processes: choose a multiple'
-        )
+        raise UserError(f'data.batch_size={batch_size} does not divide over {process_count} processes: choose a multiple')
     return batch_size // process_count
 
 
@@ -92,9 +88,7 @@ def prefetch(batches: Iterator[Batch], put: Callable[[Batch], Any], depth: int =
     yield from queue
 
 
-def _run(
-    pictures: dict[str, Pictures], indices: Callable, local: int, start_step: int, workers: int
-) -> Iterator[Batch]:
+def _run(pictures: dict[str, Pictures], indices: Callable, local: int, start_step: int, workers: int) -> Iterator[Batch]:
     """Index, load in parallel, batch, prefetch: a tf.data pipeline, closed at the latest at the interpreter's exit."""
     try:
         import tensorflow as tf  # here, so that everything else of the data path works without it

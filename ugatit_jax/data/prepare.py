@@ -35,9 +35,7 @@ class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict(
             {
-                'image': tfds.features.Tensor(
-                    shape=(), dtype=np.object_
-                ),  # Image would refuse WebP, TIFF, .npy and others
+                'image': tfds.features.Tensor(shape=(), dtype=np.object_),  # Image would refuse WebP, TIFF, .npy and others
                 'name': tfds.features.Text(),
             }
         )
@@ -65,9 +63,7 @@ def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float
         raise UserError(f'--source={source}: folder:PATH wanted')
     directory = prepared.prepared_directory(output)
     if directory.exists():
-        raise UserError(
-            f'--output={output}: {directory} is already there; choose another folder, or remove that one first'
-        )
+        raise UserError(f'--output={output}: {directory} is already there; choose another folder, or remove that one first')
     folders, counts = {}, {}
     for split in SPLITS:
         try:

@@ -34,14 +34,10 @@ class PreparedSource:
             )
         builder = tfds.builder_from_directory(directory)
         if split not in builder.info.splits:
-            raise MissingSplit(
-                f'data.source=prepared:{output}: no {split} in it, it has {", ".join(builder.info.splits)}'
-            )
+            raise MissingSplit(f'data.source=prepared:{output}: no {split} in it, it has {", ".join(builder.info.splits)}')
         self.name = f'prepared:{output}/{split}'
         self._rows = builder.as_data_source(split=split)
-        self.keys = [
-            f'{split}[{i}]' for i in range(len(self._rows))
-        ]  # the names are in the records, not to be read now
+        self.keys = [f'{split}[{i}]' for i in range(len(self._rows))]  # the names are in the records, not to be read now
         self._decoding = {'channels': channels, 'background': background, 'draft_side': draft_side}
         files = sorted((path.name, path.stat().length, path.stat().mtime) for path in directory.iterdir())
         self._fingerprint = hashlib.sha256(repr((self.name, self._decoding, files)).encode()).hexdigest()

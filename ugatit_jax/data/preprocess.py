@@ -63,7 +63,10 @@ def padded_box(height: int, width: int, size: int) -> tuple[int, int, int, int]:
 
 
 def resize(
-    pixels: np.ndarray, width: int, height: int, box: tuple[float, float, float, float] | None = None,
+    pixels: np.ndarray,
+    width: int,
+    height: int,
+    box: tuple[float, float, float, float] | None = None,
     resample: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> np.ndarray:
     """Pillow's filter on uint8 or float32 [H, W, C]: it widens with the reduction, so small pictures do not alias."""
@@ -73,8 +76,7 @@ def resize(
     if channels in (3, 4) and pixels.dtype == np.uint8:  # Pillow weighs RGBA by its alpha
         return np.array(Image.fromarray(pixels).resize((width, height), resample, box))
     planes = [
-        Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), resample, box)
-        for c in range(channels)
+        Image.fromarray(np.ascontiguousarray(pixels[..., c])).resize((width, height), resample, box) for c in range(channels)
     ]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 

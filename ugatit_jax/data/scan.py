@@ -17,8 +17,8 @@ import numpy as np
 import PIL
 import tqdm
 
+from ugatit_jax.command import cache_folder
 from ugatit_jax.data.decode import DecodeError, Probe
-from ugatit_jax.environment import cache_folder
 from ugatit_jax.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -96,7 +96,9 @@ def scan(source: Scannable, progress: bool = True) -> Report:
 
 
 def refuse_or_report(
-    report: Report, max_bad_fraction: float, field: str = 'data.max_bad_fraction={:g}',
+    report: Report,
+    max_bad_fraction: float,
+    field: str = 'data.max_bad_fraction={:g}',
     way_out: str = ', or raise that field',
 ) -> None:
     """Warns of each bad file; UserError if their share is above `max_bad_fraction` or nothing is left.
@@ -130,9 +132,7 @@ def usual_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
                 f'{split} has {count} pictures: fewer than {FEW_PICTURES} are learned by heart '
                 '(config.augment.diffaugment helps a little)'
             )
-        small = [
-            min(probe.width, probe.height) for probe in report.probes if min(probe.width, probe.height) < image_size
-        ]
+        small = [min(probe.width, probe.height) for probe in report.probes if min(probe.width, probe.height) < image_size]
         if small:
             warnings.append(
                 f'{split}: {len(small)} of {count} pictures have a side below data.image_size={image_size} '

@@ -37,9 +37,7 @@ def shuffled_index(i: Any, n: int, seed: int, stream: int, xp: Any = np) -> Any:
     epoch, x = i // count, i % count
     base = _mix(np.full((1,), (seed & 0xFFFFFFFF) ^ 0x9E3779B9, np.uint32))
     base = _mix(base ^ np.uint32(seed >> 32 & 0xFFFFFFFF)) ^ np.uint32(stream * 0x85EBCA6B & 0xFFFFFFFF)
-    epoch_key = _mix(
-        _mix(epoch + base) ^ np.uint32(0x27D4EB2F)
-    )  # one key per element: a batch may cross an epoch border
+    epoch_key = _mix(_mix(epoch + base) ^ np.uint32(0x27D4EB2F))  # one key per element: a batch may cross an epoch border
     for r in range(ROUNDS):
         round_key = _mix(epoch_key + np.uint32((r + 1) * 0x9E3779B9 & 0xFFFFFFFF))
         partner = (round_key % count + (count - x)) % count

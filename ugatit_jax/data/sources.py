@@ -112,16 +112,12 @@ def open_source(config: ConfigDict, domain: str, split: str, missing_ok: bool = 
     except UserError:
         raise
     except ImportError as error:
-        raise UserError(
-            f'data.source={data.source} needs {error.name}, which cannot be imported: pip install it'
-        ) from error
+        raise UserError(f'data.source={data.source} needs {error.name}, which cannot be imported: pip install it') from error
     except Exception as error:
         if '://' not in place:
             raise
         # Far-away file systems raise what their libraries do: unknown schemes, no network, no rights.
-        raise UserError(
-            f'data.source={data.source} cannot be opened: {named_line(error)}'
-        ) from error
+        raise UserError(f'data.source={data.source} cannot be opened: {named_line(error)}') from error
     raise UserError(f'data.source={data.source!r} is not one of {KINDS}')
 
 
@@ -134,9 +130,7 @@ def open_datasets(config: ConfigDict) -> Datasets:
         for domain in 'AB':
             source = open_source(config, domain, split, missing_ok=split == 'test')
             if source is None:
-                _logger.warning(
-                    '%s has no test pictures of domain %s: nothing can be evaluated there', data.source, domain
-                )
+                _logger.warning('%s has no test pictures of domain %s: nothing can be evaluated there', data.source, domain)
             elif data.source.startswith(('folder:', 'tfds:')):  # the others were checked when they were made
                 report = scan.scan(source)
                 scan.refuse_or_report(report, data.max_bad_fraction)

@@ -78,9 +78,7 @@ class Synthetic:
 
     def _face(self, i: int) -> _Face:
         split = sorted(COUNTS).index(self._split)
-        rng = np.random.Generator(
-            np.random.Philox(np.random.SeedSequence([20190725, 'AB'.index(self._domain), split, i]))
-        )
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([20190725, 'AB'.index(self._domain), split, i])))
         radius = rng.uniform(0.21, 0.26)
         background = _hsv(rng.uniform(), rng.uniform(0.25, 0.6), rng.uniform(0.45, 0.9))
         if self._domain == 'A':  # ginger

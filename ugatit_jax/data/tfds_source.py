@@ -37,9 +37,7 @@ class Example:
 class TfdsSource:
     """Examples of a TFDS split in a fixed order."""
 
-    def __init__(
-        self, name: str, examples: list[Example], channels: int, background: tuple[int, int, int], draft_side: int
-    ):
+    def __init__(self, name: str, examples: list[Example], channels: int, background: tuple[int, int, int], draft_side: int):
         self.name = name
         self.keys = [example.key for example in examples]
         self._examples = examples
@@ -169,15 +167,11 @@ def _records(name: str, data_dir: str | None, download: bool, split: str, fields
     if any(file_format.value == 'array_record' for file_format in builder.info.available_file_formats()):
         rows = builder.as_data_source(split=split, decoders=still_encoded)
     else:
-        partial = tfds.decode.PartialDecoding(
-            dict.fromkeys(wanted, True), decoders={'image': tfds.decode.SkipDecoding()}
-        )
+        partial = tfds.decode.PartialDecoding(dict.fromkeys(wanted, True), decoders={'image': tfds.decode.SkipDecoding()})
         read_config = tfds.ReadConfig(
             interleave_cycle_length=1
         )  # one shard after the other: the order is the same each time
-        rows = tfds.as_numpy(
-            builder.as_dataset(split=split, decoders=partial, shuffle_files=False, read_config=read_config)
-        )
+        rows = tfds.as_numpy(builder.as_dataset(split=split, decoders=partial, shuffle_files=False, read_config=read_config))
     records = []
     for row in rows:
         record = {'image': bytes(row['image'])}

@@ -2,6 +2,7 @@
 
 The paper's ablations of them are in decoder_norm.py.
 """
+
 import functools
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.order import anew, apart, on_cpu
+from ugatit_jax.compiler import anew, apart, on_cpu
 
 EPS = 1e-5  # inside the square root, in both releases
 # mean, variance [B, 1, 1, C] and parameters -> factor and offset for `affine`, each broadcast to the moments
@@ -105,7 +106,12 @@ def instance_affine(
 
 
 def adalin(
-    x: jax.Array, rho: jax.Array, gamma: jax.Array, beta: jax.Array, smoothing: float = 0.0, ddof: int = 0,
+    x: jax.Array,
+    rho: jax.Array,
+    gamma: jax.Array,
+    beta: jax.Array,
+    smoothing: float = 0.0,
+    ddof: int = 0,
     relu: bool = False,
 ) -> jax.Array:
     """gamma * (rho * a_IN + (1 - rho) * a_LN) + beta (paper, equation 1) with rho used as clip(rho - smoothing, 0, 1).
@@ -117,8 +123,15 @@ def adalin(
 
 
 def adalin_affine(
-    mean: jax.Array, variance: jax.Array, rho: jax.Array, gamma: jax.Array, beta: jax.Array, *, n: int,
-    smoothing: float = 0.0, ddof: int = 0,
+    mean: jax.Array,
+    variance: jax.Array,
+    rho: jax.Array,
+    gamma: jax.Array,
+    beta: jax.Array,
+    *,
+    n: int,
+    smoothing: float = 0.0,
+    ddof: int = 0,
 ) -> tuple[jax.Array, jax.Array]:
     """AdaLIN of a map of n pixels with these moments [B, 1, 1, C] as (factor, offset) for `affine`.
 
@@ -136,6 +149,7 @@ def adalin_affine(
 
 class InstanceNorm(nn.Module):
     """Instance norm with learned scale and offset per channel where `use_affine`; then ReLU where `relu`."""
+
     use_affine: bool
     relu: bool = False
 
@@ -151,6 +165,7 @@ class InstanceNorm(nn.Module):
 
 class AdaLIN(nn.Module):
     """AdaLIN with gamma, beta [B, C] from outside and a learned rho [C], which the train step clips to [0, 1]."""
+
     rho_init: float
     smoothing: float
     ddof: int
@@ -164,6 +179,7 @@ class AdaLIN(nn.Module):
 
 class LIN(nn.Module):
     """AdaLIN with learned gamma (1 at the start), beta (0) and rho (0) per channel; never smoothed."""
+
     ddof: int
     relu: bool = False
 

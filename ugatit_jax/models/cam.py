@@ -1,4 +1,5 @@
 """Class activation map attention (paper, section 2.1.1): a classifier's weights say where the domains differ."""
+
 from collections.abc import Callable
 
 import jax
@@ -11,6 +12,7 @@ from ugatit_jax.models.spectral_norm import sigma
 
 class Classifier(nn.Module):
     """One logit of pooled features [B, C]: logit [B, 1], and the weights [C] that multiply the features."""
+
     use_bias: bool
     weight_init: str
     spectral: bool = False
@@ -36,6 +38,7 @@ class CAM(nn.Module):
 
     Attended = activation(conv 1x1 of concat(x * w_average, x * w_max)); the heatmap is its sum over channels.
     """
+
     activation: Callable[[jax.Array], jax.Array]
     shared: bool
     use_bias: bool

@@ -12,6 +12,7 @@ AdaLIN and nothing else changed:
 
 Up-sampling stages have gamma and beta of their own in every row, as LIN has; there is no adaptive map to replace.
 """
+
 from collections.abc import Callable
 from functools import partial
 
@@ -25,9 +26,7 @@ DECODER_NORMS = ('adalin', 'in', 'ln', 'adain', 'gn')
 UP_NORMS = ('lin', 'in', 'ln', 'gn')
 
 
-def group_norm(
-    x: jax.Array, groups: int, gamma: jax.Array, beta: jax.Array, ddof: int = 0, relu: bool = False
-) -> jax.Array:
+def group_norm(x: jax.Array, groups: int, gamma: jax.Array, beta: jax.Array, ddof: int = 0, relu: bool = False) -> jax.Array:
     """gamma * (x - mean) / sqrt(var + eps) + beta over space and the channels of a group, per example.
 
     x [B, h, w, C], groups a divisor of C: C is instance norm, 1 layer norm; gamma, beta [B, 1, 1, C] or [C]; variances are
@@ -50,7 +49,8 @@ def group_affine(
     group_variance = jnp.mean(variances + jnp.square(means - group_mean), axis=-1, keepdims=True)
     group_variance *= n * size / (n * size - ddof)
     group_mean, scale = (
-        jnp.broadcast_to(m, means.shape).reshape(shape) for m in (group_mean, 1 / jnp.sqrt(group_variance + EPS)))
+        jnp.broadcast_to(m, means.shape).reshape(shape) for m in (group_mean, 1 / jnp.sqrt(group_variance + EPS))
+    )
     return gamma * scale, beta + gamma * scale * (mean - group_mean)
 
 
@@ -62,6 +62,7 @@ def feature_statistics(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 class AdaptiveNorm(nn.Module):
     """`in`, `ln`, `adain`, `gn` of the decoder's residual blocks: gamma, beta [B, C] from outside, nothing learned."""
+
     groups: int | None  # None: one for each channel
     ddof: int
     relu: bool = False
@@ -74,6 +75,7 @@ class AdaptiveNorm(nn.Module):
 
 class LearnedNorm(nn.Module):
     """`in`, `ln`, `gn` of an up-sampling stage, with learned gamma (1 at the start) and beta (0) per channel, as LIN."""
+
     groups: int | None
     ddof: int
     relu: bool = False

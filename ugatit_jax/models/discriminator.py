@@ -2,6 +2,7 @@
 
 An ablation may leave out either.
 """
+
 from functools import partial
 
 import jax
@@ -10,8 +11,8 @@ from flax import linen as nn
 from flax import struct
 
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.convolution import Conv
-from ugatit_jax.models.padding import Padding
+from ugatit_jax.models.ops.convolution import Conv
+from ugatit_jax.models.ops.padding import Padding
 from ugatit_jax.models.spectral_norm import SpectralConv
 
 leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
@@ -20,6 +21,7 @@ leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
 @struct.dataclass
 class DiscriminatorOutput:
     """What a discriminator says of images [B, h, w, C]."""
+
     logit: jax.Array  # [B, h', w', 1], one for each patch
     cam_logit: jax.Array | None  # [B, 2], of the average and the max pool; None without CAM
     heatmap: jax.Array | None  # [B, h'', w'']; None without CAM
@@ -27,6 +29,7 @@ class DiscriminatorOutput:
 
 class Discriminator(nn.Module):
     """images [B, h, w, C] in [-1, 1] -> DiscriminatorOutput; n_layers 7 is the global one, 5 the local one."""
+
     ch: int
     n_layers: int
     patch_padding: Padding
@@ -42,7 +45,8 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> DiscriminatorOutput:
         conv = partial(
-            SpectralConv if self.spectral else Conv, kernel_size=4, weight_init=self.weight_init, dtype=self.dtype)
+            SpectralConv if self.spectral else Conv, kernel_size=4, weight_init=self.weight_init, dtype=self.dtype
+        )
         halvings = self.n_layers - 2
         for i in range(halvings):
             x = leaky_relu(conv(self.ch * 2**i, stride=2, padding=(1, 1), name=f'conv_{i}')(x))
@@ -50,8 +54,15 @@ class Discriminator(nn.Module):
         cam_logit = heatmap = None
         if self.use_cam:
             x, cam_logit, heatmap = CAM(
-                leaky_relu, self.cam_shared, self.cam_bias, self.weight_init, self.dtype, spectral=self.spectral,
-                attention_normalized=self.cam_attention_normalized, name='cam')(x)
+                leaky_relu,
+                self.cam_shared,
+                self.cam_bias,
+                self.weight_init,
+                self.dtype,
+                spectral=self.spectral,
+                attention_normalized=self.cam_attention_normalized,
+                name='cam',
+            )(x)
         x = conv(1, stride=1, padding=self.patch_padding, use_bias=self.head_bias, name='logit')(x)
         return DiscriminatorOutput(x.astype(jnp.promote_types(self.dtype, jnp.float32)), cam_logit, heatmap)
 

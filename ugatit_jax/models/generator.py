@@ -1,4 +1,5 @@
 """The generator (paper, section 2.1.1): encoder, CAM attention, decoder with AdaLIN or what an ablation has instead."""
+
 from collections.abc import Callable
 from functools import partial
 
@@ -10,15 +11,16 @@ from flax import struct
 
 from ugatit_jax.models.adalin import InstanceNorm
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.convolution import Conv, UpConv
 from ugatit_jax.models.decoder_norm import decoder_norm, feature_statistics, up_norm
 from ugatit_jax.models.initializers import bias_init, kernel_init
-from ugatit_jax.models.padding import Padding
+from ugatit_jax.models.ops.convolution import Conv, UpConv
+from ugatit_jax.models.ops.padding import Padding
 
 
 @struct.dataclass
 class GeneratorOutput:
     """What a generator makes of images [B, h, w, C]."""
+
     image: jax.Array  # [B, h, w, out_channels] in [-1, 1]
     cam_logit: jax.Array | None  # [B, 2], of the average and the max pool; None without CAM
     heatmap: jax.Array | None  # [B, h/4, w/4]; None without CAM
@@ -26,6 +28,7 @@ class GeneratorOutput:
 
 class Dense(nn.Module):
     """x [B, in] -> [B, features]."""
+
     features: int
     use_bias: bool
     weight_init: str
@@ -43,6 +46,7 @@ class Dense(nn.Module):
 
 class ResidualBlock(nn.Module):
     """x + norm(conv(relu(norm(conv(x))))); AdaLIN where gamma and beta are given, else instance norm."""
+
     conv: Callable[..., Conv]
     norm: Callable[..., nn.Module]
 
@@ -57,17 +61,20 @@ class ResidualBlock(nn.Module):
 
 def pool_to(x: jax.Array, k: int) -> jax.Array:
     """Adaptive average pool of x [B, h, w, C] to [B, k, k, C]: cell i covers rows floor(i h/k) to ceil((i+1) h/k)."""
+
     def matrix(n: int) -> np.ndarray:
         cells = np.zeros((k, n))
         for i in range(k):
             start, stop = i * n // k, -(-(i + 1) * n // k)
             cells[i, start:stop] = 1 / (stop - start)
         return cells
+
     return jnp.einsum('kh,lw,bhwc->bklc', matrix(x.shape[1]), matrix(x.shape[2]), x, precision='highest')
 
 
 class Generator(nn.Module):
     """images [B, h, w, C] in [-1, 1], h and w multiples of 4 -> GeneratorOutput; fields as in default_config.py."""
+
     out_channels: int
     ch: int
     n_res: int
@@ -108,8 +115,7 @@ class Generator(nn.Module):
             x, cam_logit, heatmap = cam(x)
 
         gamma, beta = feature_statistics(x) if self.decoder_norm == 'adain' else self.gamma_beta(x)
-        norm = decoder_norm(
-            self.decoder_norm, self.norm_groups, self.rho_init, self.rho_smoothing, self.variance_ddof)
+        norm = decoder_norm(self.decoder_norm, self.norm_groups, self.rho_init, self.rho_smoothing, self.variance_ddof)
         x = self.residual_blocks('decoder', conv, norm, x, gamma, beta)
         norm = up_norm(self.up_norm, self.norm_groups, self.variance_ddof)
         for i in range(2):
@@ -125,8 +131,13 @@ class Generator(nn.Module):
         if not self.n_res:
             return x
         blocks = nn.scan(
-            ResidualBlock, variable_axes={'params': 0}, split_rngs={'params': True}, in_axes=nn.broadcast,
-            length=self.n_res, unroll=self.unroll)
+            ResidualBlock,
+            variable_axes={'params': 0},
+            split_rngs={'params': True},
+            in_axes=nn.broadcast,
+            length=self.n_res,
+            unroll=self.unroll,
+        )
         return blocks(conv, norm, name=name)(x, *gamma_beta)[0]
 
     def gamma_beta(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:

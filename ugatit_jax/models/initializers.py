@@ -1,4 +1,5 @@
 """The two initialisations: N(0, 0.02) of the paper, PyTorch's defaults of the later release."""
+
 import math
 
 import jax

@@ -3,6 +3,7 @@
 Modules only read u and v; `advance` makes one power iteration for every normalised kernel of a network. As it needs
 the weights alone, the step knows the vectors of all its forwards beforehand and runs real and fake in one batch.
 """
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax import order
-from ugatit_jax.models.convolution import conv_params, convolve
-from ugatit_jax.models.padding import Padding
+from ugatit_jax import compiler
+from ugatit_jax.models.ops.convolution import conv_params, convolve
+from ugatit_jax.models.ops.padding import Padding
 
 COLLECTION = 'spectral'  # {path of a normalised kernel: {'u': [groups, out], 'v': [groups, k*k*in]}}
 EPS = 1e-12  # both releases
@@ -39,11 +40,13 @@ def advance(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str,
 
 def advances(params: Mapping[str, Any], spectral: Mapping[str, Any], times: int) -> Any:
     """Vectors after each of `times` power iterations, leaf [times, n]: a group for each forward, as modules read them."""
+
     def once(spectral: Any, _: None) -> tuple[Any, Any]:
         spectral = advance(params, spectral)
         return spectral, spectral
+
     # a loop on a CPU, where it compiles faster
-    return jax.lax.scan(once, spectral, length=times, unroll=1 if order.needed() else times)[1]
+    return jax.lax.scan(once, spectral, length=times, unroll=1 if compiler.needed() else times)[1]
 
 
 def for_evaluation(params: Mapping[str, Any], spectral: Mapping[str, Any], iterate: bool) -> Mapping[str, Any]:
@@ -89,6 +92,7 @@ norms.defvjp(lambda matrix, u, v: (norms(matrix, u, v), (u, v)), norms_backward)
 
 class SpectralConv(nn.Module):
     """Reflect padding, convolution by kernel / sigma: [B, h, w, in] -> [B, h', w', features]."""
+
     features: int
     kernel_size: int
     stride: int

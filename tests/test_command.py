@@ -1,0 +1,71 @@
+"""Where compiled programs are kept, and what a process sets before it compiles."""
+
+import contextlib
+import gc
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+from ugatit_jax import main
+from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate.__main__ import main as evaluate
+from ugatit_jax.translate.__main__ import main as translate
+
+PROGRAM = """
+import sys, jax
+from ugatit_jax.command import use_compilation_cache
+use_compilation_cache(*sys.argv[1:])
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+jax.block_until_ready(jax.jit(lambda x: x * 2 + 1)(1.0))
+"""
+
+
+@pytest.mark.parametrize(
+    'place, variable, kept',
+    [
+        ('here', '', ['here']),
+        ('off', '', []),
+        ('', '', ['home/ugatit_jax/compiled']),
+        ('', 'jax', ['jax']),
+        ('here', 'jax', ['here']),
+        ('off', 'jax', []),
+    ],
+)
+def test_the_flag_then_the_variable_then_the_users_folder(place, variable, kept, tmp_path):
+    env = {'XDG_CACHE_HOME': str(tmp_path / 'home'), 'JAX_PLATFORMS': 'cpu'}
+    if variable:
+        env['JAX_COMPILATION_CACHE_DIR'] = str(tmp_path / variable)
+    folder = str(tmp_path / place) if place == 'here' else place
+    subprocess.run([sys.executable, '-c', PROGRAM, folder], cwd=ROOT, env=env, check=True)
+    assert sorted({str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob('*-cache')}) == kept
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / 'file').touch()
+    result = subprocess.run(
+        [sys.executable, '-c', PROGRAM, str(tmp_path / 'file' / 'cache')], cwd=ROOT, text=True, capture_output=True
+    )
+    assert 'UserError' in result.stderr and 'cannot be made' in result.stderr
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        lambda folder: main.main(main.parse(['main', '--config=configs/demo.py', f'--workdir={folder}', '--mode=eval'])),
+        lambda folder: translate([f'--checkpoint={folder}', '--direction=a2b', '--input=a', '--output=b']),
+        lambda folder: evaluate([f'--fake={folder}', f'--real={folder}']),
+    ],
+    ids=['main', 'translate', 'evaluate'],
+)
+def test_commands_collect_rarely(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    kept = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    try:
+        with contextlib.suppress(UserError):
+            assert command(tmp_path / 'nothing') == 2  # refused, after the settings of the process
+        assert gc.get_threshold()[0] == 100_000
+    finally:
+        gc.set_threshold(*kept)

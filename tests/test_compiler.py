@@ -1,0 +1,95 @@
+"""What is done for the CPU's sake alone: the same numbers as optax, nothing computed twice, no copies of the state."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ugatit_jax import compiler
+
+PARAMS = {name: {'a': jnp.linspace(-1, 1, 4096).reshape(64, 64), 'b': jnp.arange(3.0)} for name in ('one', 'two')}
+
+
+def update(optimizer, params, state):
+    grads = jax.tree.map(lambda p: jnp.sin(3 * p) + 1e-2 * p, params)
+    loss = sum(jnp.sum(p**2) for p in jax.tree.leaves(params))  # read after the gradients, as far as XLA knows
+    updates, state = optimizer.update(grads, state, params, metrics={'loss': loss})
+    return optax.apply_updates(params, jax.tree.map(lambda u: -1e-2 * u, updates)), state, loss
+
+
+@pytest.mark.parametrize('cpu', [True, False])
+def test_adam_is_that_of_optax(cpu, monkeypatch):
+    monkeypatch.setattr(compiler, 'needed', lambda: cpu)
+    expected = ours = PARAMS
+    adam = optax.with_extra_args_support(optax.scale_by_adam(b1=0.5, b2=0.999, eps=1e-8))
+    own = compiler.scale_by_adam(0.5, 0.999, 1e-8)
+    state, own_state = adam.init(expected), own.init(ours)
+    for _ in range(3):
+        expected, state, _ = update(adam, expected, state)
+        ours, own_state, _ = update(own, ours, own_state)
+    assert jax.tree.structure(state) == jax.tree.structure(own_state) and own_state.count == 3
+    for e, o in zip(jax.tree.leaves((expected, state)), jax.tree.leaves((ours, own_state)), strict=True):
+        np.testing.assert_allclose(o, e, rtol=1e-5, atol=1e-7)
+
+
+def test_adam_on_a_cpu_copies_nothing_large():
+    def copies(optimizer) -> int:
+        step = jax.jit(lambda params, state: update(optimizer, params, state), donate_argnums=(0, 1))
+        return step.lower(PARAMS, optimizer.init(PARAMS)).compile().as_text().count('f32[64,64]{1,0} copy(')
+
+    plain = optax.with_extra_args_support(optax.scale_by_adam(b1=0.5, b2=0.999, eps=1e-8))
+    assert copies(compiler.scale_by_adam(0.5, 0.999, 1e-8)) == 0 < copies(plain)
+
+
+def test_after_returns_what_it_is_given():
+    tree = {'x': jnp.arange(3.0), 'y': jnp.ones((2, 2))}
+    out = jax.jit(compiler.after)(jnp.int32(0), tree)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, out, tree))
+    assert 'conditional' in jax.jit(compiler.after).lower(jnp.int32(0), tree).compile().as_text()
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_anew_is_the_same_whatever_it_waits_for_and_xla_does_not_know(dtype):
+    x = jnp.linspace(-1, 1, 6, dtype=dtype).reshape(2, 3)
+    for value in (1.0, -0.0, -3.7, np.nan, -np.inf, 1e-40):
+        same = jax.jit(compiler.anew)(x, jnp.full((2, 2), value, dtype))
+        assert same.dtype == x.dtype and jnp.array_equal(same, x)
+
+    def twice(x, y):
+        return jnp.sum(jnp.exp(x)) + jnp.sum(jnp.exp(compiler.anew(x, y)) * y)
+
+    x = jnp.ones((64, 64), dtype)
+    assert jax.jit(twice).lower(x, x).compile().as_text().count(' exponential(') == 2
+
+
+@pytest.mark.parametrize('cpu', [True, False])
+def test_checkpoint_computes_activations_again_and_has_the_same_derivatives(cpu, monkeypatch):
+    monkeypatch.setattr(compiler, 'needed', lambda: cpu)
+
+    def network(variables, images):
+        return {'image': jnp.tanh(jnp.exp(images) @ variables['kernel']), 'logit': jnp.sum(images)}
+
+    def loss(function, variables, images):
+        image = function(variables, images)['image']
+        return jnp.sum(image * jnp.cos(image))
+
+    variables, images = {'kernel': jnp.linspace(-1, 1, 16).reshape(4, 4)}, jnp.linspace(0, 1, 8).reshape(2, 4)
+    for derivative in (
+        jax.grad(loss, (1, 2)),
+        jax.grad(lambda f, v, x: jnp.sum(jax.grad(loss, 2)(f, v, x) ** 2), (1, 2)),
+    ):  # as a gradient penalty's
+        expected, ours = (
+            jax.jit(derivative, static_argnums=0)(f, variables, images) for f in (network, compiler.checkpoint(network))
+        )
+        jax.tree.map(lambda o, e: np.testing.assert_allclose(o, e, rtol=1e-5, atol=1e-6), ours, expected)
+    if cpu:
+
+        def mean(function, variables, images):  # XLA knows its cotangents
+            return jnp.mean(function(variables, images)['image'])
+
+        for objective in (loss, mean):
+            gradient = jax.jit(jax.grad(functools.partial(objective, compiler.checkpoint(network))))
+            assert gradient.lower(variables, images).compile().as_text().count(' exponential(') == 2

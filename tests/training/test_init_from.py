@@ -1,0 +1,78 @@
+"""A new run that starts from another's weights."""
+
+import logging
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from tests.helpers.small import small_config
+from ugatit_jax.checkpoint.checkpoints import HARMLESS, Checkpoints, as_json, separate
+from ugatit_jax.errors import UserError
+from ugatit_jax.models.networks import make_networks
+from ugatit_jax.sharding import Placement, make_mesh
+from ugatit_jax.training.init_from import start_from
+from ugatit_jax.training.state import init_state
+
+
+def fresh(seed=1, **fields):
+    config = small_config(seed=seed, **fields)
+    return init_state(make_networks(config), config, Placement(make_mesh(1))), config
+
+
+def equal(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """A workdir with averaged generators that are twice the raw ones, at step 7; and its state."""
+    state, config = fresh(training__ema_decay=0.9)
+    state = state.replace(ema=jax.tree.map(lambda x: 2 * x, state.generator), step=state.step + 7)
+    workdir = tmp_path_factory.mktemp('source')
+    generators, training = separate(state)
+    checkpoints = Checkpoints(str(workdir))
+    checkpoints.write(7, as_json(config), generators=generators, training=training)
+    checkpoints.close()
+    return workdir, state
+
+
+def test_weights_are_taken_and_nothing_else(source, caplog):
+    workdir, old = source
+    new, config = fresh(seed=2, training__ema_decay=0.5)
+    with caplog.at_level(logging.INFO):
+        started = start_from(str(workdir), new, config)
+    assert 'from ema generators' in caplog.text and str(workdir) in caplog.text
+    assert equal(started.generator, old.ema) and equal(started.ema, old.ema)
+    assert equal(started.discriminator, old.discriminator) and equal(started.spectral, old.spectral)
+    assert int(started.step) == 0 and equal(started.key, new.key) and equal(started.generator_opt, new.generator_opt)
+    assert equal(start_from(str(workdir / 'checkpoints' / '7'), new, config).generator, old.ema)
+    donated = jax.jit(lambda state: state, donate_argnums=0)(started)  # the average is a copy
+    assert equal(donated.generator, old.ema)
+
+
+def test_without_discriminators_they_are_fresh(source, tmp_path, caplog):
+    workdir, old = source
+    shutil.copytree(workdir, tmp_path / 'converted')
+    shutil.rmtree(tmp_path / 'converted' / 'checkpoints' / '7' / 'training')
+    new, config = fresh(seed=2)
+    with caplog.at_level(logging.INFO):
+        started = start_from(str(tmp_path / 'converted'), new, config)
+    assert equal(started.generator, old.ema) and equal(started.discriminator, new.discriminator)
+    assert 'fresh: it has no discriminators' in caplog.text
+
+
+def test_other_shapes_are_named_with_the_setting(source):
+    new, config = fresh(model__ch=3)
+    with pytest.raises(UserError) as error:
+        start_from(str(source[0]), new, config)
+    text = str(error.value)
+    assert 'genA2B/cam/bias is (12,) here, (8,) there' in text or 'disGA' in text
+    assert 'model.ch=2 (is 3)' in text and 'more; set' in text and '\n' not in text
+    with pytest.raises(UserError, match='neither a workdir'):
+        start_from(str(source[0] / 'nowhere'), new, config)
+
+
+def test_a_run_continues_without_the_field():
+    assert 'init_from' in HARMLESS

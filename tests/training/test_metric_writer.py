@@ -1,0 +1,101 @@
+"""What a run writes down."""
+
+import json
+import time
+import types
+
+import jax
+import numpy as np
+import pytest
+from etils import epath
+from PIL import Image
+
+from configs import default
+from ugatit_jax.config.resolve import resolve
+from ugatit_jax.errors import UserError
+from ugatit_jax.report import history
+from ugatit_jax.training.metric_writer import Reporter, device_memory, duration, forget_after
+
+TERMS = dict.fromkeys(('D_A', 'D_B', 'G_A', 'G_B'), 0.5)
+
+
+def small_config():
+    """A resolved config of ten steps of four pictures."""
+    config = default.get_config()
+    config.data.batch_size, config.training.steps = 4, 10
+    return resolve(config)
+
+
+def test_an_event_after_half_a_line_is_not_lost(tmp_path):
+    history.append(str(tmp_path), 0, 'started')
+    with (tmp_path / 'history.jsonl').open('a') as file:
+        file.write('{"step": 3, "ev')
+    history.append(str(tmp_path), 2, 'resumed')
+    assert [(row['step'], row['event']) for row in history.read(str(tmp_path))] == [(0, 'started'), (2, 'resumed')]
+
+
+def test_lines_after_the_restored_step_and_half_lines_are_dropped(tmp_path):
+    path = epath.Path(tmp_path) / 'metrics.jsonl'
+    path.write_text(''.join(f'{{"step": {step}}}\n' for step in (10, 20, 30)) + '\nnot JSON\n{"step": 40, "D"')
+    forget_after(path, 20)
+    assert path.read_text() == '{"step": 10}\n{"step": 20}\n'
+    forget_after(epath.Path(tmp_path) / 'none.jsonl', 20)
+
+
+def test_rows_have_an_integer_step_and_the_rate(tmp_path):
+    with Reporter(str(tmp_path), 0, 10, small_config()) as reporter:
+        reporter.start(0)
+        with reporter.waiting():
+            time.sleep(0.3)
+        time.sleep(0.1)
+        reporter.log(5, TERMS)
+        reporter.preview(5, Image.new('RGB', (8, 8)), {'genA2B/up_norm_0': np.linspace(0, 1, 12)})
+        time.sleep(0.01)
+        reporter.log(10, TERMS)
+    row, later = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+    assert row['step'] == 5 and isinstance(row['step'], int) and row['G_A'] == 0.5 and row['images_per_second'] > 0
+    assert 0.3 < row['data_wait'] < 1 and later['data_wait'] == 0
+    assert [event['event'] for event in history.read(str(tmp_path))] == ['started', 'finished']
+    assert 'finished: step 10 of 10' in (tmp_path / 'report.html').read_text()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(tmp_path)).Reload()
+    assert {'D_A', 'data_wait', 'images_per_second', 'preview', 'rho/genA2B/up_norm_0'} <= set(board.Tags()['tensors'])
+
+
+def test_a_run_that_fails_says_why(tmp_path):
+    with pytest.raises(UserError), Reporter(str(tmp_path), 0, 10, small_config()) as reporter:
+        reporter.step = 5
+        reporter.log(5, TERMS)
+        raise UserError('step 6: G_A is nan\nand more')
+    end = history.read(str(tmp_path))[-1]
+    assert end['event'] == 'stopped' and end['step'] == 5 and end['reason'] == 'step 6: G_A is nan'
+    with pytest.raises(KeyboardInterrupt), Reporter(str(tmp_path), 5, 10, small_config()):
+        raise KeyboardInterrupt
+    assert [event['event'] for event in history.read(str(tmp_path))] == ['started', 'stopped', 'resumed', 'stopped']
+    assert history.read(str(tmp_path))[-1]['reason'] == 'by hand'
+    assert 'stopped: step 5 of 10' in (tmp_path / 'report.html').read_text()
+
+
+def test_memory_of_the_fullest_device(monkeypatch):
+    def devices(*stats):
+        monkeypatch.setattr(jax, 'local_devices', lambda: [types.SimpleNamespace(memory_stats=lambda s=s: s) for s in stats])
+
+    devices({'bytes_in_use': 5, 'peak_bytes_in_use': 9}, {'bytes_in_use': 7, 'peak_bytes_in_use': 8, 'num_allocs': 3})
+    assert device_memory() == {'bytes_in_use': 7, 'peak_bytes_in_use': 9}
+    devices({'bytes_in_use': 5})
+    assert device_memory() == {'bytes_in_use': 5}
+    devices(None, None)
+    assert device_memory() == {}
+
+
+def test_other_processes_write_nothing(tmp_path):
+    with Reporter(str(tmp_path), 0, 10, small_config(), active=False) as reporter:
+        reporter.log(5, {'D_A': 1.0})
+        reporter.preview(5, Image.new('RGB', (8, 8)), {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('seconds, text', [(5.9, '00:00:05'), (3_723, '01:02:03'), (90_061, '1d 01:01:01')])
+def test_duration(seconds, text):
+    assert duration(seconds) == text

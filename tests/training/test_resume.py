@@ -1,0 +1,202 @@
+"""A run that is killed, asked to leave, moved to other devices or sent back by NaN."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from tests.training.test_loop import SMALL, main, metrics_of, weights_of
+from tests.training.test_step import tiny
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.errors import UserError
+from ugatit_jax.report import history
+from ugatit_jax.training import loop as train_module
+from ugatit_jax.training.loop import train
+
+LONG = (
+    *SMALL,
+    '--config.training.steps=40',
+    '--config.training.preview_every=20',
+    '--config.training.ema_decay=0.9',
+    '--config.training.keep_checkpoints=2',
+)
+
+
+class Run:
+    """main in a process of its own, whose lines can be waited for."""
+
+    def __init__(self, workdir, *flags):
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'ugatit_jax.main', '--config=configs/default.py', f'--workdir={workdir}', *flags],
+            cwd=ROOT,
+            text=True,
+            stderr=subprocess.PIPE,
+            env=os.environ,
+        )
+        self.lines = []
+
+    def wait_for(self, text):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if text in line:
+                return
+        raise AssertionError(f'no {text!r} in\n' + ''.join(self.lines))
+
+    def end(self, number):
+        """Sends the signal and returns the exit code and all that was said."""
+        self.process.send_signal(number)
+        rest = self.process.communicate(timeout=120)[1]
+        return self.process.returncode, ''.join(self.lines) + rest
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('whole')
+    result = main(f'--workdir={workdir}', *LONG)
+    assert result.returncode == 0, result.stderr
+    return workdir
+
+
+def assert_same(workdir, uninterrupted):
+    assert metrics_of(workdir) == metrics_of(uninterrupted)
+    ours, whole = weights_of(workdir), weights_of(uninterrupted)
+    assert ours.keys() == whole.keys() and len(whole) > 100
+    for name, value in whole.items():
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+    drawn = {path.name for path in (workdir / 'previews').iterdir()}
+    assert {'00000000.png', '00000040.png'} <= drawn  # one that fell on the step of a preemption is left out
+    for name in drawn:
+        assert (workdir / 'previews' / name).read_bytes() == (uninterrupted / 'previews' / name).read_bytes()
+
+
+@pytest.mark.parametrize('kills', [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_at_any_instant_equals_uninterrupted(kills, uninterrupted, tmp_path):
+    """SIGKILL at random moments of the loop, which saves every second step; the last run goes to the end."""
+    moments = random.Random(kills)
+    for _ in range(kills):
+        run = Run(tmp_path, *LONG)
+        run.wait_for('compiled in')
+        time.sleep(moments.uniform(0, 4))
+        assert run.end(signal.SIGKILL)[0] in (-signal.SIGKILL, 0)
+    result = main(f'--workdir={tmp_path}', *LONG)
+    assert result.returncode == 0, result.stderr
+    assert_same(tmp_path, uninterrupted)
+
+
+def test_asked_to_leave_saves_the_step_at_hand_and_goes_on_from_it(uninterrupted, tmp_path):
+    run = Run(tmp_path, *LONG)
+    run.wait_for('step 3/')
+    started = time.monotonic()
+    code, said = run.end(signal.SIGTERM)
+    assert time.monotonic() - started < 60
+    assert code == 75 and 'SIGTERM: saved step' in said and 'Traceback' not in said, said
+    step = Checkpoints(str(tmp_path)).latest()
+    assert 3 <= step < 40 and history.read(str(tmp_path))[-1]['reason'].startswith(f'SIGTERM: saved step {step}')
+    result = main(f'--workdir={tmp_path}', *LONG, '--config.training.keep_checkpoints=3')
+    assert result.returncode == 0 and f'continuing from step {step}' in result.stderr, result.stderr
+    assert 'training.keep_checkpoints 2 -> 3' in result.stderr
+    assert history.read(str(tmp_path))[-2]['changed'] == {'training.keep_checkpoints': [2, 3]}
+    assert_same(tmp_path, uninterrupted)
+
+
+@pytest.mark.slow  # the step of two devices is another program
+def test_goes_on_on_other_devices(tmp_path):
+    flags = (*SMALL, '--config.data.batch_size=2')
+    first = main(f'--workdir={tmp_path}', *flags, '--config.training.steps=2')
+    second = main(f'--workdir={tmp_path}', *flags, '--config.training.shard_params=True', devices=2)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    third = main(f'--workdir={tmp_path}', *flags, '--config.training.steps=8')
+    assert third.returncode == 0 and 'continuing from step 6' in third.stderr, third.stderr
+    assert [row['step'] for row in metrics_of(tmp_path)] == list(range(1, 9))
+
+
+def fake_inputs(bad_step, bad_keys):
+    """In place of make_inputs: a step that only counts, and at bad_step gives NaN to runs with one of the keys."""
+
+    def step_function(state, batch):
+        known = jnp.any(jnp.all(jnp.asarray(bad_keys, jnp.uint32) == state.key, axis=-1)) if bad_keys else True
+        bad = (state.step >= bad_step - 1) & known
+        state = state.replace(step=state.step + 1)
+        return state, {'D_A': jnp.where(bad, jnp.nan, 1.0), **dict.fromkeys(('D_B', 'G_A', 'G_B'), jnp.ones(()))}
+
+    return lambda *arguments: (lambda first: iter(lambda: jnp.zeros(()), None), step_function)
+
+
+def loop_config(**fields):
+    return tiny(
+        training__steps=12,
+        training__log_every=3,
+        training__checkpoint_every=4,
+        training__preview_every=100,
+        training__preview_images=1,
+        **fields,
+    )
+
+
+def test_not_finite_stops_with_the_step_the_term_and_the_last_good_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=5, bad_keys=[]))
+    with pytest.raises(UserError, match='step 5: D_A is nan; the last good checkpoint is of step 4'):
+        train(loop_config(), str(tmp_path))
+    assert Checkpoints(str(tmp_path)).latest() == 4
+    assert [row['step'] for row in metrics_of(tmp_path)] == [3]
+    end = history.read(str(tmp_path))[-1]
+    assert 'step 5: D_A is nan' in end['reason'] and end['step'] == 6  # where it was seen, not the last that was logged
+
+
+def test_restore_goes_back_once_with_another_key(tmp_path, monkeypatch):
+    key = jax.random.key_data(jax.random.key(0)).tolist()
+    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=8, bad_keys=[key]))
+    state = train(loop_config(training__on_nan='restore'), str(tmp_path / 'once'))
+    assert int(state.step) == 12 and state.key.tolist() != key
+    assert [row['step'] for row in metrics_of(tmp_path / 'once')] == [3, 6, 9, 12]
+    assert [(row['event'], row.get('to')) for row in history.read(str(tmp_path / 'once'))] == [
+        ('started', None),
+        ('went back', 4),
+        ('finished', None),
+    ]
+
+    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=8, bad_keys=[]))
+    with pytest.raises(UserError, match='step 8: D_A is nan'):
+        train(loop_config(training__on_nan='restore'), str(tmp_path / 'again'))
+
+
+def test_a_disk_that_fails_ends_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=99, bad_keys=[]))
+    real_save = Checkpoints.write
+
+    def write(self, step, *args, **items):
+        with self.writing():
+            if step == 8:
+                raise ValueError('INTERNAL: tensorstore ... [errno=28: No space left on device] ... and a page more')
+        real_save(self, step, *args, **items)
+
+    monkeypatch.setattr(Checkpoints, 'write', write)
+    append = history.append
+
+    def append_while_there_is_room(workdir, step, event, **fields):
+        if event == 'stopped':
+            raise OSError(28, 'No space left on device')
+        append(workdir, step, event, **fields)
+
+    monkeypatch.setattr(history, 'append', append_while_there_is_room)
+    with pytest.raises(
+        UserError,
+        match='checkpoints cannot be written: No space left on device; the last good checkpoint '
+        'is of step 4: the same command continues from it',
+    ):
+        train(loop_config(), str(tmp_path))
+
+    def no_reporter(*arguments):
+        raise OSError(28, 'No space left', 'metrics.jsonl')
+
+    monkeypatch.setattr(train_module, 'Reporter', no_reporter)
+    with pytest.raises(UserError, match='metrics.jsonl: No space left; mend that'):
+        train(loop_config(), str(tmp_path / 'other'))

@@ -1,0 +1,154 @@
+"""Train steps with other losses, critics and networks than the paper's."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.training.test_step import batch_of, tiny
+from ugatit_jax.models.networks import make_networks
+from ugatit_jax.training.state import init_state
+from ugatit_jax.training.step import average, make_train_step
+
+
+def compiled(**fields):
+    """(state, step) of a tiny config."""
+    config = tiny(**fields)
+    networks = make_networks(config)
+    step = jax.jit(make_train_step(networks, config))
+
+    def run(state, batch):
+        state, metrics = step(state, batch)
+        return state, {name: float(value) for name, value in metrics.items()}
+
+    return init_state(networks, config), run
+
+
+def together(*batches: dict) -> dict:
+    """Several draws in one batch: an example's lie together."""
+    return jax.tree.map(lambda *x: jnp.stack(x, axis=1).reshape(-1, *x[0].shape[1:]), *batches)
+
+
+def assert_equal(a, b, atol: float = 1e-6) -> None:
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, atol=atol)
+
+
+@pytest.mark.slow  # compiles two steps
+def test_every_critic_update_has_its_own_batch_and_so_have_the_generators():
+    """Against the ordinary step, of which the discriminators' half is taken; without spectral vectors, which go on alone."""
+    state, step = compiled(model__spectral_norm=False)
+    batches = [batch_of(tiny(), seed) for seed in range(3)]
+    after, critics = state, []
+    for batch in batches[:2]:
+        moved, metrics = step(after, batch)
+        after = after.replace(discriminator=moved.discriminator, discriminator_opt=moved.discriminator_opt)
+        critics.append(metrics)
+    _, on_last = step(state, batches[2])
+
+    _, several = compiled(model__spectral_norm=False, training__n_critic=2, training__separate_batches=True)
+    new, metrics = several(state, together(*batches))
+    assert_equal(new.discriminator, after.discriminator, atol=1e-5)
+    for name in ('D', 'D_ad_GA', 'D_cam_LB'):
+        assert metrics[name] == pytest.approx(critics[1][name], rel=1e-4) and abs(metrics[name] - critics[0][name]) > 1e-6
+    for name in ('G_recon_A', 'G_id_B', 'G_cam_A'):  # what does not depend on the discriminators
+        assert metrics[name] == pytest.approx(on_last[name], rel=1e-4)
+    counts = [int(part.count) for opt in (new.generator_opt, new.discriminator_opt) for part in opt if hasattr(part, 'mu')]
+    assert counts == [1, 2] and int(new.step) == 1
+
+
+def test_wgan_without_cam():
+    """What is not there has no metric, gradient penalties have, and everything else that is off by default is on."""
+    state, step = compiled(
+        loss__adversarial='wgan-gp',
+        model__discriminator_cam=False,
+        model__generator_cam=False,
+        loss__cam_weight=0.0,
+        model__decoder_norm='adain',
+        model__up_norm='gn',
+        model__norm_groups=2,
+        optimizer__clip_norm=1.0,
+        optimizer__learning_rate_D=4e-4,
+        optimizer__decay='cosine',
+        optimizer__batch_scaling='sqrt',
+        data__batch_size=4,
+        training__ema_decay=0.9,
+        training__ema_warmup=True,
+        loss__adversarial_weight_A2B=3.0,
+    )
+    new, metrics = step(state, batch_of(tiny(), 0, 4))
+    again, _ = step(state, batch_of(tiny(), 0, 4))
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert not [name for name in metrics if 'cam' in name]
+    assert metrics['learning_rate'] == pytest.approx(2e-4) and metrics['learning_rate_D'] == pytest.approx(8e-4)
+    expected = 3 * sum(metrics[f'D_ad_{reach}B'] + 10 * metrics[f'D_gp_{reach}B'] for reach in 'GL')
+    assert metrics['D_B'] == pytest.approx(expected, rel=1e-5)
+    assert metrics['G_B'] == pytest.approx(
+        3 * (metrics['G_ad_GB'] + metrics['G_ad_LB']) + 10 * (metrics['G_recon_B'] + metrics['G_id_B']), rel=1e-5
+    )
+    assert_equal(again.discriminator, new.discriminator, atol=0)  # the points follow from the step's key
+    assert_equal(new.ema, jax.tree.map(lambda a, b: 0.1 * a + 0.9 * b, state.generator, new.generator), atol=1e-6)
+
+
+def test_the_average_forgets_faster_at_the_start():
+    config = tiny(training__ema_decay=0.99, training__ema_warmup=True)
+    state = init_state_like(step=0)
+    decays = [
+        float(1 - average(config, state.replace(step=jnp.asarray(step)), {'w': jnp.ones(())})['w'])
+        for step in (0, 90, 10_000)
+    ]
+    np.testing.assert_allclose(decays, [0.1, 0.91, 0.99], rtol=1e-5)
+
+
+def init_state_like(step: int):
+    """A state with one averaged weight that is 0."""
+    from ugatit_jax.training.state import TrainState
+
+    return TrainState(
+        step=jnp.asarray(step),
+        key=None,
+        generator={},
+        discriminator={},
+        spectral={},
+        generator_opt=(),
+        discriminator_opt=(),
+        ema={'w': jnp.zeros(())},
+    )
+
+
+OPTIONS = [
+    *({'loss__adversarial': kind} for kind in ('gan', 'hinge', 'wgan-lp', 'dragan')),
+    *({'model__decoder_norm': kind, 'model__norm_groups': 2} for kind in ('in', 'ln', 'gn')),
+    dict(model__generator_cam=False, loss__cam_weight=0.0),
+    dict(model__discriminator_cam=False),
+    dict(model__reference='pytorch', model__spectral_norm=False, model__discriminator_cam=False),
+    dict(model__reference='pytorch', loss__adversarial='wgan-gp'),
+    dict(training__n_critic=3),
+    dict(training__separate_batches=True, augment__diffaugment='color,translation,cutout'),
+    dict(
+        data__batch_size=2, training__n_critic=2, training__accumulate=2, training__remat=True, loss__adversarial='wgan-gp'
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('fields', OPTIONS, ids=lambda fields: ' '.join(f'{k}={v}' for k, v in fields.items()))
+def test_two_steps_with_every_option_are_finite_and_move_every_kernel(fields):
+    state, step = compiled(**fields)
+    draws = fields.get('training__n_critic', 1) + fields.get('training__separate_batches', False)
+    new = state
+    for k in range(2):
+        new, metrics = step(new, together(*(batch_of(tiny(), k * draws + draw) for draw in range(draws))))
+    assert all(np.isfinite(value) for value in metrics.values())
+    for before, after in ((state.generator, new.generator), (state.discriminator, new.discriminator)):
+        for (path, a), b in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
+            assert np.isfinite(b).all() and (path[-1].key != 'kernel' or not np.array_equal(a, b)), path
+
+
+@pytest.mark.slow
+def test_parts_of_a_batch_have_the_penalties_of_the_whole():
+    fields = dict(loss__adversarial='wgan-gp', data__batch_size=2)
+    (state, whole), (_, parts) = compiled(**fields), compiled(**fields, training__accumulate=2)
+    batch = batch_of(tiny(), 0)
+    for name, value in whole(state, batch)[1].items():
+        assert parts(state, batch)[1][name] == pytest.approx(value, rel=1e-3), name

@@ -1,0 +1,49 @@
+"""Evaluates pictures of two folders, whoever made them:
+
+    python -m ugatit_jax.evaluate --fake=DIR --real=DIR [--source=DIR] [--output=DIR]
+
+--fake holds outputs, --real pictures of the domain they are to look like, --source those that they were made from. A
+trained run is evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
+"""
+
+import argparse
+import logging
+import sys
+
+from ugatit_jax.command import collect_rarely, use_compilation_cache
+from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate import protocols
+from ugatit_jax.evaluate.folders import evaluate_folders
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of two folders; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog='python -m ugatit_jax.evaluate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--fake', required=True, metavar='DIR', help='outputs')
+    parser.add_argument('--real', required=True, metavar='DIR', help='pictures of the domain that they are to look like')
+    parser.add_argument('--source', metavar='DIR', help='pictures that they were made from')
+    parser.add_argument(
+        '--inception_weights', default='', metavar='FILE', help='of InceptionV3; downloaded once where it is not given'
+    )
+    parser.add_argument('--output', metavar='DIR', help='for metrics.json and report.html (default: FAKE-evaluation)')
+    parser.add_argument('--protocol', choices=list(protocols.PROTOCOLS), default='fidelity', help='(default: %(default)s)')
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.stderr)
+    logging.getLogger('jax').setLevel(logging.WARNING)
+    use_compilation_cache()
+    collect_rarely()
+    try:
+        evaluate_folders(**vars(options))
+    except UserError as error:
+        print(f'ugatit_jax: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('ugatit_jax: interrupted', file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

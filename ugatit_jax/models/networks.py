@@ -1,0 +1,79 @@
+"""The six networks from a resolved config, and their names."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from ugatit_jax.compiler import on_gpu
+from ugatit_jax.models import Discriminator, Generator
+
+GENERATORS = ('genA2B', 'genB2A')
+DISCRIMINATORS = ('disGA', 'disLA', 'disGB', 'disLB')  # G global, L local; of domain A, B
+
+
+class Networks(NamedTuple):
+    """Modules without state: generators by direction, discriminators by reach (each serves both domains)."""
+
+    genA2B: Generator
+    genB2A: Generator
+    disG: Discriminator
+    disL: Discriminator
+
+    def module(self, name: str) -> Generator | Discriminator:
+        """The module of one of the six networks."""
+        return getattr(self, name if name in GENERATORS else name[:4])
+
+
+def make_networks(config: ConfigDict) -> Networks:
+    """Networks of a resolved config (see ugatit_jax.config.resolve)."""
+    m = config.model
+    dtype = jnp.dtype(config.training.compute_dtype)
+    # a GPU's program reads and writes more with a loop: it cuts up weights, puts activations together (docs/performance.md)
+    scan_blocks = not on_gpu() if config.training.scan_blocks is None else config.training.scan_blocks
+
+    def generator(out_channels: int) -> Generator:
+        return Generator(
+            out_channels=out_channels,
+            ch=m.ch,
+            n_res=m.n_res,
+            mlp_pool=0 if m.mlp_pool == 'full' else int(m.mlp_pool),
+            mlp_width=m.mlp_width,
+            instance_norm_affine=m.instance_norm_affine,
+            use_bias=m.generator_bias,
+            cam_shared=m.cam_shared,
+            cam_bias=m.cam_bias,
+            rho_init=m.rho_init,
+            rho_smoothing=m.rho_smoothing,
+            variance_ddof=m.variance_ddof,
+            down_padding=m.down_padding,
+            weight_init=m.weight_init,
+            dtype=dtype,
+            use_cam=m.generator_cam,
+            decoder_norm=m.decoder_norm,
+            up_norm=m.up_norm,
+            norm_groups=m.norm_groups,
+            unroll=1 if scan_blocks else max(m.n_res, 1),
+        )
+
+    def discriminator(n_layers: int) -> Discriminator:
+        return Discriminator(
+            ch=m.ch,
+            n_layers=n_layers,
+            patch_padding=m.patch_padding,
+            head_bias=m.discriminator_head_bias,
+            cam_shared=m.cam_shared,
+            cam_bias=m.cam_bias,
+            cam_attention_normalized=m.cam_attention_normalized,
+            weight_init=m.weight_init,
+            dtype=dtype,
+            use_cam=m.discriminator_cam,
+            spectral=m.spectral_norm,
+        )
+
+    return Networks(
+        generator(config.data.channels_B),
+        generator(config.data.channels_A),
+        discriminator(m.n_layers_global),
+        discriminator(m.n_layers_local),
+    )

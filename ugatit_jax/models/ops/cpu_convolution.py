@@ -1,0 +1,190 @@
+"""The same convolution in the forms that XLA's CPU backend runs fast; GPU and TPU take the stock one.
+
+3x3 convolutions are in winograd.py. XLA on CPU is slow at three things more: any part of a convolution over few pixels and
+many channels, gradients to kernels, and, inside a loop (the residual blocks), every convolution that is not plain NHWC
+times HWIO.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ugatit_jax.compiler import anew
+from ugatit_jax.models import winograd
+from ugatit_jax.models.ops.padding import Padding, check_fit, pad
+
+MANY_WEIGHTS = 1500  # of an output, from which a convolution goes by rows of the kernel
+FEW_PIXELS = 64  # outputs a picture below which patches times a matrix wins
+THIN = 200  # taps times channels up to which all taps are written out beside each other
+
+
+def convolve(
+    x: jax.Array, kernel: jax.Array, stride: int = 1, padding: Padding = (0, 0), mode: str = 'reflect'
+) -> jax.Array:
+    """Convolution of x [B, h, w, in], padded by `pad`, with kernel [k, k, in, out]."""
+    k = kernel.shape[0]
+    h, w = ((n + sum(padding) - k) // stride + 1 for n in x.shape[1:3])
+    if k > 1 and h * w <= FEW_PIXELS:
+        check_fit(x, padding, mode)
+        rows, columns = (
+            np.pad(np.arange(size), padding, mode)[stride * np.arange(n)[:, None] + np.arange(k)]
+            for size, n in ((x.shape[1], h), (x.shape[2], w))
+        )  # [h, k], [w, k]: where in x each tap falls
+        places = rows[:, None, :, None] * x.shape[2] + columns[:, None, :]
+        patches = take(x.reshape(x.shape[0], -1, x.shape[3]), tuple(places.ravel().tolist()))
+        # two axes, not four: in gradients XLA would turn products over several axes round, a copy of all weights
+        y = jnp.dot(patches.reshape(-1, kernel.size // kernel.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
+        return y.reshape(x.shape[0], h, w, -1)
+    x = pad(x, padding, mode)
+    if stride == 1 and k == winograd.TAPS:
+        return winograd.convolve(x, kernel)
+    if stride == 1 and k * k * min(kernel.shape[2:]) <= THIN:
+        return from_thin(x, kernel) if kernel.shape[2] < kernel.shape[3] else to_thin(x, kernel)
+    return dense_convolution(stride, x, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def take(x: jax.Array, places: tuple[int, ...]) -> jax.Array:
+    """x [B, n, C] -> [B, places, C]. Its gradient is a sum of what is read back: XLA's own is a loop of additions."""
+    return x.at[:, np.array(places)].get(mode='promise_in_bounds')
+
+
+def take_forward(x: jax.Array, places: tuple[int, ...]) -> tuple[jax.Array, int]:
+    """Output and n."""
+    return take(x, places), x.shape[1]
+
+
+def take_backward(places: tuple[int, ...], n: int, dy: jax.Array) -> tuple[jax.Array]:
+    """Each element's gradient is the sum over the places where it went."""
+    counts = np.bincount(places, minlength=n)
+    order = np.argsort(places, kind='stable')
+    nth = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    went = np.full((n, counts.max()), len(places))  # [n, most]; one past the last is nowhere
+    went[np.array(places)[order], nth] = order
+    read = dy.at[:, np.minimum(went, len(places) - 1)].get(mode='promise_in_bounds')  # [B, n, most, C]
+    return (jnp.sum(read, axis=2, where=(went < len(places))[:, :, None]),)
+
+
+take.defvjp(take_forward, take_backward)
+
+
+def stock(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """XLA's unpadded convolution."""
+    return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+
+def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """`stock`, as one product for each row of the square kernel where that has many weights for each output."""
+    k, features = kernel.shape[0], kernel.shape[3]
+    if kernel.size // features <= MANY_WEIGHTS:
+        return stock(x, kernel, stride)
+    h, w = ((n - k) // stride + 1 for n in x.shape[1:3])
+    columns, sums = columns_of(x, k, w, stride), jnp.promote_types(x.dtype, jnp.float32)
+    return sum(
+        jnp.dot(
+            columns[:, i : i + stride * (h - 1) + 1 : stride], kernel[i].reshape(-1, features), preferred_element_type=sums
+        )
+        for i in range(k)
+    ).astype(x.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def dense_convolution(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out], with gradients of its own."""
+    return by_rows(x, kernel, stride)
+
+
+def forward(stride: int, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Output and what the gradients need."""
+    return dense_convolution(stride, x, kernel), (x, kernel)
+
+
+def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gradients to x as a plain convolution with the turned kernel, to the kernel as one product for each of its rows."""
+    x, kernel = saved
+    (k, _, channels, features), (h, w) = kernel.shape, dy.shape[1:3]
+    if stride == 1:
+        dx = by_rows(in_zeros(dy, k - 1), turned(kernel))
+    else:
+        (dx,) = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
+    # x is here long before dy; XLA would cut it up then, and hold the parts of all convolutions at once
+    columns = columns_of(anew(x, dy), k, w, stride)
+    # as [out, k*in] over three axes: XLA turns the first factor round, dy, the smaller one; over one axis is slower here
+    rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i : i + stride * (h - 1) + 1 : stride]) for i in range(k)]
+    return dx, jnp.stack(rows).reshape(k, features, k, channels).transpose(0, 2, 3, 1)
+
+
+dense_convolution.defvjp(forward, backward)
+
+
+def columns_of(x: jax.Array, k: int, w: int, stride: int = 1) -> jax.Array:
+    """What the k taps of a kernel's row see: x [B, h, ., C] -> [B, h, w, k*C]."""
+    return jnp.concatenate([x[:, :, j : j + stride * (w - 1) + 1 : stride] for j in range(k)], axis=-1)
+
+
+def taps(x: jax.Array, k: int) -> jax.Array:
+    """What each tap of a k x k kernel sees: x [B, ., ., C] -> [B, h, w, k*k*C]."""
+    h, w = (n - k + 1 for n in x.shape[1:3])
+    x = columns_of(x, k, w)
+    return jnp.concatenate([x[:, i : i + h] for i in range(k)], axis=-1)
+
+
+def sum_of_products(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Over all pixels of a [B, h, w, C] and b [B, h, w, D]: [C, D]. With three axes to sum XLA would turn a round first."""
+    return jnp.einsum('nc,nd->cd', a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3]))
+
+
+def in_zeros(x: jax.Array, n: int) -> jax.Array:
+    """x [B, h, w, C] with n zeros around: [B, h + 2n, w + 2n, C]."""
+    return jnp.pad(x, ((0, 0), (n, n), (n, n), (0, 0)))
+
+
+def turned(kernel: jax.Array) -> jax.Array:
+    """The kernel of the convolution that gives the gradient to the input."""
+    return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+
+
+@jax.custom_vjp
+def from_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `in` is few (pictures): one product."""
+    return jnp.dot(taps(x, kernel.shape[0]), kernel.reshape(-1, kernel.shape[3]))
+
+
+def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gradients; that to x, where it is wanted, is a convolution to few channels."""
+    x, kernel = saved
+    k = kernel.shape[0]
+    dkernel = sum_of_products(taps(anew(x, dy), k), dy)
+    return to_thin(in_zeros(dy, k - 1), turned(kernel)), dkernel.reshape(kernel.shape)
+
+
+from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thin_backward)
+
+
+@jax.custom_vjp
+def to_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `out` is few (pictures).
+
+    A row of taps is a product with their columns as channels, [B, ., ., k*out], of which each is added where it belongs.
+    """
+    k, _, channels, features = kernel.shape
+    h, w = (n - k + 1 for n in x.shape[1:3])
+    rows = kernel.transpose(0, 2, 1, 3).reshape(k, channels, k * features)
+    # cut afterwards: parts of x would be copies
+    y = sum(jnp.dot(x, rows[i])[:, i : i + h] for i in range(k)).reshape(-1, h, x.shape[2], k, features)
+    return sum(y[:, :, j : j + w, j] for j in range(k))
+
+
+def to_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gradients: both from the taps of dy, which is thin."""
+    x, kernel = saved
+    k, _, channels, features = kernel.shape
+    around = taps(in_zeros(dy, k - 1), k)
+    dkernel = sum_of_products(around, x).reshape(k, k, features, channels)
+    return jnp.dot(around, turned(kernel).reshape(-1, channels)), turned(dkernel)
+
+
+to_thin.defvjp(lambda x, kernel: (to_thin(x, kernel), (x, kernel)), to_thin_backward)

@@ -1,0 +1,32 @@
+"""Self-contained HTML pages from the templates in ugatit_jax/report/templates; every page extends base.html."""
+
+import base64
+import io
+
+import jinja2
+import numpy as np
+from PIL import Image
+
+
+def render(template: str, **fields: object) -> str:
+    """The page of a template, 'compare.html'; fields are escaped, and a name that is missing is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('ugatit_jax.report'),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**fields)
+
+
+def data_uri(picture: Image.Image | np.ndarray, quality: int | None = None) -> str:
+    """A picture, or uint8 [h, w, 3], for <img src>: PNG, or JPEG of `quality` where that is given."""
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    file = io.BytesIO()
+    if quality is None:
+        picture.save(file, 'PNG')
+    else:
+        picture.convert('RGB').save(file, 'JPEG', quality=quality)
+    kind = 'png' if quality is None else 'jpeg'
+    return f'data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}'

@@ -1,0 +1,95 @@
+"""A new run from the weights of another: fine-tuning (config.init_from)."""
+
+import logging
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import FrozenConfigDict as ConfigDict
+
+from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json, differences
+from ugatit_jax.checkpoint.generators import Trained, load_trained, workdir_of
+from ugatit_jax.errors import UserError
+from ugatit_jax.models.networks import GENERATORS
+from ugatit_jax.training.state import TrainState
+
+logger = logging.getLogger(__name__)
+
+NAMED = 3  # differing arrays that a refusal names
+
+
+def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
+    """`state`, a fresh one, with the weights of WORKDIR or WORKDIR/checkpoints/STEP at `path`.
+
+    Generators are the averaged ones where there are some, and the new average starts there. Discriminators and their
+    spectral vectors are taken with them, or stay fresh where a converted checkpoint has none. Step, key and optimisers
+    are those of a new run. Raises UserError that names arrays of other shapes and the settings that differ.
+    """
+    source = load_trained(path)
+    if missing := [name for name in GENERATORS if name not in source.generator]:
+        raise UserError(f'init_from={path}: {source.where} has no {missing[0]}; a run needs both generators')
+    weights = {'generator': source.generator} | read_discriminators(source)
+    refuse_other_shapes({name: getattr(state, name) for name in weights}, weights, source, config)
+    logger.info(
+        'starting from %s generators of %s, %s discriminators; fresh optimisers, step 0',
+        source.weights,
+        source.where,
+        'its' if 'discriminator' in weights else 'fresh: it has no',
+    )
+    if fields := settings(source, config):  # shapes are equal, what is computed with them is not
+        logger.warning('settings that differ from those of %s: %s', source.where, fields)
+    state = state.replace(**{name: jax.tree.map(put, getattr(state, name), tree) for name, tree in weights.items()})
+    # a copy: the step donates its state, and a buffer cannot be donated twice
+    return state.replace(ema=jax.tree.map(jnp.copy, state.generator)) if config.training.ema_decay else state
+
+
+def read_discriminators(source: Trained) -> dict[str, Any]:
+    """{'discriminator', 'spectral'} of a checkpoint as numpy; {} where it has generators only."""
+    checkpoints = Checkpoints(workdir_of(source.where)[0])
+    try:
+        if not checkpoints.has(source.step, 'training'):
+            return {}
+        return checkpoints.read(source.step, 'training', 'discriminator', 'spectral')
+    finally:
+        checkpoints.close()
+
+
+def put(like: jax.Array, value: np.ndarray) -> jax.Array:
+    """`value` where `like` is, and of its type; every process has all of it."""
+    value = np.asarray(value, like.dtype)
+    return jax.make_array_from_callback(like.shape, like.sharding, lambda index: value[index])
+
+
+def refuse_other_shapes(wanted: Any, found: Any, source: Trained, config: ConfigDict) -> None:
+    """Raises UserError if two trees of arrays differ in names or shapes."""
+
+    def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+        return {
+            '/'.join(str(key.key) for key in path[1:]): tuple(leaf.shape) for path, leaf in jax.tree.leaves_with_path(tree)
+        }
+
+    ours, theirs = shapes(wanted), shapes(found)
+    names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+    if not names:
+        return
+    arrays = ', '.join(
+        f'{name} is {ours.get(name, "absent")} here, {theirs.get(name, "absent")} there' for name in names[:NAMED]
+    )
+    more = f' and {len(names) - NAMED} more' if len(names) > NAMED else ''
+    raise UserError(
+        f'init_from: {source.where} does not fit: {arrays}{more}; set what it was trained with: '
+        f'{settings(source, config)}, or start without init_from'
+    )
+
+
+def settings(source: Trained, config: ConfigDict) -> str:
+    """Fields of the model and of its pictures in which a checkpoint differs from `config`: 'model.ch=32 (is 64)'."""
+    here, there = (
+        {
+            'model': tree['model'],
+            'data': {name: tree['data'][name] for name in ('image_size', 'channels_A', 'channels_B')},
+        }
+        for tree in (as_json(config), as_json(source.config))
+    )
+    return ', '.join(f'{name}={b!r} (is {a!r})' for name, (a, b) in differences(here, there).items())

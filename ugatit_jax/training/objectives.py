@@ -1,0 +1,211 @@
+"""What the two halves of a step minimise, as functions of the parameters; no optimiser and no state in here."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from ugatit_jax.compiler import checkpoint
+from ugatit_jax.config.resolve import loss_weight, uses_identity
+from ugatit_jax.data.diffaugment import diffaugment
+from ugatit_jax.models import DiscriminatorOutput, losses
+from ugatit_jax.models.networks import DISCRIMINATORS, Networks
+from ugatit_jax.models.spectral_norm import COLLECTION
+from ugatit_jax.training.state import Params
+
+Metrics = dict[str, jax.Array]
+Images = dict[str, jax.Array]
+
+
+class Augmentation(NamedTuple):
+    """DiffAugment of what discriminators see in one half of a step; an empty policy is none."""
+
+    policy: tuple[str, ...]
+    key: jax.Array | None
+    rows: jax.Array  # int32 [B], places of these examples in the whole batch: random numbers follow from them
+
+
+class Penalty(NamedTuple):
+    """What a gradient penalty needs beside the pictures."""
+
+    key: jax.Array
+    spectral: Params  # vectors of the forward on penalised points, by discriminator, leaf [1, n]
+
+
+def pair(a: jax.Array, b: jax.Array) -> jax.Array:
+    """[B, ...] and [B, ...] -> [2B, ...] in turn, so that an example's rows stay on its device."""
+    return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
+
+
+def unpair(x: Any) -> tuple[Any, Any]:
+    """Tree of [2B, ...] -> two trees of [B, ...]; the inverse of `pair`."""
+    split = jax.tree.map(lambda leaf: leaf.reshape(-1, 2, *leaf.shape[1:]), x)
+    return jax.tree.map(lambda leaf: leaf[:, 0], split), jax.tree.map(lambda leaf: leaf[:, 1], split)
+
+
+@partial(jax.jit, static_argnames=('module', 'remat'))
+def apply(module: nn.Module, remat: bool, variables: Params, images: jax.Array) -> Any:
+    """Output of `module`, hashable as networks of a resolved config are, for images [B, h, w, C].
+
+    Jitted so that networks alike are traced once, for as long as the process lives; XLA sees every call written out.
+    """
+    return (checkpoint(module.apply) if remat else module.apply)(variables, images)
+
+
+def forward(networks: Networks, config: ConfigDict, name: str, variables: Params, images: jax.Array) -> Any:
+    """Output of network `name`; with training.remat, its backward pass computes the activations again."""
+    return apply(networks.module(name), config.training.remat, variables, images)
+
+
+def generate(
+    networks: Networks, config: ConfigDict, generator: Params, real: Images, with_identity: bool = True
+) -> dict[str, jax.Array]:
+    """Fakes, and identities where a loss uses them, and their CAM logits; calls of the same weights share a batch.
+
+    real {'A', 'B'} [B, h, w, C] in [-1, 1] -> fake_A, fake_B, idt_A, idt_B [B, h, w, C], cam_* [B, 2] of each, None
+    without CAM.
+    """
+    outputs = {}
+    for source, target in (('A', 'B'), ('B', 'A')):
+        variables = {'params': generator[name := f'gen{source}2{target}']}
+        if with_identity and uses_identity(config):
+            fake, idt = unpair(forward(networks, config, name, variables, pair(real[source], real[target])))
+            outputs |= {f'idt_{target}': idt.image, f'cam_idt_{target}': idt.cam_logit}
+        else:  # domains of different channels have no identity, and discriminators do not look at any
+            fake = forward(networks, config, name, variables, real[source])
+        outputs |= {f'fake_{target}': fake.image, f'cam_fake_{target}': fake.cam_logit}
+    return outputs
+
+
+def discriminate(
+    networks: Networks,
+    config: ConfigDict,
+    name: str,
+    params: Params,
+    spectral: Params,
+    images: jax.Array,
+    augmentation: Augmentation,
+) -> DiscriminatorOutput:
+    """Discriminator `name` on images [groups * B, h, w, C], with the spectral vectors of each group, leaf [groups, n].
+
+    Where there is a DiffAugment policy, it is applied to the images first, differently for each discriminator.
+    """
+    policy, key, rows = augmentation
+    if policy:
+        groups = images.shape[0] // rows.shape[0]
+        rows = (rows[:, None] * groups + jnp.arange(groups)).reshape(-1)  # as `pair` deals them
+        images = diffaugment(images, jax.random.fold_in(key, DISCRIMINATORS.index(name)), policy, rows)
+    return forward(networks, config, name, {'params': params[name], COLLECTION: spectral[name]}, images)
+
+
+def discriminator_objective(
+    discriminator: Params,
+    networks: Networks,
+    config: ConfigDict,
+    real: Images,
+    fake: Images,
+    spectral: Params,
+    augmentation: Augmentation,
+    penalty: Penalty | None = None,
+) -> tuple[jax.Array, Metrics]:
+    """The discriminators' total loss and its terms D_ad_*, D_cam_* (unweighted), D_A, D_B, D (weighted sums).
+
+    spectral: vectors of two forwards, real and fake, leaf [2, n].
+    Without CAM in the discriminators there is no D_cam_*. With `penalty` there are the unweighted gradient penalties
+    D_gp_* of patch logits and D_gpcam_* of CAM logits.
+    """
+    loss, metrics = config.loss, {}
+    for name in DISCRIMINATORS:
+        domain, short = name[-1], name[3:]
+        out = discriminate(networks, config, name, discriminator, spectral, pair(real[domain], fake[domain]), augmentation)
+        on_real, on_fake = unpair(out)
+        metrics[f'D_ad_{short}'] = losses.discriminator_loss(on_real.logit, on_fake.logit, loss.adversarial)
+        if config.model.discriminator_cam:
+            metrics[f'D_cam_{short}'] = losses.discriminator_loss(on_real.cam_logit, on_fake.cam_logit, loss.adversarial)
+        if penalty is not None:
+            metrics |= discriminator_penalties(discriminator, networks, config, name, real, fake, augmentation, penalty)
+    kinds = {'ad': 1, 'cam': 1, 'gp': loss.gradient_penalty_weight, 'gpcam': loss.gradient_penalty_weight}
+    for domain, direction in (('A', 'B2A'), ('B', 'A2B')):
+        metrics[f'D_{domain}'] = loss_weight(config, 'adversarial_weight', direction) * sum(
+            metrics[key] if weight == 1 else weight * metrics[key]
+            for reach in 'GL'
+            for kind, weight in kinds.items()
+            if (key := f'D_{kind}_{reach}{domain}') in metrics
+        )
+    metrics['D'] = metrics['D_A'] + metrics['D_B'] + regularization(config, discriminator)
+    return metrics['D'], metrics
+
+
+def discriminator_penalties(
+    discriminator: Params,
+    networks: Networks,
+    config: ConfigDict,
+    name: str,
+    real: Images,
+    fake: Images,
+    augmentation: Augmentation,
+    penalty: Penalty,
+) -> Metrics:
+    """The unweighted gradient penalties of one discriminator, at points that both of its domain share."""
+    kind, domain = config.loss.adversarial, name[-1]
+    key = jax.random.fold_in(penalty.key, 'AB'.index(domain))
+    keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(augmentation.rows)
+
+    def logits(images: jax.Array) -> dict[str, jax.Array]:
+        out = discriminate(networks, config, name, discriminator, penalty.spectral, images, augmentation)
+        cam = {f'D_gpcam_{name[3:]}': out.cam_logit} if config.model.discriminator_cam else {}
+        return {f'D_gp_{name[3:]}': out.logit} | cam
+
+    return losses.gradient_penalties(logits, losses.penalty_images(keys, real[domain], fake[domain], kind), kind)
+
+
+def generator_objective(
+    generator: Params,
+    outputs: dict[str, jax.Array],
+    networks: Networks,
+    config: ConfigDict,
+    real: Images,
+    discriminator: Params,
+    spectral: Params,
+    augmentation: Augmentation,
+) -> tuple[jax.Array, Metrics]:
+    """The generators' total loss given their first outputs, and its terms: unweighted, and G_A, G_B, G (weighted).
+
+    G_ad_*, G_adcam_* are named by discriminator, the others by the domain that is made: G_cam_B is genA2B's. G_adcam_*
+    and G_cam_* are there where there is a CAM.
+    """
+    kind, metrics = config.loss.adversarial, {}
+    for domain, other in (('A', 'B'), ('B', 'A')):
+        there, back = f'{domain}2{other}', f'gen{other}2{domain}'  # the cycle of a domain begins there
+        way = back[3:]
+        rec = forward(networks, config, back, {'params': generator[back]}, outputs[f'fake_{other}']).image
+        for reach in 'GL':
+            name = f'dis{reach}{domain}'
+            out = discriminate(networks, config, name, discriminator, spectral, outputs[f'fake_{domain}'], augmentation)
+            metrics[f'G_ad_{reach}{domain}'] = losses.generator_loss(out.logit, kind)
+            if config.model.discriminator_cam:
+                metrics[f'G_adcam_{reach}{domain}'] = losses.generator_loss(out.cam_logit, kind)
+        metrics[f'G_recon_{domain}'] = losses.cycle_loss(real[domain], rec)
+        total = loss_weight(config, 'cycle_weight', there) * metrics[f'G_recon_{domain}']
+        total += loss_weight(config, 'adversarial_weight', way) * sum(
+            metrics[key] for reach in 'GL' for term in ('ad', 'adcam') if (key := f'G_{term}_{reach}{domain}') in metrics
+        )
+        if uses_identity(config):
+            metrics[f'G_id_{domain}'] = losses.identity_loss(real[domain], outputs[f'idt_{domain}'])
+            total += loss_weight(config, 'identity_weight', way) * metrics[f'G_id_{domain}']
+            if config.model.generator_cam:
+                metrics[f'G_cam_{domain}'] = losses.cam_loss(outputs[f'cam_fake_{domain}'], outputs[f'cam_idt_{domain}'])
+                total += loss_weight(config, 'cam_weight', way) * metrics[f'G_cam_{domain}']
+        metrics[f'G_{domain}'] = total
+    metrics['G'] = metrics['G_A'] + metrics['G_B'] + regularization(config, generator)
+    return metrics['G'], metrics
+
+
+def regularization(config: ConfigDict, params: Params) -> jax.Array | float:
+    """weight_decay * sum(||kernel||^2) / 2 where the reference has it in the loss, else 0."""
+    if config.optimizer.weight_decay_mode != 'kernel_l2':
+        return 0.0
+    return config.optimizer.weight_decay * losses.kernel_l2(params)
