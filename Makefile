@@ -1,4 +1,4 @@
-# make demo: install, train on the embedded pictures, say where the results are. make test: install, run all tests.
+# make demo: install, train on the embedded images, say where the results are. make test: install, run all tests.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python

@@ -36,7 +36,7 @@ setup(
         'orbax-checkpoint>=0.12.8',
         'pillow>=11.3',  # reads AVIF from there on
         'tensorboard>=2.20',
-        f'tensorflow-cpu>=2.20; {SMALL_TENSORFLOW}',  # reads pictures and writes TensorBoard files; never on the GPU
+        f'tensorflow-cpu>=2.20; {SMALL_TENSORFLOW}',  # reads images and writes TensorBoard files; never on the GPU
         f'tensorflow>=2.20; {OTHER_TENSORFLOW}',
         'tensorflow-datasets>=4.9.10',
         'tqdm>=4.67',

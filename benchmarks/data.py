@@ -1,4 +1,4 @@
-"""Speed of the data path alone: pictures per second, the scan at the start, and how long a train step would wait.
+"""Speed of the data path alone: images per second, the scan at the start, and how long a train step would wait.
 
     python benchmarks/data.py                                  # makes 256x256 JPEGs in a temporary folder
     python benchmarks/data.py --source=folder:PATH --step_ms=80,40,20 --json=data.json
@@ -40,15 +40,15 @@ def make_folder(root: str, count: int, size: int = 256) -> None:
     for domain, source in faces.items():
         folder = pathlib.Path(root) / f'train{domain}'
         folder.mkdir(parents=True)
-        pictures = [source.read(i) for i in range(min(20, count))]
+        images = [source.read(i) for i in range(min(20, count))]
         for i in range(count):
             grain = np.repeat(np.repeat(rng.normal(0, 20, (size // 2, size // 2, 3)), 2, 0), 2, 1)
-            noisy = np.clip(pictures[i % len(pictures)] + grain, 0, 255).astype(np.uint8)
+            noisy = np.clip(images[i % len(images)] + grain, 0, 255).astype(np.uint8)
             Image.fromarray(noisy).save(folder / f'{i:06d}.jpg', quality=90)
 
 
-def pictures_per_second(batches: Iterator[Batch], batch_size: int, seconds: float) -> float:
-    """Both domains' pictures per second over about `seconds`, after a few batches of warming up."""
+def images_per_second(batches: Iterator[Batch], batch_size: int, seconds: float) -> float:
+    """Both domains' images per second over about `seconds`, after a few batches of warming up."""
     for _ in itertools.islice(batches, 8):
         pass
     start, steps = time.perf_counter(), 0
@@ -78,7 +78,7 @@ def waiting_share(batches: Iterator[Batch], step_seconds: float, seconds: float)
 
 
 def measure_resident(datasets: Datasets, config: ConfigDict, seconds: float) -> float:
-    """Pictures per second of sampling and augmenting on the device, compiled."""
+    """Images per second of sampling and augmenting on the device, compiled."""
     arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
     key = jax.random.key(0)
 
@@ -107,12 +107,12 @@ def measure(options: argparse.Namespace, folder: str) -> list[tuple[str, float, 
         datasets = open_datasets(config)
         rows.append((name, time.perf_counter() - start, 's'))
     pair = datasets.train_A, datasets.train_B
-    rows.append(('pictures', sum(map(len, pair)), ''))
+    rows.append(('images', sum(map(len, pair)), ''))
 
     kinds = {
         'decoded each time': {'cache_mb': 0.0},
         'cached in memory': {'cache_mb': 1e6},
-        'cached in a file': {'cache_dir': os.path.join(folder, 'pictures')},
+        'cached in a file': {'cache_dir': os.path.join(folder, 'images')},
     }
     for name, settings in kinds.items():
         config.data.update(settings)
@@ -120,13 +120,11 @@ def measure(options: argparse.Namespace, folder: str) -> list[tuple[str, float, 
         if 'cached' in name:  # full after one pass over the larger domain
             for _ in itertools.islice(batches, -(-max(map(len, pair)) // options.batch_size)):
                 pass
-        rows.append((name, pictures_per_second(batches, options.batch_size, options.seconds), 'pictures/s'))
+        rows.append((name, images_per_second(batches, options.batch_size, options.seconds), 'images/s'))
         for step_ms in map(float, options.step_ms.split(',')):
             share = waiting_share(batches, step_ms / 1e3, options.seconds)
             rows.append((f'{name}, idle at {step_ms:g} ms a step', 100 * share, '%'))
-    rows.append(
-        ('device resident, sampled and augmented', measure_resident(datasets, config, options.seconds), 'pictures/s')
-    )
+    rows.append(('device resident, sampled and augmented', measure_resident(datasets, config, options.seconds), 'images/s'))
     return rows
 
 
@@ -148,7 +146,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--source', help='folder:PATH and so on (default: JPEGs made in a temporary folder)')
-    parser.add_argument('--pictures', type=int, default=300, help='made per domain (default: 300)')
+    parser.add_argument('--images', type=int, default=300, help='made per domain (default: 300)')
     parser.add_argument('--image_size', type=int, default=256)
     parser.add_argument('--batch_size', type=int, default=1)
     parser.add_argument('--seconds', type=float, default=4.0, help='per measurement (default: 4)')
@@ -157,7 +155,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if not options.source:
-            make_folder(folder, options.pictures)
+            make_folder(folder, options.images)
         rows = measure(options, folder)
     result = {'options': vars(options), 'versions': versions(), 'results': {name: value for name, value, _ in rows}}
     width = max(len(name) for name, _, _ in rows)

@@ -15,11 +15,11 @@ import numpy as np
 WEIGHTS = {'adv_weight': 1, 'cycle_weight': 10, 'identity_weight': 10, 'cam_weight': 1000}
 GENERATORS, DISCRIMINATORS = ('genA2B', 'genB2A'), ('disGA', 'disGB', 'disLA', 'disLB')
 
-Run = Callable[[int], dict[str, float]]  # so many steps or pictures; the losses of the last step
+Run = Callable[[int], dict[str, float]]  # so many steps or images; the losses of the last step
 
 
 def batch_of(options: argparse.Namespace) -> np.ndarray:
-    """The pictures of both domains, float32 [2, B, h, w, 3] in [-1, 1]."""
+    """The images of both domains, float32 [2, B, h, w, 3] in [-1, 1]."""
     shape = (2, options.batch_size, options.image_size, options.image_size, 3)
     return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
 
@@ -28,7 +28,7 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
     """The official trainer, not through its constructor, with our weights and one batch for ever."""
     import torch
 
-    for name in ('dataset', 'utils', 'torchvision'):  # these read and write pictures; no part of a step
+    for name in ('dataset', 'utils', 'torchvision'):  # these read and write images; no part of a step
         module = sys.modules[name] = types.ModuleType(name)
         module.ImageFolder = module.transforms = None
     sys.path.insert(0, options.reference)
@@ -162,17 +162,17 @@ def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
 
 
 def official_translate(model: Any, compiled: bool) -> Run:
-    """The official generator on pictures from the host, and back to it."""
+    """The official generator on images from the host, and back to it."""
     import torch
 
     network = model.genA2B.eval()
     network = torch.compile(network) if compiled else network
-    pictures = model.reals[0].permute(0, 2, 3, 1).contiguous().cpu()
+    images = model.reals[0].permute(0, 2, 3, 1).contiguous().cpu()
 
     def run(times: int) -> dict[str, float]:
         with torch.inference_mode():
             for _ in range(times):
-                network(pictures.to(model.device).permute(0, 3, 1, 2))[0].permute(0, 2, 3, 1).cpu().numpy()
+                network(images.to(model.device).permute(0, 3, 1, 2))[0].permute(0, 2, 3, 1).cpu().numpy()
         return {}
 
     return run

@@ -57,23 +57,23 @@ def take_times(run: Run, images: np.ndarray, rounds: int) -> tuple[list[float], 
 
 
 def measure_seams(options: argparse.Namespace) -> dict[str, float]:
-    """Tiled against untiled on one picture: largest difference in [-1, 1], that of tiles on their own, and seconds."""
+    """Tiled against untiled on one image: largest difference in [-1, 1], that of tiles on their own, and seconds."""
     side, tile = options.seams, options.tile
     rng = np.random.default_rng(1)
     small = rng.uniform(-1, 1, (-(-side // 32), -(-side // 32), 3)).astype(np.float32)
-    picture = small.repeat(32, 0).repeat(32, 1)[None, :side, :side]  # patches, so that tiles differ in their statistics
+    image = small.repeat(32, 0).repeat(32, 1)[None, :side, :side]  # patches, so that tiles differ in their statistics
     whole, tiled = make_translator(options, 1), make_translator(options, 1, tile)
     runs = {'untiled': lambda x: whole.run(x).image, 'tiled': lambda x: tiled.tiled(x[0])[0][None]}
     out, seconds = {}, {}
     for name, run in runs.items():
-        run(picture)
+        run(image)
         start = time.perf_counter()
-        out[name] = run(picture)
+        out[name] = run(image)
         seconds[name] = time.perf_counter() - start
     alone = np.zeros_like(out['untiled'])
     for i in range(0, side, tile):
         for j in range(0, side, tile):
-            alone[:, i : i + tile, j : j + tile] = whole.run(picture[:, i : i + tile, j : j + tile]).image
+            alone[:, i : i + tile, j : j + tile] = whole.run(image[:, i : i + tile, j : j + tile]).image
     return {
         'difference of tiled from untiled': float(abs(out['tiled'] - out['untiled']).max()),
         'difference of tiles with their own statistics': float(abs(alone - out['untiled']).max()),

@@ -5,7 +5,7 @@
 
 Sides: `ours`; `official`, whose own train loop is run as it is on a batch in memory; `lean`, the official networks in a
 step without the official one's waste (fakes detached, the generators' forward done once, no gradients to discriminators in
-the generators' half); `lean compiled`, the same with torch.compile. Then translation of a picture, float32: `ours
+the generators' half); `lean compiled`, the same with torch.compile. Then translation of an image, float32: `ours
 translating`, `official translating`, `compiled translating`. All begin with the same weights and see the same batch, and
 the losses of the first step are compared. The first step of a turn does not count. --autocast and --channels_last are for
 the lean sides.
@@ -57,11 +57,11 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
     state, layout = jax.device_get(step.state), make_layout('pytorch', config)
     if translating:
         trained = Trained('none/checkpoints/0', 0, config, 'raw', {'genA2B': state.generator['genA2B']})
-        translator, pictures = Translator(trained, 'a2b', batch_size=options.batch_size), batch_of(options)[0]
+        translator, images = Translator(trained, 'a2b', batch_size=options.batch_size), batch_of(options)[0]
 
         def translate(times: int) -> dict[str, float]:
             for _ in range(times):
-                translator.run(pictures)
+                translator.run(images)
             return {}
 
         return translate

@@ -1,4 +1,4 @@
-"""Horses <-> zebras, 256x256, the paper's light model; 1067 + 1334 pictures to train, 120 + 140 to test.
+"""Horses <-> zebras, 256x256, the paper's light model; 1067 + 1334 images to train, 120 + 140 to test.
 
 python -m ugatit_jax.main --config=configs/horse2zebra.py --workdir=runs/horse2zebra
 """

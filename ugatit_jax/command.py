@@ -71,7 +71,7 @@ def cache_folder() -> pathlib.Path:
 
 
 def hide_gpus_from_tensorflow() -> None:
-    """TensorFlow only reads pictures here; left alone it takes the GPU's memory, and talks."""
+    """TensorFlow only reads images here; left alone it takes the GPU's memory, and talks."""
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # it computes nothing here, and would announce these
     try:

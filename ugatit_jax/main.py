@@ -13,7 +13,7 @@ from ml_collections import config_flags
 from ugatit_jax.command import collect_rarely, hide_gpus_from_tensorflow, join_processes, use_compilation_cache
 from ugatit_jax.config.flags import parse
 from ugatit_jax.errors import UserError
-from ugatit_jax.evaluate.evaluate import evaluate_run
+from ugatit_jax.evaluate.run import evaluate_run
 from ugatit_jax.training.dry_run import dry_run
 from ugatit_jax.training.loop import train
 from ugatit_jax.training.preemption import Preempted

@@ -1,4 +1,4 @@
-"""Small pictures and folders made on the spot; nothing of the user's cache folder is touched."""
+"""Small images and folders made on the spot; nothing of the user's cache folder is touched."""
 
 import io
 import pathlib
@@ -30,21 +30,21 @@ def config():
 
 
 def smooth(height: int, width: int, seed: int = 0, channels: int = 3) -> np.ndarray:
-    """A smooth random picture: uint8 [height, width, channels]."""
+    """A smooth random image: uint8 [height, width, channels]."""
     small = np.random.default_rng(seed).integers(0, 256, (4, 4, channels), np.uint8)
     planes = [Image.fromarray(small[..., c]).resize((width, height), Image.Resampling.BICUBIC) for c in range(channels)]
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 
 def encoded(pixels: np.ndarray, format: str = 'PNG', **options) -> bytes:
-    """The picture as a file's bytes."""
+    """The image as a file's bytes."""
     stream = io.BytesIO()
     Image.fromarray(pixels if pixels.shape[-1] != 1 else pixels[..., 0]).save(stream, format, **options)
     return stream.getvalue()
 
 
 def make_folder(root: pathlib.Path, counts: dict[str, int], side: int = 24) -> pathlib.Path:
-    """Writes pictures that all differ: {'trainA': 3} gives root/trainA/000.png to 002.png."""
+    """Writes images that all differ: {'trainA': 3} gives root/trainA/000.png to 002.png."""
     for s, (split, count) in enumerate(counts.items()):
         (root / split).mkdir(parents=True)
         for i in range(count):

@@ -18,13 +18,13 @@ def opened(tmp_path, config):
 
 
 def reads(sources, config, monkeypatch):
-    """Reads all pictures and returns them and how many were decoded."""
+    """Reads all images and returns them and how many were decoded."""
     count = []
-    original = cache.load_picture
-    monkeypatch.setattr(cache, 'load_picture', lambda *arguments: count.append(1) or original(*arguments))
-    pictures = cache.cached_pictures(sources, 18, config)
-    out = [np.array(pictures[domain][i]) for _ in range(2) for domain in 'AB' for i in range(len(pictures[domain]))]
-    monkeypatch.setattr(cache, 'load_picture', original)
+    original = cache.load_image
+    monkeypatch.setattr(cache, 'load_image', lambda *arguments: count.append(1) or original(*arguments))
+    images = cache.cached_images(sources, 18, config)
+    out = [np.array(images[domain][i]) for _ in range(2) for domain in 'AB' for i in range(len(images[domain]))]
+    monkeypatch.setattr(cache, 'load_image', original)
     return out[:7], len(count)
 
 
@@ -45,7 +45,7 @@ def test_budget_decides_between_memory_and_decoding(opened, monkeypatch, caplog)
 
 def test_file_is_shared_by_runs_and_made_anew_for_other_pixels(opened, monkeypatch, tmp_path):
     sources, config = opened
-    config.data.cache_dir = str(tmp_path / 'pictures')
+    config.data.cache_dir = str(tmp_path / 'images')
     first, count = reads(sources, config, monkeypatch)
     assert count == 7
     again, count = reads(sources, config, monkeypatch)
@@ -63,9 +63,9 @@ def test_file_is_shared_by_runs_and_made_anew_for_other_pixels(opened, monkeypat
 
 def test_damaged_rows_are_decoded_again(opened, monkeypatch, tmp_path):
     sources, config = opened
-    config.data.cache_dir = str(tmp_path / 'pictures')
+    config.data.cache_dir = str(tmp_path / 'images')
     first, _ = reads(sources, config, monkeypatch)
-    for path in (tmp_path / 'pictures').iterdir():
+    for path in (tmp_path / 'images').iterdir():
         data = bytearray(path.read_bytes())
         data[100] ^= 255
         path.write_bytes(data)
@@ -76,25 +76,25 @@ def test_damaged_rows_are_decoded_again(opened, monkeypatch, tmp_path):
 
 def test_a_file_of_another_size_is_not_touched(opened, monkeypatch, tmp_path):
     sources, config = opened
-    config.data.cache_dir = str(tmp_path / 'pictures')
+    config.data.cache_dir = str(tmp_path / 'images')
     reads(sources, config, monkeypatch)
-    path = next((tmp_path / 'pictures').iterdir())
+    path = next((tmp_path / 'images').iterdir())
     path.write_bytes(b'mine')
     with pytest.raises(UserError, match='4 bytes instead of .* delete it'):
-        cache.cached_pictures(sources, 18, config)
+        cache.cached_images(sources, 18, config)
     assert path.read_bytes() == b'mine'
 
 
 def test_no_room_and_no_folder_are_user_errors(opened, monkeypatch, tmp_path):
     sources, config = opened
-    config.data.cache_dir = str(tmp_path / 'pictures')
+    config.data.cache_dir = str(tmp_path / 'images')
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, 'disk_usage', lambda _: usage._replace(free=100))
         with pytest.raises(UserError, match='MB are wanted, 0 MB are free'):
-            cache.cached_pictures(sources, 18, config)
+            cache.cached_images(sources, 18, config)
     (tmp_path / 'file').write_text('mine')
     config.data.cache_dir = str(tmp_path / 'file')
     with pytest.raises(UserError, match='data.cache_dir'):
-        cache.cached_pictures(sources, 18, config)
+        cache.cached_images(sources, 18, config)
     assert (tmp_path / 'file').read_text() == 'mine'

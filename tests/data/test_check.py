@@ -13,7 +13,7 @@ def test_data_set_with_table_and_contact_sheet(tmp_path, capsys):
     assert out[0].split() == ['part', 'files', 'readable', 'bad', 'smallest', 'median', 'largest']
     assert out[1].split() == ['trainA', '3', '3', '0', '24x24', '24x24', '24x24']
     assert [line.split()[0] for line in out[2:4]] == ['trainB', 'testB']
-    assert 'warning: trainA has 3 pictures' in out[4]
+    assert 'warning: trainA has 3 images' in out[4]
     with Image.open(sheet) as image:
         assert image.width > 500
         assert len(image.convert('RGB').getcolors(2**24)) > 100
@@ -36,11 +36,11 @@ def test_user_mistakes_exit_with_2_and_lose_nothing(tmp_path, capsys):
     assert 'no such folder' in capsys.readouterr().err
     (tmp_path / 'empty').mkdir()
     assert check.main([str(tmp_path / 'empty')]) == 2
-    picture = tmp_path / 'x' / '000.png'
-    before = picture.read_bytes()
-    assert check.main([str(tmp_path / 'x'), f'--output={picture}']) == 2
+    image = tmp_path / 'x' / '000.png'
+    before = image.read_bytes()
+    assert check.main([str(tmp_path / 'x'), f'--output={image}']) == 2
     assert check.main([str(tmp_path / 'x'), f'--output={tmp_path / "none" / "a.png"}']) == 2
-    assert picture.read_bytes() == before
+    assert image.read_bytes() == before
 
 
 @pytest.mark.skipif(not UGLY.is_dir(), reason='the collection of ugly files is not on this machine')

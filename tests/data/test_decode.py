@@ -44,7 +44,7 @@ def test_exif_orientation_makes_upright(orientation):
 
 @pytest.mark.parametrize('exif', [b'Exif\0\0MM\0*', b'Exif\0\0M\x1f\0*\0\0\0\x08\0\x03\x01'])
 @pytest.mark.parametrize('format', ['PNG', 'JPEG'])
-def test_damaged_exif_does_not_cost_the_picture(exif, format):
+def test_damaged_exif_does_not_cost_the_image(exif, format):
     assert decode(encoded(PHOTO, format, exif=exif)).shape == (20, 30, 3)
 
 
@@ -137,14 +137,14 @@ def test_npy_arrays():
     ('data', 'channels', 'reason'),
     [
         (b'', 3, 'empty file'),
-        (b'<!DOCTYPE html><title>404', 3, 'not a picture but text'),
+        (b'<!DOCTYPE html><title>404', 3, 'not an image but text'),
         (b'version https://git-lfs.github.com/spec/v1\noid sha256:00', 3, 'git LFS pointer'),
-        (bytes(range(200)), 3, 'not a picture that Pillow knows'),
+        (bytes(range(200)), 3, 'not an image that Pillow knows'),
         (encoded(PHOTO)[:-60], 3, 'damaged'),
         (encoded(smooth(99, 99), 'JPEG')[:1200], 3, 'damaged'),
         (encoded(PHOTO[:1, :1]), 3, '1x1 pixels: no side'),
         (encoded(PHOTO[:1]), 3, '30x1 pixels: no side'),
-        (encoded(PHOTO), 5, 'pictures hold 1, 3 or 4 channels, not 5'),
+        (encoded(PHOTO), 5, 'images hold 1, 3 or 4 channels, not 5'),
         (npy(np.zeros((4, 4, 2), np.uint8)), 3, '2 channels where the configuration says 3'),
         (npy(np.zeros((4, 4, 3), np.float32)), 3, 'uint8 or uint16 wanted'),
         (npy(np.zeros((4, 4, 3, 1), np.uint8)), 3, r'\[height, width, channels\] wanted'),
@@ -178,17 +178,17 @@ def test_draft_of_a_large_jpeg_keeps_the_wanted_side():
     assert (probe(data).width, probe(data).height) == (900, 400)
 
 
-def test_hash_survives_encoding_and_tells_pictures_apart():
+def test_hash_survives_encoding_and_tells_images_apart():
     def distance(a, b):
         return int(
             np.bitwise_count(np.frombuffer(bytes.fromhex(a), np.uint8) ^ np.frombuffer(bytes.fromhex(b), np.uint8)).sum()
         )
 
-    picture, other = smooth(128, 128, 1), smooth(128, 128, 2)
-    again = decode(encoded(picture, 'JPEG', quality=70))
-    assert distance(difference_hash(picture), difference_hash(again)) <= 12
-    assert distance(difference_hash(picture), difference_hash(other)) > 40
-    assert distance(probe(encoded(picture)).hash, difference_hash(picture)) == 0
+    image, other = smooth(128, 128, 1), smooth(128, 128, 2)
+    again = decode(encoded(image, 'JPEG', quality=70))
+    assert distance(difference_hash(image), difference_hash(again)) <= 12
+    assert distance(difference_hash(image), difference_hash(other)) > 40
+    assert distance(probe(encoded(image)).hash, difference_hash(image)) == 0
 
 
 @pytest.mark.skipif(not UGLY.is_dir(), reason='the collection of ugly files is not on this machine')
@@ -223,4 +223,4 @@ def test_ugly_files_as_their_manifest_says():
             with pytest.raises(DecodeError):
                 decode((UGLY / name).read_bytes())
     grey, reference = (decode((UGLY / name).read_bytes(), 1).astype(int) for name in ('gray16.png', 'gray.jpg'))
-    assert np.abs(grey - reference).mean() < 4  # 16 bits of the same picture
+    assert np.abs(grey - reference).mean() < 4  # 16 bits of the same image

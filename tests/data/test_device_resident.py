@@ -44,7 +44,7 @@ class Device:
 
 
 def test_memory_is_estimated_first_and_refused_with_the_numbers(datasets, config, monkeypatch):
-    monkeypatch.setattr(device_resident, 'cached_pictures', lambda *_, **__: pytest.fail('read pictures'))
+    monkeypatch.setattr(device_resident, 'cached_images', lambda *_, **__: pytest.fail('read images'))
     config.data.device_resident_mb = 0.009  # 10 * 18 * 18 * 3 bytes are 0.0093 MB
     with pytest.raises(UserError, match=r'above data.device_resident_mb=0\.009'):
         device_resident.load(datasets.train_A, datasets.train_B, config)
@@ -110,7 +110,7 @@ def test_four_devices_without_tensorflow(tmp_path):
 
 
 def test_a_step_that_draws_three_times_reads_three_batches_in_both_paths(datasets, config):
-    """Critics and separate batches: the draws follow one another in the order of the pictures."""
+    """Critics and separate batches: the draws follow one another in the order of the images."""
     arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
     ordinary = train_batches(datasets.train_A, datasets.train_B, config)
     copies = [{domain: batch[domain].copy() for domain in 'AB'} for batch in itertools.islice(ordinary, 6)]

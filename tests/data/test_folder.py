@@ -88,7 +88,7 @@ def test_missing_folders_say_what_is_there(tmp_path):
     with pytest.raises(MissingSplit, match='no trainA in it, there is trainB, train_A;'):
         check_folder(str(tmp_path), 'trainA')
     (tmp_path / 'testA').mkdir()
-    with pytest.raises(MissingSplit, match='holds no pictures'):
+    with pytest.raises(MissingSplit, match='holds no images'):
         FolderSource(str(tmp_path / 'testA'), 3)
 
 

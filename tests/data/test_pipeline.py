@@ -98,7 +98,7 @@ def test_caches_and_threads_change_nothing(folder_config, tmp_path, settings):
     datasets = open_datasets(config)
     expected = take(datasets, config, 6)
     if 'cache_dir' in settings:
-        settings = {'cache_dir': str(tmp_path / 'pictures')}
+        settings = {'cache_dir': str(tmp_path / 'images')}
     config.data.update(settings)
     for _ in range(2):  # the second time from a file that is full
         for batch, other in zip(take(datasets, config, 6), expected, strict=True):
@@ -106,17 +106,17 @@ def test_caches_and_threads_change_nothing(folder_config, tmp_path, settings):
                 np.testing.assert_array_equal(batch[domain], other[domain])
 
 
-def test_a_full_cache_file_reads_no_pictures(folder_config, tmp_path, monkeypatch):
+def test_a_full_cache_file_reads_no_images(folder_config, tmp_path, monkeypatch):
     config = folder_config
-    config.data.cache_dir = str(tmp_path / 'pictures')
+    config.data.cache_dir = str(tmp_path / 'images')
     datasets = open_datasets(config)
     expected = take(datasets, config, 8)
-    monkeypatch.setattr(cache, 'load_picture', lambda *_: pytest.fail('read a picture'))
+    monkeypatch.setattr(cache, 'load_image', lambda *_: pytest.fail('read an image'))
     assert (take(datasets, config, 8)[-1]['A'] == expected[-1]['A']).all()
 
 
 class Slow:
-    """Every other picture takes its time, so that threads finish out of order."""
+    """Every other image takes its time, so that threads finish out of order."""
 
     def __init__(self, source):
         self.name, self.keys, self._source = source.name, source.keys, source
@@ -129,7 +129,7 @@ class Slow:
         return self._source.read(i)
 
 
-def test_order_does_not_depend_on_which_picture_is_ready_first(folder_config):
+def test_order_does_not_depend_on_which_image_is_ready_first(folder_config):
     folder_config.data.update(workers=6, cache_mb=0.0)
     datasets = open_datasets(folder_config)
     expected = take(datasets, folder_config, 12)
@@ -151,7 +151,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(config):
         train_batches(Synthetic('A', 'train', 18), Synthetic('B', 'train', 18), config, process_count=3)
 
 
-def test_a_picture_that_vanished_raises_its_own_error(folder_config, tmp_path):
+def test_a_image_that_vanished_raises_its_own_error(folder_config, tmp_path):
     datasets = open_datasets(folder_config)
     for path in (tmp_path / 'set' / 'trainA').iterdir():
         path.unlink()
@@ -160,7 +160,7 @@ def test_a_picture_that_vanished_raises_its_own_error(folder_config, tmp_path):
 
 
 def test_neither_leaving_nor_exiting_hangs(folder_config):
-    """With slow pictures under way, in a process of its own."""
+    """With slow images under way, in a process of its own."""
     script = """
         import time
         from configs import default
@@ -207,7 +207,7 @@ def test_prefetch_keeps_order_and_runs_ahead():
     assert list(results) == [1, 2, 3, 4]
 
 
-def test_one_picture_per_domain(config):
+def test_one_image_per_domain(config):
     one = {domain: Selected(Synthetic(domain, 'train', 18), [0]) for domain in 'AB'}
     batch = next(train_batches(one['A'], one['B'], config))
     assert (batch['A'][0] == batch['A'][1]).all()

@@ -23,7 +23,7 @@ def places(tmp_path_factory):
     return root, output
 
 
-def test_same_pictures_in_the_same_order(places, config):
+def test_same_images_in_the_same_order(places, config):
     root, output = places
     config.data.max_bad_fraction = 0.2
     config.data.source = f'folder:{root}'
@@ -39,7 +39,7 @@ def test_same_pictures_in_the_same_order(places, config):
     assert prepared.train_A.fingerprint() != prepared.train_B.fingerprint()
 
 
-def test_reading_needs_no_tensorflow_and_no_pictures(places):
+def test_reading_needs_no_tensorflow_and_no_images(places):
     script = """
         import sys
         from importlib.machinery import PathFinder
@@ -61,7 +61,7 @@ def test_command_line_reports_counts(tmp_path, capsys):
     make_folder(tmp_path / 'set', {'trainA': 3, 'trainB': 2})
     command = [f'--source=folder:{tmp_path / "set"}', f'--output={tmp_path / "out"}']
     assert prepare.main(command) == 0
-    assert 'trainA: 3 pictures, 0 files left out\ntrainB: 2 pictures, 0 files left out' in capsys.readouterr().out
+    assert 'trainA: 3 images, 0 files left out\ntrainB: 2 images, 0 files left out' in capsys.readouterr().out
     before = sorted(path.stat().st_mtime_ns for path in (tmp_path / 'out').rglob('*'))
     assert prepare.main(command) == 2
     assert 'is already there' in capsys.readouterr().err

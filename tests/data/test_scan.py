@@ -83,7 +83,7 @@ def test_a_damaged_cache_is_made_anew(folder, content, caplog):
     assert json.loads(path.read_text())
     path.write_text(content)
     assert run(folder).read == 20
-    assert 'reading all pictures again' in caplog.text
+    assert 'reading all images again' in caplog.text
     assert run(folder).read == 0
 
 
@@ -117,15 +117,15 @@ def test_usual_mistakes(tmp_path):
     )  # of testA/001.png
     reports = {split: run(tmp_path / split) for split in ('trainA', 'trainB', 'testA')}
     warnings = '\n'.join(scan.usual_mistakes(reports, 32))
-    assert 'trainB has 5 pictures: fewer than 50' in warnings
-    assert 'trainA has 61 pictures and trainB 5: more than 10 times' in warnings
-    assert 'trainA: 61 of 61 pictures have a side below data.image_size=32 (the smallest has 24)' in warnings
-    assert 'testA: 1 pictures look like ones in trainA (copy.jpg = 001.png)' in warnings
-    assert 'trainA has 61 pictures: fewer' not in warnings
+    assert 'trainB has 5 images: fewer than 50' in warnings
+    assert 'trainA has 61 images and trainB 5: more than 10 times' in warnings
+    assert 'trainA: 61 of 61 images have a side below data.image_size=32 (the smallest has 24)' in warnings
+    assert 'testA: 1 images look like ones in trainA (copy.jpg = 001.png)' in warnings
+    assert 'trainA has 61 images: fewer' not in warnings
     assert not any('below' in warning for warning in scan.usual_mistakes(reports, 24))
 
 
-def test_flat_pictures_are_no_duplicates(tmp_path):
+def test_flat_images_are_no_duplicates(tmp_path):
     for name, value in (('a', 0), ('b', 255)):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'x.png').write_bytes(encoded(smooth(24, 24) * 0 + value))
@@ -133,5 +133,5 @@ def test_flat_pictures_are_no_duplicates(tmp_path):
 
 
 def test_another_number_of_channels_is_another_question(folder):
-    assert len(scan.scan(FolderSource(str(folder), 2)).bad) == 20  # a picture has no 2 channels
+    assert len(scan.scan(FolderSource(str(folder), 2)).bad) == 20  # an image has no 2 channels
     assert run(folder).bad == []

@@ -12,7 +12,7 @@ GOLDEN = [0, 6, 2, 4, 5, 9, 7, 1, 8, 3, 3, 6, 5, 2, 4, 8, 1, 9, 0, 7, 0, 3, 7, 4
 
 @hypothesis.given(n=st.integers(1, 700), seed=st.integers(0, 2**40), stream=st.integers(0, 1), epoch=st.integers(0, 1000))
 @hypothesis.settings(max_examples=60, deadline=None)
-def test_each_epoch_visits_every_picture_once(n, seed, stream, epoch):
+def test_each_epoch_visits_every_image_once(n, seed, stream, epoch):
     order = shuffled_index(epoch * n + np.arange(n), n, seed, stream)
     assert order.dtype == np.uint32
     np.testing.assert_array_equal(np.sort(order), np.arange(n))
@@ -47,7 +47,7 @@ def test_seeds_streams_and_epochs_are_unrelated():
 
 
 def test_mixing_is_that_of_a_fair_shuffle():
-    """Chi-squares per degree of freedom: place against picture, and the step between neighbours."""
+    """Chi-squares per degree of freedom: place against image, and the step between neighbours."""
     n, epochs = 64, 4000
     order = shuffled_index(np.arange(n * epochs), n, 5, 0).astype(int).reshape(epochs, n)
     places = np.stack([np.bincount(order[:, place], minlength=n) for place in range(n)])

@@ -14,7 +14,7 @@ def test_folder_data_set(tmp_path, config, caplog):
     datasets = open_datasets(config)
     assert [len(source) for source in (datasets.train_A, datasets.train_B, datasets.test_A)] == [5, 3, 2]
     assert datasets.test_B is None
-    assert 'no test pictures of domain B' in caplog.text
+    assert 'no test images of domain B' in caplog.text
     assert sources.open_source(config, 'A', 'test', missing_ok=True)
     assert sources.open_source(config, 'B', 'test', missing_ok=True) is None
     with pytest.raises(UserError, match='no testB'):
@@ -39,7 +39,7 @@ def test_unreadable_files_are_skipped_up_to_the_share(tmp_path, config):
     assert open_datasets(config).train_A.fingerprint() != before
 
 
-def test_missing_training_pictures_are_a_user_error(tmp_path, config):
+def test_missing_training_images_are_a_user_error(tmp_path, config):
     make_folder(tmp_path, {'trainA': 1})
     config.data.source = f'folder:{tmp_path}'
     with pytest.raises(UserError, match='no trainB'):
@@ -131,7 +131,7 @@ def test_a_file_that_vanishes_during_a_run_is_named(tmp_path, config):
 
 @pytest.mark.skipif(not UGLY.is_dir(), reason='the collection of ugly files is not on this machine')
 @pytest.mark.parametrize('fit', ['stretch', 'short_side_crop', 'pad'])
-def test_ugly_pictures_through_every_mode(tmp_path, config, fit):
+def test_ugly_images_through_every_mode(tmp_path, config, fit):
     for split in ('trainA', 'trainB'):
         (tmp_path / split).symlink_to(UGLY)
     config.data.update(source=f'folder:{tmp_path}', fit=fit, max_bad_fraction=0.3)

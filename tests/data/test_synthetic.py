@@ -12,13 +12,13 @@ def test_deterministic_distinct_and_of_any_size():
         assert a.read(3).shape == (size, size, 3)
         assert a.read(3).dtype == np.uint8
         np.testing.assert_array_equal(a.read(3), Synthetic('A', 'train', size).read(3))
-    pictures = [
+    images = [
         Synthetic(domain, split, 32).read(i).tobytes() for domain in 'AB' for split in ('train', 'test') for i in range(20)
     ]
-    assert len(set(pictures)) == 80
+    assert len(set(images)) == 80
 
 
-def test_sizes_show_the_same_picture():
+def test_sizes_show_the_same_image():
     small, large = (Synthetic('B', 'test', size).read(1).astype(float) for size in (32, 64))
     assert np.abs(large.reshape(32, 2, 32, 2, 3).mean((1, 3)) - small).mean() < 4
 

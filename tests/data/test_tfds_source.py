@@ -11,7 +11,7 @@ from ugatit_jax.errors import UserError
 
 
 def pet(i):
-    """A green picture with a red head in a box that moves; one in five has no box."""
+    """A green image with a red head in a box that moves; one in five has no box."""
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[..., 1] = 200
     ymin, xmin = 0.1 + 0.02 * (i % 10), 0.2 + 0.02 * (i % 10)
@@ -111,7 +111,7 @@ def test_pets_by_species_cut_to_their_heads(data_dir, config, caplog):
         assert pixels[2:-2, 2:-2, 1].max() < 60
 
 
-def test_head_margin_widens_inside_the_picture(data_dir, config):
+def test_head_margin_widens_inside_the_image(data_dir, config):
     config.data.update(source='tfds:oxford_iiit_pet', data_dir=data_dir, head_margin=0.2)
     pixels = open_datasets(config).train_A.read(0)
     assert pixels.shape == (28, 42, 3)

@@ -27,6 +27,6 @@ def extractor(weights_file):
 
 @pytest.fixture(scope='session')
 def golden():
-    """x: pictures, uint8 [3, 40, 56, 3]; f2048: torch-fidelity 0.4.0's features of them; of the reference's file."""
+    """x: images, uint8 [3, 40, 56, 3]; f2048: torch-fidelity 0.4.0's features of them; of the reference's file."""
     with np.load(GOLDEN / 'inception.npz') as file:
         return dict(file)

@@ -45,7 +45,7 @@ def test_two_folders_of_mixed_sizes(folders, tmp_path, weights_file, extractor, 
     metrics = found['metrics']['fake to real']
     assert metrics['kid']['value'] != metrics['kid_baseline']['value'] and metrics['kid']['spread'] is None  # one block
     assert not found['inception']['published'] and 'cannot be compared' in found['notes'][0]
-    assert found['pictures_sha256']['fake'] != found['pictures_sha256']['source']
+    assert found['images_sha256']['fake'] != found['images_sha256']['source']
     page = (output / 'report.html').read_text()
     assert 'standard error over the blocks' in page and found['inception']['sha256'] in page
     assert page.count('data:image/jpeg') == 3 * (4 + 2 + 2)  # input, output, nearest real
@@ -59,15 +59,15 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weig
     for path in (empty, one, broken, theirs):
         path.mkdir()
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(one / 'x.png')
-    (broken / 'x.png').write_bytes(b'no picture')
+    (broken / 'x.png').write_bytes(b'no image')
     (theirs / 'report.html').write_text('precious')
     (tmp_path / 'text.pth').write_text('hello')
     good = folders | {'inception_weights': weights_file, 'output': tmp_path / 'out'}
     for changed, message in (
         ({'fake': tmp_path / 'nowhere'}, 'nowhere: no such folder'),
-        ({'real': empty}, 'holds no pictures'),
-        ({'fake': one}, 'has 1 picture; an evaluation needs 2 or more'),
-        ({'source': broken}, 'not a picture'),
+        ({'real': empty}, 'holds no images'),
+        ({'fake': one}, 'has 1 image; an evaluation needs 2 or more'),
+        ({'source': broken}, 'not an image'),
         ({'output': theirs}, 'name another folder'),
         ({'inception_weights': tmp_path / 'text.pth'}, 'torch.save'),
     ):

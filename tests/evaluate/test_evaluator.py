@@ -42,7 +42,7 @@ def small_config(**evaluation):
 
 
 class Painter:
-    """In place of a generator: adds params['shift'] to the picture, and looks at its middle, or at nothing."""
+    """In place of a generator: adds params['shift'] to the image, and looks at its middle, or at nothing."""
 
     def __init__(self, heatmap=True):
         self.heatmap = heatmap
@@ -104,8 +104,8 @@ def test_known_generators_have_known_numbers(datasets, evaluator):
     np.testing.assert_array_equal(scored.real[4], datasets.test_A.read(16))  # evenly spread: 0, 4, 8, 12, 16
 
 
-def test_real_pictures_for_fakes_are_taken_for_them(datasets, evaluator):
-    """Real pictures of B as translations of A, as a perfect generator would make them."""
+def test_real_images_for_fakes_are_taken_for_them(datasets, evaluator):
+    """Real images of B as translations of A, as a perfect generator would make them."""
     other = Datasets(datasets.train_A, datasets.train_B, datasets.test_B, datasets.test_B)
     assert evaluator(other).metrics(shifts(0, 0))['domain_accuracy_A2B'] == 1
 
@@ -115,18 +115,18 @@ def test_without_cam_there_are_no_heatmap_metrics(datasets, evaluator):
     assert 'cycle_l1_A2B' in metrics and not any('heat' in name or 'pointing' in name for name in metrics)
 
 
-def test_the_identity_is_of_the_targets_pictures(datasets, evaluator):
+def test_the_identity_is_of_the_targets_images(datasets, evaluator):
     three = Datasets(datasets.train_A, datasets.train_B, Selected(datasets.test_A, [0, 5, 9]), datasets.test_B)
     numbers = {name: one.translation.metrics for name, one in evaluator(three)(shifts(0, 0)).items()}
     assert [len(numbers['A2B'][name]) for name in ('cycle_l1', 'identity_l1')] == [3, 5]
     assert [len(numbers['B2A'][name]) for name in ('cycle_l1', 'identity_l1')] == [5, 3]
 
 
-def test_training_pictures_where_there_are_no_others_and_too_few_refused(datasets, evaluator):
+def test_training_images_where_there_are_no_others_and_too_few_refused(datasets, evaluator):
     alone = Datasets(datasets.train_A, datasets.train_B, None, datasets.test_B)
-    assert 'no test pictures of A' in evaluator(alone).notes[0]
+    assert 'no test images of A' in evaluator(alone).notes[0]
     one = Datasets(datasets.train_A, datasets.train_B, datasets.test_A, Selected(datasets.test_B, [3]))
-    with pytest.raises(UserError, match='has 1 picture; an evaluation needs 2 or more'):
+    with pytest.raises(UserError, match='has 1 image; an evaluation needs 2 or more'):
         evaluator(one)
 
 

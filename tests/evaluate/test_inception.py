@@ -93,11 +93,11 @@ def test_shapes_are_those_of_the_reference():
 
 
 def test_any_number_and_mixed_sizes(extractor):
-    """Each picture's features are its own, whatever stands beside it in a batch and however the batch is filled up."""
-    pictures = [folder('A')[0], folder('B')[0][:20, :33], folder('A')[1], folder('B')[1], folder('A')[0][5:], folder('B')[2]]
-    together = extractor(pictures, 'clean')
+    """Each image's features are its own, whatever stands beside it in a batch and however the batch is filled up."""
+    images = [folder('A')[0], folder('B')[0][:20, :33], folder('A')[1], folder('B')[1], folder('A')[0][5:], folder('B')[2]]
+    together = extractor(images, 'clean')
     assert together.shape == (6, 2048)
-    np.testing.assert_allclose(extractor(pictures[4:5], 'clean'), together[4:5], atol=1e-5)
+    np.testing.assert_allclose(extractor(images[4:5], 'clean'), together[4:5], atol=1e-5)
 
 
 def test_protocols_prepare_differently():

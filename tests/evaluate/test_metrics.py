@@ -10,7 +10,7 @@ from ugatit_jax.evaluate.heatmap import heatmap_metrics
 from ugatit_jax.evaluate.image_errors import l1, psnr
 
 
-def test_l1_and_psnr_of_each_picture():
+def test_l1_and_psnr_of_each_image():
     a = np.zeros((2, 4, 4, 3), np.float32)
     b = np.stack([a[0] + 0.2, a[1]])
     np.testing.assert_allclose(l1(a, b), [0.2, 0], atol=1e-7)
@@ -19,18 +19,18 @@ def test_l1_and_psnr_of_each_picture():
 
 def test_a_classifier_tells_faces_apart_and_judges_fakes(monkeypatch):
     monkeypatch.setattr(classifier_module, 'STEPS', 50)
-    pictures = {
+    images = {
         (domain, split): [source.read(i) for i in range(20)]
         for domain in 'AB'
         for split in ('train', 'test')
         if (source := Synthetic(domain, split, 48))
     }
-    classifier, again = (train_classifier(pictures['A', 'train'], pictures['B', 'train'], 0) for _ in range(2))
+    classifier, again = (train_classifier(images['A', 'train'], images['B', 'train'], 0) for _ in range(2))
     for domain, other in ('AB', 'BA'):
-        logits = classifier.logits(pictures[domain, 'test'], domain)
+        logits = classifier.logits(images[domain, 'test'], domain)
         assert (logits > 0).mean() >= 0.95
-        np.testing.assert_array_equal(logits, -classifier.logits(pictures[domain, 'test'], other))
-        np.testing.assert_array_equal(logits, again.logits(pictures[domain, 'test'], domain))
+        np.testing.assert_array_equal(logits, -classifier.logits(images[domain, 'test'], other))
+        np.testing.assert_array_equal(logits, again.logits(images[domain, 'test'], domain))
     grey = [np.full((20, 30, 3), 128, np.uint8)] * 40  # more than one batch, another size
     assert len(set(classifier.logits(grey, 'B'))) == 1 and len(classifier.logits(grey, 'B')) == 40
 

@@ -9,12 +9,12 @@ import types
 
 
 def stand_in_for_torchvision() -> None:
-    """torch-fidelity imports names of torchvision that folders of pictures do not need, but for one conversion."""
+    """torch-fidelity imports names of torchvision that folders of images do not need, but for one conversion."""
     import numpy as np
     import torch
 
-    def pil_to_tensor(picture):
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    def pil_to_tensor(image):
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
     class Compose:
         def __init__(self, transforms):

@@ -1,4 +1,4 @@
-"""Random weights of InceptionV3 that the goldens were made with, and the pictures of the oracle's folders."""
+"""Random weights of InceptionV3 that the goldens were made with, and the images of the oracle's folders."""
 
 import pathlib
 
@@ -36,7 +36,7 @@ def state_dict() -> dict[str, np.ndarray]:
 
 
 def folder(domain: str) -> list[np.ndarray]:
-    """12 pictures of random squares, uint8 [48, 56, 3]; numpy's alone, so that no drawing library changes them."""
+    """12 images of random squares, uint8 [48, 56, 3]; numpy's alone, so that no drawing library changes them."""
     cells, low, high = {'A': (8, 0, 200), 'B': (8, 0, 256)}[domain]
     random = np.random.RandomState('AB'.index(domain))
     small = random.randint(low, high, (12, 48 // cells, 56 // cells, 3)).astype(np.uint8)
@@ -44,7 +44,7 @@ def folder(domain: str) -> list[np.ndarray]:
 
 
 def write_folder(path: pathlib.Path, domain: str) -> pathlib.Path:
-    """The pictures of `folder` as PNG files."""
+    """The images of `folder` as PNG files."""
     path.mkdir()
     for i, pixels in enumerate(folder(domain)):
         Image.fromarray(pixels).save(path / f'{i:02d}.png')

@@ -14,9 +14,9 @@ STEP = 7
 
 
 def write_checkpoint(workdir: pathlib.Path, **fields) -> str:
-    """A checkpoint with random weights of a generator for 16 x 16 pictures; fields: 'model__ch'. Returns the workdir.
+    """A checkpoint with random weights of a generator for 16 x 16 images; fields: 'model__ch'. Returns the workdir.
 
-    Averaged weights are the raw ones with the heads' turned round, so that the two differ in every picture.
+    Averaged weights are the raw ones with the heads' turned round, so that the two differ in every image.
     """
     config = default.get_config()
     config.data.image_size, config.model.ch, config.model.n_res, config.training.ema_decay = 16, 2, 1, 0.9
@@ -40,7 +40,7 @@ def write_checkpoint(workdir: pathlib.Path, **fields) -> str:
     return str(workdir)
 
 
-def picture(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+def noise_image(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
     """uint8 [height, width, channels]: noise beside a dark, flatter half, so that parts differ in their statistics."""
     x = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
     x[:, : width // 2] //= 4

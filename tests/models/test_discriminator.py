@@ -1,4 +1,4 @@
-"""Discriminators: widths, depths, and which picture sizes they take."""
+"""Discriminators: widths, depths, and which image sizes they take."""
 
 import jax
 import jax.numpy as jnp

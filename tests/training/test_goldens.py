@@ -53,11 +53,11 @@ def outputs_of(golden: Golden, name: str, params: dict, spectral: dict | None, i
     if spectral is not None:
         variables[COLLECTION] = jax.tree.map(lambda leaf: leaf[None], spectral)
     out = jax.jit(golden.networks.module(name).apply)(variables, image)
-    picture = np.asarray(out.image if spectral is None else out.logit)
+    image = np.asarray(out.image if spectral is None else out.logit)
     if golden.release == 'pytorch':
-        return {'out': picture.transpose(0, 3, 1, 2), 'cam_logit': out.cam_logit, 'heatmap': out.heatmap[:, None]}
+        return {'out': image.transpose(0, 3, 1, 2), 'cam_logit': out.cam_logit, 'heatmap': out.heatmap[:, None]}
     # the TensorFlow release squeezes, so a batch of one has no batch axis
-    return {'out': picture, 'logit': picture, 'cam_logit': out.cam_logit, 'heatmap': np.squeeze(out.heatmap)}
+    return {'out': image, 'logit': image, 'cam_logit': out.cam_logit, 'heatmap': np.squeeze(out.heatmap)}
 
 
 def test_forward(golden):
@@ -75,7 +75,7 @@ def test_forward(golden):
         out = outputs_of(golden, name, (generator | discriminator)[name], vectors, images[domain])
         if golden.release == 'tensorflow':
             stored['heatmap'] = np.squeeze(stored['heatmap'])
-        if 'out' in stored and golden.release == 'tensorflow':  # a picture in [-1, 1]: against its range, not its largest
+        if 'out' in stored and golden.release == 'tensorflow':  # an image in [-1, 1]: against its range, not its largest
             assert_close(out, {'out': stored.pop('out')}, atol=1e-4)
         if stored:
             assert_close(out, stored, **tolerance)

@@ -88,11 +88,11 @@ def test_advice_follows_what_is_largest():
     def advise(activations, states, devices=1, **fields):
         parts = {name: states for name in ('weights', 'gradients', 'optimiser', 'averaged copy')}
         return advice(
-            Estimate({}, parts | {'activations': activations, 'pictures': 0}, devices, states // 2), small_config(**fields)
+            Estimate({}, parts | {'activations': activations, 'images': 0}, devices, states // 2), small_config(**fields)
         )
 
-    pictures = advise(10**9, 10**6, data__batch_size=8)
-    assert pictures[0].startswith('training.accumulate=8') and len(pictures) == 4
+    images = advise(10**9, 10**6, data__batch_size=8)
+    assert images[0].startswith('training.accumulate=8') and len(images) == 4
     matrix = advise(10**6, 10**9, 4, data__batch_size=4, model__mlp_pool='full')
     assert matrix[0].startswith('training.shard_params=True') and any('model.mlp_pool=1' in text for text in matrix)
     assert not any(

@@ -20,7 +20,7 @@ TERMS = dict.fromkeys(('D_A', 'D_B', 'G_A', 'G_B'), 0.5)
 
 
 def small_config():
-    """A resolved config of ten steps of four pictures."""
+    """A resolved config of ten steps of four images."""
     config = default.get_config()
     config.data.batch_size, config.training.steps = 4, 10
     return resolve(config)

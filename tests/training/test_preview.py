@@ -1,4 +1,4 @@
-"""Preview pictures: colours, grids, the choice of pictures."""
+"""Preview images: colours, grids, the choice of images."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_to_rgb(channels):
     np.testing.assert_allclose(to_rgb(images), (expected + 1) * 127.5, atol=0.51)
 
 
-def test_overlay_is_half_picture_half_heatmap():
+def test_overlay_is_half_image_half_heatmap():
     heatmap = np.zeros((1, 2, 2))
     heatmap[0, 0, 0] = 1
     out = overlay(np.ones((1, 8, 8, 3)), heatmap)
@@ -37,7 +37,7 @@ def test_grid_has_a_column_for_each_name():
     assert sheet.getpixel((5, 17)) == (0, 0, 0) and sheet.getpixel((17, 29)) == (200, 200, 200)
 
 
-def test_the_same_test_pictures_are_chosen_every_time():
+def test_the_same_test_images_are_chosen_every_time():
     config = default.get_config()
     config.data.image_size, config.training.preview_images = 32, 3
     datasets = open_datasets(config)
@@ -52,9 +52,9 @@ def test_without_cam_there_are_no_heatmaps_to_draw():
         def __call__(self, x):
             return GeneratorOutput(-x, None, None)
 
-    pictures = np.linspace(-1, 1, 2 * 8 * 8 * 3, dtype=np.float32).reshape(2, 8, 8, 3)
+    images = np.linspace(-1, 1, 2 * 8 * 8 * 3, dtype=np.float32).reshape(2, 8, 8, 3)
     networks = Networks(Inverted(), Inverted(), None, None)
-    sheet = draw(networks, {'genA2B': {}, 'genB2A': {}}, PreviewImages(pictures, pictures), with_identity=True)
+    sheet = draw(networks, {'genA2B': {}, 'genB2A': {}}, PreviewImages(images, images), with_identity=True)
     assert sheet.size == (4 * 12 + 4, 2 * (2 * 12 + 16 + 4))  # real, identity, fake, cycle
     columns = [sum(sheet.getpixel((12 * i + 4, 16))) for i in range(4)]  # of the darkest pixel, and its negative
     assert columns[0] == columns[3] < 9 and columns[1] == columns[2] > 756

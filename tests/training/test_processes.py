@@ -73,11 +73,11 @@ def test_two_processes_of_two_devices_equal_one_device(tmp_path):
     assert alone.returncode == 0, alone.stderr
     rows = without_rho(metrics_of(tmp_path / 'two'))
     assert [row['step'] for row in rows] == [1, 2, 3]
-    # the first step before any update, then what Adam makes of sums in another order; other pictures differ by a tenth
+    # the first step before any update, then what Adam makes of sums in another order; other images differ by a tenth
     for two, one, tolerance in zip(rows, without_rho(metrics_of(tmp_path / 'one')), (1e-5, 5e-3, 5e-3), strict=True):
         assert two == pytest.approx(one, rel=tolerance)
     two, one = (json.loads((tmp_path / name / 'evaluation.jsonl').read_text()) for name in ('two', 'one'))
-    assert two == pytest.approx(one, rel=2e-2, abs=0.2)  # 5 pictures: one more or less judged right is 0.2
+    assert two == pytest.approx(one, rel=2e-2, abs=0.2)  # 5 images: one more or less judged right is 0.2
     assert two['cycle_l1'] == pytest.approx(one['cycle_l1'], rel=1e-3)
 
 

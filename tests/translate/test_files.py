@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.helpers.translation import STEP, picture, write_checkpoint
+from tests.helpers.translation import STEP, noise_image, write_checkpoint
 from ugatit_jax.translate.__main__ import main
-from ugatit_jax.translate.inputs import find_inputs, read_picture
+from ugatit_jax.translate.inputs import find_inputs, read_image
 from ugatit_jax.translate.translator import load
 
 ORANGE = (230, 120, 20)
@@ -21,14 +21,14 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two pictures, one of them in a folder below, a text, and two files that are no pictures."""
+    """Two images, one of them in a folder below, a text, and two files that are no images."""
     below = tmp_path / 'in' / 'below'
     below.mkdir(parents=True)
-    Image.fromarray(picture(16, 24)).save(tmp_path / 'in' / 'a b.jpg')
-    Image.fromarray(picture(20, 16)).save(below / '猫.png')
-    (tmp_path / 'in' / 'notes.txt').write_text('no picture')
+    Image.fromarray(noise_image(16, 24)).save(tmp_path / 'in' / 'a b.jpg')
+    Image.fromarray(noise_image(20, 16)).save(below / '猫.png')
+    (tmp_path / 'in' / 'notes.txt').write_text('no image')
     (tmp_path / 'in' / 'bad.png').write_bytes(b'\x89PNG nothing')
-    (below / 'text.jpg').write_text('no picture either')
+    (below / 'text.jpg').write_text('no image either')
     return tmp_path / 'in'
 
 
@@ -54,7 +54,7 @@ def test_a_folder_with_bad_files(workdir, folder, tmp_path, capsys):
     assert run(workdir, folder, tmp_path / 'out', '--heatmap', '--strip', '--compare') == 1
     printed = capsys.readouterr()
     assert '2 of 4 translated' in printed.out and '2 of 4 files could not be translated' in printed.err
-    assert 'bad.png: ' in printed.err and "below/text.jpg: not a picture but text: 'no picture either'" in printed.err
+    assert 'bad.png: ' in printed.err and "below/text.jpg: not an image but text: 'no image either'" in printed.err
     assert files(tmp_path / 'out') == sorted(
         ['index.html'] + [f'{name}{end}.png' for name in ('a b', 'below/猫') for end in ('', '.heatmap', '.strip')]
     )
@@ -71,22 +71,22 @@ def test_a_folder_with_bad_files(workdir, folder, tmp_path, capsys):
 
 
 def test_results_are_those_of_the_api(workdir, tmp_path):
-    pictures = {f'{i}.png': picture(16, 16, seed=i) for i in range(3)} | {'wide.png': picture(16, 20)}
+    images = {f'{i}.png': noise_image(16, 16, seed=i) for i in range(3)} | {'wide.png': noise_image(16, 20)}
     (tmp_path / 'in').mkdir()
-    for name, pixels in pictures.items():
+    for name, pixels in images.items():
         Image.fromarray(pixels).save(tmp_path / 'in' / name)
     assert run(workdir, tmp_path / 'in', tmp_path / 'out', '--size=original', '--batch_size=2', '--weights=raw') == 0
     translator = load(workdir, weights='raw')
-    for name, pixels in pictures.items():
+    for name, pixels in images.items():
         made = np.asarray(Image.open(tmp_path / 'out' / name)).astype(int)
         assert abs(made - translator(pixels, size='original')).max() <= 1, name
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg', 'webp'])
-def test_pictures_say_that_they_are_synthetic(workdir, tmp_path, suffix):
+def test_images_say_that_they_are_synthetic(workdir, tmp_path, suffix):
     exif = Image.Exif()
     exif[0x010F] = 'Camera maker'
-    Image.fromarray(picture(16, 16)).save(tmp_path / 'x.jpg', exif=exif)
+    Image.fromarray(noise_image(16, 16)).save(tmp_path / 'x.jpg', exif=exif)
     kept = {}
     for name, flags in (('with', ()), ('without', ('--no_metadata',))):
         assert run(workdir, tmp_path / 'x.jpg', tmp_path / name, f'--format={suffix}', *flags) == 0
@@ -102,13 +102,13 @@ def test_pictures_say_that_they_are_synthetic(workdir, tmp_path, suffix):
 def test_names_that_differ_in_their_ends_keep_them(workdir, tmp_path):
     (tmp_path / 'in').mkdir()
     for name in ('a.jpg', 'a.png', 'b.bmp'):
-        Image.fromarray(picture(16, 16)).save(tmp_path / 'in' / name)
+        Image.fromarray(noise_image(16, 16)).save(tmp_path / 'in' / name)
     assert run(workdir, tmp_path / 'in', tmp_path / 'out') == 0
     assert files(tmp_path / 'out') == ['a.jpg.png', 'a.png.png', 'b.png']
 
 
 def test_existing_results_are_kept_unless_told(workdir, tmp_path, capsys):
-    Image.fromarray(picture(16, 16)).save(tmp_path / 'x.png')
+    Image.fromarray(noise_image(16, 16)).save(tmp_path / 'x.png')
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'x.png').write_text('precious')
@@ -120,7 +120,7 @@ def test_existing_results_are_kept_unless_told(workdir, tmp_path, capsys):
 
 @pytest.mark.parametrize('flags', [(), ('--overwrite',)])
 def test_inputs_are_never_overwritten(workdir, tmp_path, capsys, flags):
-    Image.fromarray(picture(16, 16)).save(tmp_path / 'x.png')
+    Image.fromarray(noise_image(16, 16)).save(tmp_path / 'x.png')
     (tmp_path / 'link').symlink_to(tmp_path)
     before = (tmp_path / 'x.png').read_bytes()
     for source, output in (('x.png', ''), ('', ''), ('*.png', 'link')):
@@ -147,7 +147,7 @@ def test_inputs_files_folders_and_patterns(tmp_path):
 
 
 def test_colour_profiles_are_applied(tmp_path):
-    """A picture with red and green exchanged by its profile comes out exchanged; without one, as it is."""
+    """An image with red and green exchanged by its profile comes out exchanged; without one, as it is."""
     lab = ImageCms.createProfile('LAB')
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
     swapped = srgb.replace(b'rXYZ', b'\0XYZ', 1).replace(b'gXYZ', b'rXYZ', 1).replace(b'\0XYZ', b'gXYZ', 1)
@@ -162,7 +162,7 @@ def test_colour_profiles_are_applied(tmp_path):
     for name, profile in profiles.items():
         path = tmp_path / f'{name}.png'
         Image.new('RGB', (8, 8), ORANGE).save(path, **({'icc_profile': profile} if profile else {}))
-        got[name] = read_picture(str(path), 3, (255, 255, 255))[0, 0].astype(int)
+        got[name] = read_image(str(path), 3, (255, 255, 255))[0, 0].astype(int)
     for name in ('plain', 'srgb', 'damaged', 'lab'):
         assert abs(got[name] - ORANGE).max() <= 1, name
     assert got['swapped'][1] > got['swapped'][0] + 50
@@ -172,7 +172,7 @@ def test_colour_profiles_are_applied(tmp_path):
     'flags, message',
     [
         (('--input=/nowhere/x.png',), '/nowhere/x.png'),
-        (('--input=/nowhere/*.png',), 'there are no pictures'),
+        (('--input=/nowhere/*.png',), 'there are no images'),
         (('--checkpoint=/nowhere',), '/nowhere'),
         (('--step=3',), 'no step 3'),
         (('--size=17',), 'multiple of 4'),
@@ -182,16 +182,16 @@ def test_colour_profiles_are_applied(tmp_path):
     ],
 )
 def test_mistakes_end_in_one_line(workdir, tmp_path, capsys, flags, message):
-    Image.fromarray(picture(16, 16)).save(tmp_path / 'x.png')
+    Image.fromarray(noise_image(16, 16)).save(tmp_path / 'x.png')
     assert run(workdir, tmp_path / 'x.png', tmp_path / 'out', *flags) == 2
     err = capsys.readouterr().err
     assert err.startswith('ugatit_jax: ') and err.count('\n') == 1 and message in err
     assert not (tmp_path / 'out').exists()
 
 
-def test_pictures_of_other_channels(tmp_path, capsys):
+def test_images_of_other_channels(tmp_path, capsys):
     workdir = write_checkpoint(tmp_path / 'run', data__channels_A=4, data__channels_B=5)
-    Image.fromarray(picture(16, 20, 4)).save(tmp_path / 'x.png')
+    Image.fromarray(noise_image(16, 20, 4)).save(tmp_path / 'x.png')
     assert run(workdir, tmp_path / 'x.png', tmp_path / 'out') == 0
     made = np.load(tmp_path / 'out' / 'x.npy')
     assert made.shape == (16, 20, 5) and made.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""Tiles give the numbers of the whole picture."""
+"""Tiles give the numbers of the whole image."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import default
-from tests.helpers.translation import picture
+from tests.helpers.translation import noise_image
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.tiles import KNOWN_FIELDS, Layer, TiledGenerator, cover, unsupported
@@ -29,9 +29,9 @@ def generator_and_weights(**model):
     'model, size', [(dict(reference='paper'), (56, 92)), (dict(reference='pytorch', mlp_pool='3', n_res=2), (16, 68))]
 )
 def test_tiled_equals_untiled(model, size):
-    """With an odd number of small columns; and with pictures lower than a tile."""
+    """With an odd number of small columns; and with images lower than a tile."""
     generator, params = generator_and_weights(**model)
-    x = to_unit(picture(*size))
+    x = to_unit(noise_image(*size))
     whole = jax.jit(generator.apply)({'params': params}, x[None])
     image, heatmap = TiledGenerator(generator, params, 32)(x)
     assert np.std(image) > 0.05
@@ -41,7 +41,7 @@ def test_tiled_equals_untiled(model, size):
 
 def test_uint8_in_and_out():
     generator, params = generator_and_weights(reference='paper')
-    x = picture(56, 92)  # the size of the test above, whose programs serve again
+    x = noise_image(56, 92)  # the size of the test above, whose programs serve again
     image, _ = TiledGenerator(generator, params, 32)(x)
     unit, _ = TiledGenerator(generator, params, 32)(to_unit(x))
     assert image.dtype == np.uint8 and abs(image - (unit + 1) * 127.5).max() <= 0.51
@@ -58,7 +58,7 @@ def test_every_row_is_new_once(size, tile):
 
 @pytest.mark.parametrize('layer', [Layer(None, 7, padding=3), Layer(None, 3, 2, 1), Layer(None, 3, padding=1)])
 @pytest.mark.parametrize('size', [20, 22])
-def test_windows_hold_what_a_reflected_picture_would(layer, size):
+def test_windows_hold_what_a_reflected_image_would(layer, size):
     rows = np.arange(size)
     padded = np.pad(rows, layer.kernel_size, 'reflect')
     length = 4

@@ -8,7 +8,7 @@ import pytest
 
 import ugatit_jax
 from tests.conftest import ROOT
-from tests.helpers.translation import STEP, picture, write_checkpoint
+from tests.helpers.translation import STEP, noise_image, write_checkpoint
 from ugatit_jax.errors import UserError
 from ugatit_jax.translate import fitting
 from ugatit_jax.translate.translator import to_unit
@@ -31,7 +31,7 @@ def test_importing_the_package_imports_no_jax():
 
 
 def test_form_of_the_input_is_that_of_the_output(translator):
-    x = np.stack([picture(16, 16, seed=i) for i in range(3)])
+    x = np.stack([noise_image(16, 16, seed=i) for i in range(3)])
     many = translator(x)
     assert many.shape == (3, 16, 16, 3) and many.dtype == np.uint8 and many.std() > 5
     single = translator(x[0])
@@ -42,7 +42,7 @@ def test_form_of_the_input_is_that_of_the_output(translator):
 
 
 def test_weights_and_directions_differ(workdir, translator):
-    x = to_unit(picture(16, 16))
+    x = to_unit(noise_image(16, 16))
     assert translator.trained.weights == 'ema' and translator.trained.step == STEP
     assert translator.trained.generator.keys() == {'genA2B'}  # one network is read
     raw = ugatit_jax.load(workdir, weights='raw')
@@ -62,7 +62,7 @@ def test_weights_and_directions_differ(workdir, translator):
     ],
 )
 def test_sizes_come_back(translator, size, fit, shape):
-    x = picture(30, 46)
+    x = noise_image(30, 46)
     for images in (x, to_unit(x)[None])[: 2 if size == 'train' else 1]:  # each type is a program of its own
         out, heatmap = translator(images, size=size, fit=fit), translator.heatmap(images, size=size, fit=fit)
         assert out.shape == (*images.shape[:-3], *shape, 3) and out.dtype == images.dtype
@@ -70,15 +70,15 @@ def test_sizes_come_back(translator, size, fit, shape):
 
 
 def test_original_size_is_padded_by_reflection_and_cropped(translator):
-    x = picture(30, 46)
+    x = noise_image(30, 46)
     padded = np.pad(x, ((0, 2), (0, 2), (0, 0)), 'reflect')
     np.testing.assert_array_equal(translator(x, size='original'), translator(padded, size='original')[:30, :46])
-    tiny = translator(picture(3, 2), size='original')
+    tiny = translator(noise_image(3, 2), size='original')
     assert tiny.shape == (3, 2, 3)
 
 
-def test_what_is_put_round_a_picture_does_not_come_back():
-    x = picture(10, 40)
+def test_what_is_put_round_a_image_does_not_come_back():
+    x = noise_image(10, 40)
     for mode in ('pad', 'stretch'):
         fitted = fitting.fit(x, 40, mode, (9, 9, 9))
         assert fitted.pixels.shape == (40, 40, 3)
@@ -94,16 +94,16 @@ def test_what_is_put_round_a_picture_does_not_come_back():
 def test_one_compilation_for_a_size_and_a_power_of_two(workdir):
     translator = ugatit_jax.load(workdir, batch_size=4)
     for n in (3, 4, 7):  # 7 is 4 and 3
-        translator(np.stack([picture(16, 16, seed=i) for i in range(n)]))
+        translator(np.stack([noise_image(16, 16, seed=i) for i in range(n)]))
     assert translator.forward._cache_size() == 1
-    translator(picture(15, 20), size='original')
-    translator(picture(16, 18), size='original')  # both go as 16 x 20
+    translator(noise_image(15, 20), size='original')
+    translator(noise_image(16, 18), size='original')  # both go as 16 x 20
     assert translator.forward._cache_size() == 2
 
 
-def test_large_pictures_go_by_tiles_with_the_same_result(workdir, translator):
+def test_large_images_go_by_tiles_with_the_same_result(workdir, translator):
     tiled = ugatit_jax.load(workdir, tile=8)
-    x = to_unit(picture(30, 46))[None]
+    x = to_unit(noise_image(30, 46))[None]
     np.testing.assert_allclose(tiled(x, size='original'), translator(x, size='original'), atol=1e-4)
     assert tiled.forward._cache_size() == 0
 
@@ -111,27 +111,27 @@ def test_large_pictures_go_by_tiles_with_the_same_result(workdir, translator):
 def test_a_full_model_takes_its_own_size_only(tmp_path):
     translator = ugatit_jax.load(write_checkpoint(tmp_path, model__mlp_pool='full', training__ema_decay=0.0))
     assert translator.trained.weights == 'raw' and translator.tiled is None
-    assert translator(picture(30, 46)).shape == (30, 46, 3)
+    assert translator(noise_image(30, 46)).shape == (30, 46, 3)
     for size in ('original', 32):
         with pytest.raises(UserError, match="16x16 pixels; size='train'"):
-            translator(picture(30, 46), size=size)
+            translator(noise_image(30, 46), size=size)
 
 
 def test_a_generator_without_cam_has_no_heatmap(tmp_path):
     translator = ugatit_jax.load(write_checkpoint(tmp_path, model__generator_cam=False))
     assert translator.tiled is None  # an ablation: it goes untiled
-    assert translator(picture(16, 16)).shape == (16, 16, 3)
+    assert translator(noise_image(16, 16)).shape == (16, 16, 3)
     with pytest.raises(UserError, match='no CAM'):
-        translator.heatmap(picture(16, 16))
+        translator.heatmap(noise_image(16, 16))
 
 
 def test_channels_of_the_domains(tmp_path):
     workdir = write_checkpoint(tmp_path, data__channels_A=1, data__channels_B=4)
     translator = ugatit_jax.load(workdir)
-    x = picture(20, 16, 1)
+    x = noise_image(20, 16, 1)
     assert translator(x, fit='pad').shape == (20, 16, 4) and translator.cycle(x).shape == (20, 16, 1)
     with pytest.raises(UserError, match=r'20, 16, 3\].*takes \[h, w, 1\]'):
-        translator(picture(20, 16))
+        translator(noise_image(20, 16))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_channels_of_the_domains(tmp_path):
         (np.zeros((0, 16, 16, 3), np.uint8), 'shape'),
     ],
 )
-def test_what_is_no_picture_is_refused(translator, images, message):
+def test_what_is_no_image_is_refused(translator, images, message):
     with pytest.raises(UserError, match=message):
         translator(images)
 
@@ -174,4 +174,4 @@ def test_what_cannot_be_loaded_is_refused(workdir, options, message):
 )
 def test_sizes_and_fits_that_are_none(translator, options, message):
     with pytest.raises(UserError, match=message):
-        translator(picture(16, 16), **options)
+        translator(noise_image(16, 16), **options)

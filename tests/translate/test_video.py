@@ -1,4 +1,4 @@
-"""A video in, a video out: pictures translated, times and sound kept."""
+"""A video in, a video out: images translated, times and sound kept."""
 
 import types
 from fractions import Fraction
@@ -41,7 +41,7 @@ def write_video(path, sound=True):
 
 
 def contents(path):
-    """Times and pictures of the frames, bytes of the sound's packets, metadata."""
+    """Times and images of the frames, bytes of the sound's packets, metadata."""
     with av.open(str(path)) as file:
         frames = [(frame.time, frame.to_ndarray(format='rgb24')) for frame in file.decode(video=0)]
         metadata = dict(file.metadata)
@@ -79,7 +79,7 @@ def test_frames_are_translated_and_sound_is_copied(tmp_path, source, target):
     assert not list(tmp_path.glob('.*partial'))
 
 
-def test_the_command_takes_videos_beside_pictures(tmp_path, capsys):
+def test_the_command_takes_videos_beside_images(tmp_path, capsys):
     workdir = write_checkpoint(tmp_path / 'run')
     (tmp_path / 'in').mkdir()
     write_video(tmp_path / 'in' / 'film.mp4', sound=False)
@@ -97,7 +97,7 @@ def test_the_command_takes_videos_beside_pictures(tmp_path, capsys):
     assert (difference < 25).all() and difference.mean() < abs(given.astype(int) - expected).mean() / 2
     assert files.main(flags) == 2 and '--overwrite' in capsys.readouterr().err
     film = [flag.replace('/in', '/in/film.mp4').replace('/out', '/new') for flag in flags]
-    assert files.main([*film, '--strip']) == 2 and 'are for pictures' in capsys.readouterr().err
+    assert files.main([*film, '--strip']) == 2 and 'are for images' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('rotation, corner', [(0, (0, 0)), (-90, (0, -1)), (90, (-1, 0)), (180, (-1, -1))])
@@ -111,7 +111,7 @@ def test_frames_are_turned_as_players_turn_them(rotation, corner):
     assert (video.upright(frame, 'rgb24')[corner] == 255).all()
 
 
-def test_files_without_pictures_are_refused(tmp_path):
+def test_files_without_images_are_refused(tmp_path):
     with av.open(str(tmp_path / 'x.mp4'), 'w') as made:
         tone = made.add_stream('aac', rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), 's16', 'mono')

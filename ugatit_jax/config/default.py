@@ -12,27 +12,27 @@ from ml_collections.config_dict import placeholder
 def get_config() -> config_dict.ConfigDict:
     """Returns the default: the paper's light model at 256x256 on the embedded synthetic pair."""
     config = config_dict.ConfigDict()
-    config.seed = 0  # every random number of a run follows from it: weights, order of pictures, augmentation
+    config.seed = 0  # every random number of a run follows from it: weights, order of images, augmentation
     config.init_from = ''  # WORKDIR or WORKDIR/checkpoints/STEP that a new run takes its weights from: fine-tuning
 
     config.data = data = config_dict.ConfigDict()
     data.source = 'synthetic:faces'  # folder:PATH | tfds:NAME[/CONFIG] | prepared:PATH | synthetic:NAME
     data.image_size = 256  # side of the square the networks see; the paper's
     data.batch_size = 1  # over all devices; the paper's, and what instance statistics were made for
-    data.channels_A = 3  # pictures are converted to it: 1 grey, 3 RGB, 4 RGBA, others from .npy files
+    data.channels_A = 3  # images are converted to it: 1 grey, 3 RGB, 4 RGBA, others from .npy files
     data.channels_B = 3  # may differ from A only where identity and CAM losses are off: they feed A to genB2A
     data.max_bad_fraction = 0.01  # share of unreadable files that is reported and skipped; above it the run refuses
     data.load_size = placeholder(int)  # side that crops are taken from; unset: image_size * 286 / 256, as the releases
     data.fit = 'stretch'  # other shapes to a square: 'stretch' (the releases) | 'short_side_crop' | 'pad'
-    data.background = (255, 255, 255)  # colour (0..255) under transparent pixels and around padded pictures
+    data.background = (255, 255, 255)  # colour (0..255) under transparent pixels and around padded images
     data.swap = False  # exchange A and B on disk: tfds:cycle_gan/vangogh2photo read as photo2vangogh
     data.data_dir = placeholder(str)  # where TFDS keeps its data sets; unset: ~/tensorflow_datasets
     data.download = True  # let TFDS fetch what is not in data_dir; False refuses instead
     data.head_margin = 0.25  # of tfds:oxford_iiit_pet: room around the head box, as a share of its sides
-    data.cache_mb = 2048.0  # decoded pictures stay in memory up to this, both domains; above it each epoch decodes
-    data.cache_dir = placeholder(str)  # keep decoded pictures in a file here instead, also for later runs
+    data.cache_mb = 2048.0  # decoded images stay in memory up to this, both domains; above it each epoch decodes
+    data.cache_dir = placeholder(str)  # keep decoded images in a file here instead, also for later runs
     data.workers = placeholder(int)  # threads that read and decode; unset: one per core. More help with far-away files
-    data.device_resident = False  # all pictures on the accelerator, sampled in the compiled step: no work on the host
+    data.device_resident = False  # all images on the accelerator, sampled in the compiled step: no work on the host
     data.device_resident_mb = 4096.0  # refuse device_resident above this, or above the device's free memory
 
     config.augment = augment = config_dict.ConfigDict()
@@ -127,8 +127,8 @@ def get_config() -> config_dict.ConfigDict:
 
     config.evaluation = evaluation = config_dict.ConfigDict()
     evaluation.every = 5_000  # steps between evaluations in training, as between checkpoints; 0 is never
-    evaluation.images = 100  # test pictures of each domain then, evenly spread; --mode=eval takes all
-    evaluation.batch_size = 8  # pictures at once over all devices; changes no number
+    evaluation.images = 100  # test images of each domain then, evenly spread; --mode=eval takes all
+    evaluation.batch_size = 8  # images at once over all devices; changes no number
     evaluation.protocol = 'fidelity'  # of KID and FID: 'fidelity' | 'ugatit' (the authors' tool) | 'clean'
     evaluation.inception_weights = ''  # file; unset: that in ~/.cache/ugatit_jax, if any; 'none': no KID and FID
     return config

@@ -166,7 +166,7 @@ def check_combinations(config: ConfigDict) -> None:
     require(
         data.channels_A == data.channels_B or not uses_identity(config),
         f'data.channels_A={data.channels_A} with data.channels_B={data.channels_B}',
-        'equal, or loss.identity_weight=0 and loss.cam_weight=0: both losses give pictures of B to genA2B',
+        'equal, or loss.identity_weight=0 and loss.cam_weight=0: both losses give images of B to genA2B',
     )
     for name in (['cam_weight'] + [f'cam_weight_{direction}' for direction in DIRECTIONS]) * (not m.generator_cam):
         require(
@@ -217,7 +217,7 @@ def draws_per_step(config: ConfigDict) -> int:
 
 
 def check_sizes(config: ConfigDict) -> None:
-    """Refuses a picture size that a network cannot take, with the smallest size and the depth that would fit."""
+    """Refuses an image size that a network cannot take, with the smallest size and the depth that would fit."""
     size, m = config.data.image_size, config.model
     require(
         size % 4 == 0 and size >= 16, f'data.image_size={size}', 'a multiple of 4 from 16 on: the generator halves twice'

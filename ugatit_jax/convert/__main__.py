@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--from', dest='source', required=True, metavar='FILE_OR_DIR', help='what to convert')
     parser.add_argument('--to', required=True, metavar='DIR|x.pt|x.safetensors', help='what to make; must not exist')
-    parser.add_argument('--image_size', type=int, help='side of the pictures of a light model (default: 256)')
+    parser.add_argument('--image_size', type=int, help='side of the images of a light model (default: 256)')
     parser.add_argument('--direction', choices=('A2B', 'B2A'), help='of a file with one generator')
     parser.add_argument(
         '--smoothing',

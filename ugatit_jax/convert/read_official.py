@@ -222,7 +222,7 @@ def sizes(path: str, release: str, arrays: Mapping[str, Any], names: list[str], 
         number = largest(network, pattern)
         if number is not None:
             depth = number // 3 + more if release == 'pytorch' else number + more
-        else:  # of a file of generators, nothing tells it: the usual one, or what fits the picture
+        else:  # of a file of generators, nothing tells it: the usual one, or what fits the image
             depth = next((d for d in range(usual, 1, -1) if fits(image_size, d, fields['patch_padding'])), usual)
         settings[f'model.{field}'] = depth
     return settings
@@ -261,7 +261,7 @@ def network_shapes(networks: Networks, name: str, config: ConfigDict) -> tuple[A
 
 @functools.cache
 def module_shapes(module: nn.Module, side: int, channels: int) -> tuple[Any, Any]:
-    """Trees of shapes of a module's parameters and spectral vectors, for pictures [1, side, side, channels]."""
+    """Trees of shapes of a module's parameters and spectral vectors, for images [1, side, side, channels]."""
     image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     variables = jax.eval_shape(module.init, jax.random.key(0), image)
     return variables['params'], jax.eval_shape(ungrouped, variables.get(COLLECTION, {}))

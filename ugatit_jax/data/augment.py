@@ -1,4 +1,4 @@
-"""All augmentation of training pictures, inside the compiled train step: crop, flip and, if wanted, jitter and shifts.
+"""All augmentation of training images, inside the compiled train step: crop, flip and, if wanted, jitter and shifts.
 
 Random numbers of an example follow from the step's key and its row in the global batch alone, so that a batch split
 over devices or processes is augmented as the whole one is. Evaluation never comes here. Needs JAX only.
@@ -22,7 +22,7 @@ def augment(
     saturation: float = 0.0,
     translate: float = 0.0,
 ) -> dict[str, Array]:
-    """Crops, flips and normalises a batch of load-size pictures, each example and each domain on its own.
+    """Crops, flips and normalises a batch of load-size images, each example and each domain on its own.
 
     Args:
       batch: {'A': uint8 [B, load, load, channels_A], 'B': uint8 [B, load, load, channels_B]}, the global batch.
@@ -37,10 +37,10 @@ def augment(
     """
 
     def one(pixels: Array, bits: Array) -> Array:  # [load, load, C], uint32 [8] -> [image_size, image_size, C]
-        picture = normalize(_crop(pixels, image_size, translate, uniform(bits[4]) < flip, bits[:4]))
+        image = normalize(_crop(pixels, image_size, translate, uniform(bits[4]) < flip, bits[:4]))
         if brightness or contrast or saturation:
-            picture = _jitter(picture, bits[5:], (brightness, contrast, saturation))
-        return picture
+            image = _jitter(image, bits[5:], (brightness, contrast, saturation))
+        return image
 
     bits = _random_bits(key, batch['A'].shape[0])
     return {f'real_{domain}': jax.vmap(one)(batch[domain], bits[i]) for i, domain in enumerate('AB')}
@@ -86,11 +86,11 @@ def _reflected(index: Array, size: int) -> Array:
     return size - 1 - jnp.abs(size - 1 - index)
 
 
-def _jitter(picture: Array, bits: Array, amounts: tuple[float, float, float]) -> Array:
+def _jitter(image: Array, bits: Array, amounts: tuple[float, float, float]) -> Array:
     """Brightness, contrast and saturation of [h, w, C] in [-1, 1]; alpha stays, saturation needs colour."""
     factors = 1.0 + jnp.array(amounts) * (2.0 * uniform(bits) - 1.0)
-    channels = picture.shape[-1]
-    colour = picture[..., :3] if channels == 4 else picture
+    channels = image.shape[-1]
+    colour = image[..., :3] if channels == 4 else image
     colour = (colour + 1.0) * 0.5
     colour = colour * factors[0]
     mean = colour.mean()
@@ -99,4 +99,4 @@ def _jitter(picture: Array, bits: Array, amounts: tuple[float, float, float]) ->
         grey = colour @ jnp.array([[0.299], [0.587], [0.114]], colour.dtype)
         colour = grey + (colour - grey) * factors[2]
     colour = jnp.clip(colour, 0.0, 1.0) * 2.0 - 1.0
-    return jnp.concatenate([colour, picture[..., 3:]], axis=-1) if channels == 4 else colour
+    return jnp.concatenate([colour, image[..., 3:]], axis=-1) if channels == 4 else colour

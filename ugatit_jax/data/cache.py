@@ -1,4 +1,4 @@
-"""Load-size uint8 pictures, decoded when first asked for and then kept: in memory, in a file, or not at all."""
+"""Load-size uint8 images, decoded when first asked for and then kept: in memory, in a file, or not at all."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 from ml_collections import ConfigDict
 
-from ugatit_jax.data.sources import Source, load_picture
+from ugatit_jax.data.sources import Source, load_image
 from ugatit_jax.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -21,8 +21,8 @@ _logger = logging.getLogger(__name__)
 _VERSION = 1  # of the pixels; changes with decode.py and preprocess.py
 
 
-class Pictures:
-    """The pictures of a source fitted to [size, size, C]; `rows` and `checks` keep those that were read."""
+class Images:
+    """The images of a source fitted to [size, size, C]; `rows` and `checks` keep those that were read."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Pictures:
         return len(self.source)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Picture i as uint8 [size, size, C]; not to be written to."""
+        """Image i as uint8 [size, size, C]; not to be written to."""
         if self._rows is None:
             return self._read(i)
         if not self._trusted[i]:
@@ -55,7 +55,7 @@ class Pictures:
         return self._rows[i]
 
     def _read(self, i: int) -> np.ndarray:
-        pixels = load_picture(self.source, i, self.shape[0], self._fit, self._background)
+        pixels = load_image(self.source, i, self.shape[0], self._fit, self._background)
         if pixels.shape != self.shape:
             raise UserError(
                 f'{self.source.name}: {self.source.keys[i]} has {pixels.shape[2]} channels, expected {self.shape[2]}'
@@ -64,13 +64,11 @@ class Pictures:
 
 
 def bytes_needed(counts_and_channels: list[tuple[int, int]], size: int) -> int:
-    """Bytes of the load-size pictures of all domains."""
+    """Bytes of the load-size images of all domains."""
     return sum(count * channels * size * size for count, channels in counts_and_channels)
 
 
-def cached_pictures(
-    sources: dict[str, Source], size: int, config: ConfigDict, in_memory: bool = True
-) -> dict[str, Pictures]:
+def cached_images(sources: dict[str, Source], size: int, config: ConfigDict, in_memory: bool = True) -> dict[str, Images]:
     """Wraps the sources with the cache that `data.cache_dir` and, if `in_memory`, `data.cache_mb` ask for."""
     data = config.data
     channels = {domain: data[f'channels_{domain}'] for domain in sources}
@@ -84,14 +82,14 @@ def cached_pictures(
     else:
         place = None
         _logger.info(
-            'pictures are decoded again each epoch: keeping them takes %.0f MB, data.cache_mb=%g, free memory %.0f MB; '
+            'images are decoded again each epoch: keeping them takes %.0f MB, data.cache_mb=%g, free memory %.0f MB; '
             'data.cache_dir=DIR keeps them in a file',
             needed,
             data.cache_mb,
             _free_memory_mb(),
         )
     if place:
-        _logger.info('decoded pictures are kept %s: %.0f MB', place, needed)
+        _logger.info('decoded images are kept %s: %.0f MB', place, needed)
     wrapped = {}
     for domain, source in sources.items():
         shape = (len(source), size, size, channels[domain])
@@ -101,14 +99,14 @@ def cached_pictures(
             rows, checks = _open_file(data.cache_dir, source, shape, data.fit, background)
         elif place:
             rows = np.zeros(shape, np.uint8)  # the operating system hands the pages out as they are written
-        wrapped[domain] = Pictures(source, size, channels[domain], data.fit, background, rows, checks)
+        wrapped[domain] = Images(source, size, channels[domain], data.fit, background, rows, checks)
     return wrapped
 
 
 def _open_file(cache_dir: str, source: Source, shape: tuple, fit: str, background: tuple):
-    """Maps the cache file of a source: pixels, then one checksum per picture (0: not there yet)."""
+    """Maps the cache file of a source: pixels, then one checksum per image (0: not there yet)."""
     identity = json.dumps([source.fingerprint(), shape, fit, background, PIL.__version__, _VERSION])
-    path = pathlib.Path(cache_dir) / f'pictures-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.uint8'
+    path = pathlib.Path(cache_dir) / f'images-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.uint8'
     pixels = int(np.prod(shape))
     size = pixels + 4 * shape[0]
     try:
@@ -150,7 +148,7 @@ def _allocate(file, size: int) -> None:
 
 
 def _checksum(row: np.ndarray) -> int:
-    """CRC of a picture, never 0: a machine that went down may have kept the checksum and not the pixels."""
+    """CRC of an image, never 0: a machine that went down may have kept the checksum and not the pixels."""
     return zlib.crc32(np.ascontiguousarray(row)) or 1
 
 

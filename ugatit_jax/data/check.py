@@ -1,9 +1,9 @@
-"""Looks at pictures before a run does: which files cannot be used and why, sizes, and what usually goes wrong.
+"""Looks at images before a run does: which files cannot be used and why, sizes, and what usually goes wrong.
 
     python -m ugatit_jax.data.check PATH --output=sheet.png
 
-PATH is one folder of pictures, or a data set with trainA, trainB, testA, testB in it. Exits with 1 where a run would
-refuse the pictures, with 2 where there are none.
+PATH is one folder of images, or a data set with trainA, trainB, testA, testB in it. Exits with 1 where a run would
+refuse the images, with 2 where there are none.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.splits import SPLITS
 from ugatit_jax.errors import UserError
 
-_TILE = 112  # pixels of a picture on the contact sheet
+_TILE = 112  # pixels of an image on the contact sheet
 _TEXT = 14  # pixels of the line under it
 _COLUMNS = 10
 _ROWS = {True: 12, False: 2}  # of tiles per part: for one folder alone, for one of several splits
@@ -63,8 +63,8 @@ def check(
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('path', metavar='PATH', help='a folder of pictures, or one that holds trainA, trainB, testA, testB')
-    parser.add_argument('--output', help='write a contact sheet of readable pictures to this PNG file')
+    parser.add_argument('path', metavar='PATH', help='a folder of images, or one that holds trainA, trainB, testA, testB')
+    parser.add_argument('--output', help='write a contact sheet of readable images to this PNG file')
     parser.add_argument('--image_size', type=int, default=256, help='data.image_size of the run (default: 256)')
     parser.add_argument('--channels', type=int, default=3, help='only matters for .npy arrays (default: 3)')
     parser.add_argument(
@@ -114,7 +114,7 @@ def _table(reports: dict[str, scan.Report]) -> str:
 
 
 def _contact_sheet(sources: dict[str, folder.FolderSource], reports: dict[str, scan.Report]) -> Image.Image:
-    """Evenly chosen readable pictures of each part, padded to squares, with their names."""
+    """Evenly chosen readable images of each part, padded to squares, with their names."""
     tiles_per_part = _COLUMNS * _ROWS[len(sources) == 1]
     chosen = {}
     for split, report in reports.items():

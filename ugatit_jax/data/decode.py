@@ -1,4 +1,4 @@
-"""Bytes of one picture to uint8 pixels: the only place where pictures are decoded.
+"""Bytes of one image to uint8 pixels: the only place where images are decoded.
 
 Pillow judges by content, never by the name. What it does not do by itself is done here: EXIF orientation, 16 bit greys
 scaled instead of clipped, float TIFF, alpha over a colour, limits on the number of pixels, and reasons that say what to
@@ -13,8 +13,8 @@ import struct
 import numpy as np
 from PIL import Image, ImageCms
 
-MAX_PIXELS = 89_478_485  # Pillow's own warning threshold: a picture of 256 MB once decoded as RGB
-MIN_SIDE = 2  # a one-pixel picture is a tracking pixel or a failed download, never training data
+MAX_PIXELS = 89_478_485  # Pillow's own warning threshold: an image of 256 MB once decoded as RGB
+MIN_SIDE = 2  # a one-pixel image is a tracking pixel or a failed download, never training data
 HASH_SIDE = 16  # the perceptual hash has 16 x 16 bits
 _NPY_MAGIC = b'\x93NUMPY'
 _ORIENTATION = {
@@ -25,18 +25,18 @@ _ORIENTATION = {
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}  # EXIF tag 274 -> what makes the picture upright
+}  # EXIF tag 274 -> what makes the image upright
 _EXIF_ERRORS = (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, AttributeError, struct.error)
 _PILLOW_MODE = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 
 
 class DecodeError(Exception):
-    """A picture that cannot be used; the message is the reason, without the file's name."""
+    """An image that cannot be used; the message is the reason, without the file's name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What a scan keeps of a readable picture: its size and a perceptual hash (256 bits as hex)."""
+    """What a scan keeps of a readable image: its size and a perceptual hash (256 bits as hex)."""
 
     width: int
     height: int
@@ -50,15 +50,15 @@ def decode(
     draft_side: int = 0,
     to_srgb: bool = False,
 ) -> np.ndarray:
-    """Decodes a picture to uint8 [H, W, channels]; large JPEGs may come smaller, but no side below `draft_side`.
+    """Decodes an image to uint8 [H, W, channels]; large JPEGs may come smaller, but no side below `draft_side`.
 
-    to_srgb: applies an embedded colour profile, for pictures that go on to files without one.
+    to_srgb: applies an embedded colour profile, for images that go on to files without one.
     """
     return _decode(data, channels, background, draft_side, to_srgb)[0]
 
 
 def probe(data: bytes, channels: int = 3) -> Probe:
-    """Reads every byte of a picture as `decode` does and returns what the scan needs, or raises DecodeError."""
+    """Reads every byte of an image as `decode` does and returns what the scan needs, or raises DecodeError."""
     # At 1/8 scale a JPEG still decodes all its entropy-coded data, so damage is found, at a third of the time.
     pixels, (width, height) = _decode(data, channels, (255, 255, 255), draft_side=2 * HASH_SIDE)
     return Probe(width, height, difference_hash(pixels))
@@ -80,7 +80,7 @@ def _decode(
         pixels = _decode_npy(data, channels)
         return pixels, (pixels.shape[1], pixels.shape[0])
     if channels not in _PILLOW_MODE:
-        raise DecodeError(f'pictures hold 1, 3 or 4 channels, not {channels}: other counts are read from .npy files')
+        raise DecodeError(f'images hold 1, 3 or 4 channels, not {channels}: other counts are read from .npy files')
     try:
         return _decode_pillow(data, channels, background, draft_side, to_srgb)
     except DecodeError:
@@ -141,7 +141,7 @@ def _check_size(width: int, height: int) -> None:
 def _read_orientation(image: Image.Image) -> int:
     try:
         return image.getexif().get(274, 1)
-    except _EXIF_ERRORS:  # damaged EXIF beside whole pixels: it says no orientation, the picture is good
+    except _EXIF_ERRORS:  # damaged EXIF beside whole pixels: it says no orientation, the image is good
         return 1
 
 
@@ -160,13 +160,13 @@ def _to_8_bit_image(image: Image.Image) -> Image.Image:
         values = np.asarray(image)
         low, high = float(values.min()), float(values.max())
         if not (low >= 0.0 and high <= 1.0):  # also true for NaN
-            raise DecodeError(f'float picture with values from {low:g} to {high:g}: 0 to 1 wanted')
+            raise DecodeError(f'float image with values from {low:g} to {high:g}: 0 to 1 wanted')
         return Image.fromarray(np.rint(values * 255.0).astype(np.uint8))
     return image
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:
-    """Applies the embedded profile of an RGB, CMYK or grey picture; one that is damaged or of another kind is ignored."""
+    """Applies the embedded profile of an RGB, CMYK or grey image; one that is damaged or of another kind is ignored."""
     profile = image.info.get('icc_profile')
     if profile and (image.mode in ('P', 'PA') or 'transparency' in image.info):
         image = image.convert('RGBA')
@@ -192,13 +192,13 @@ def _convert(image: Image.Image, channels: int, background: tuple) -> Image.Imag
 
 def _reason(data: bytes, error: Exception) -> str:
     if data.startswith(b'version https://git-lfs'):
-        return 'a git LFS pointer, not the picture: run git lfs pull'
+        return 'a git LFS pointer, not the image: run git lfs pull'
     if isinstance(error, Image.DecompressionBombError):
         return f'a decompression bomb: {error}'
     if isinstance(error, Image.UnidentifiedImageError):
         head = data[:200]
         if all(byte in b'\t\n\r\f' or byte >= 32 for byte in head):
             text = ' '.join(head.decode('utf-8', 'replace').split())
-            return f'not a picture but text: {text[:40]!r}'
-        return f'not a picture that Pillow knows (starts with {data[:8].hex(" ")})'
+            return f'not an image but text: {text[:40]!r}'
+        return f'not an image that Pillow knows (starts with {data[:8].hex(" ")})'
     return f'damaged: {type(error).__name__}: {str(error)[:120]}'

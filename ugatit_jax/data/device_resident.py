@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from ugatit_jax.data.cache import bytes_needed, cached_pictures
+from ugatit_jax.data.cache import bytes_needed, cached_images
 from ugatit_jax.data.pipeline import STREAMS, available_cores
 from ugatit_jax.data.shuffle import shuffled_index
 from ugatit_jax.data.sources import Source, load_size
@@ -24,10 +24,10 @@ Array = jax.Array
 
 
 def load(source_A: Source, source_B: Source, config: ConfigDict, sharding: Any = None) -> dict[str, Array]:
-    """Puts all training pictures on the devices: {'A': uint8 [n_A, load, load, channels_A], 'B': ...}.
+    """Puts all training images on the devices: {'A': uint8 [n_A, load, load, channels_A], 'B': ...}.
 
     Args:
-      source_A, source_B: training pictures.
+      source_A, source_B: training images.
       config: the whole configuration.
       sharding: where to; replicated over all devices of a mesh, say. None is JAX's default device.
 
@@ -39,14 +39,14 @@ def load(source_A: Source, source_B: Source, config: ConfigDict, sharding: Any =
     counts = [(len(source), config.data[f'channels_{domain}']) for domain, source in sources.items()]
     devices = jax.local_devices() if sharding is None else sorted(sharding.addressable_devices, key=lambda d: d.id)
     check_memory(bytes_needed(counts, size), config.data.device_resident_mb, devices)
-    pictures = cached_pictures(sources, size, config, in_memory=False)  # `rows` below are in memory anyway
+    images = cached_images(sources, size, config, in_memory=False)  # `rows` below are in memory anyway
     workers = config.data.workers or available_cores()
     arrays = {}
     for domain in 'AB':
-        rows = np.empty((len(pictures[domain]), *pictures[domain].shape), np.uint8)
+        rows = np.empty((len(images[domain]), *images[domain].shape), np.uint8)
 
         def fill(i, rows=rows, domain=domain):
-            rows[i] = pictures[domain][i]
+            rows[i] = images[domain][i]
 
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             list(pool.map(fill, range(len(rows))))
@@ -57,7 +57,7 @@ def load(source_A: Source, source_B: Source, config: ConfigDict, sharding: Any =
 def sample(arrays: dict[str, Array], step: Array, batch_size: int, seed: int) -> dict[str, Array]:
     """The global batch of a step, inside jit: {'A': uint8 [batch_size, load, load, channels_A], 'B': ...}.
 
-    batch_size counts the pictures of all draws of the step.
+    batch_size counts the images of all draws of the step.
     """
     positions = jnp.asarray(step).astype(jnp.uint32) * np.uint32(batch_size) + jnp.arange(batch_size, dtype=jnp.uint32)
     return {
@@ -72,17 +72,17 @@ def check_memory(needed: int, budget_mb: float, devices: list) -> None:
     way_out = 'raise it, take a smaller data.image_size, or use data.device_resident=False'
     if megabytes > budget_mb:
         raise UserError(
-            f'data.device_resident: the pictures take {megabytes:.0f} MB on each device, above '
+            f'data.device_resident: the images take {megabytes:.0f} MB on each device, above '
             f'data.device_resident_mb={budget_mb:g}: {way_out}'
         )
     for device in devices:
         free = free_memory(device)
         if free is not None and needed > free:
             raise UserError(
-                f'data.device_resident: the pictures take {megabytes:.0f} MB, {device} has {free / 2**20:.0f} MB '
+                f'data.device_resident: the images take {megabytes:.0f} MB, {device} has {free / 2**20:.0f} MB '
                 'left: take a smaller data.image_size, or use data.device_resident=False'
             )
-    _logger.info('all pictures on the device: %.0f MB on each of %d', megabytes, len(devices))
+    _logger.info('all images on the device: %.0f MB on each of %d', megabytes, len(devices))
 
 
 def free_memory(device: Any) -> int | None:
@@ -96,5 +96,5 @@ def free_memory(device: Any) -> int | None:
 def _put(rows: np.ndarray, sharding: Any) -> Array:
     if sharding is None:
         return jax.device_put(rows)
-    # Every process holds all pictures; each puts the part that its own devices want.
+    # Every process holds all images; each puts the part that its own devices want.
     return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])

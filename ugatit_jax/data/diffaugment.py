@@ -1,6 +1,6 @@
 """Differentiable augmentation of what the discriminators see, for small data sets (Zhao et al., NeurIPS 2020).
 
-The same policy goes over real and generated pictures in both halves of the step, and gradients pass through it. Amounts
+The same policy goes over real and generated images in both halves of the step, and gradients pass through it. Amounts
 as in the authors' release: brightness +-0.5, saturation 0 to 2, contrast 0.5 to 1.5, shifts up to 1/8, a hole of half
 the side. Needs JAX only.
 """

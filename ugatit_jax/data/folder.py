@@ -1,4 +1,4 @@
-"""Pictures in folders named trainA, trainB, testA, testB: local, or on any file system that epath opens."""
+"""Images in folders named trainA, trainB, testA, testB: local, or on any file system that epath opens."""
 
 import collections
 import concurrent.futures
@@ -18,12 +18,12 @@ _logger = logging.getLogger(__name__)
 
 _JUNK_FILES = {'thumbs.db', 'desktop.ini', 'icon\r', 'index.html'}  # the last: a page of translate --compare
 _JUNK_FOLDERS = {'__macosx'}
-_NOTES = {'.txt', '.md', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml'}  # kept beside pictures, never one
+_NOTES = {'.txt', '.md', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml'}  # kept beside images, never one
 _NOT_A_FILE = 'no file: '  # a stamp that starts so marks an entry that must not be opened
 
 
 class FolderSource:
-    """The pictures under one folder, in the order of their names; nothing is read before `read` asks for it."""
+    """The images under one folder, in the order of their names; nothing is read before `read` asks for it."""
 
     def __init__(self, root: str, channels: int, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0):
         self.name = f'folder:{root}'
@@ -31,7 +31,7 @@ class FolderSource:
         self._channels, self._background, self._draft_side = channels, background, draft_side
         entries = list_folder(root)
         if not entries:
-            raise MissingSplit(f'{root} holds no pictures')
+            raise MissingSplit(f'{root} holds no images')
         self.keys = [key for key, _ in entries]
         self._stamps = [stamp for _, stamp in entries]
 
@@ -39,11 +39,11 @@ class FolderSource:
         return len(self.keys)
 
     def read(self, i: int) -> np.ndarray:
-        """Picture i as uint8 [H, W, channels], or DecodeError."""
+        """Image i as uint8 [H, W, channels], or DecodeError."""
         return decode(self._read_bytes(i), self._channels, self._background, self._draft_side)
 
     def probe(self, i: int) -> Probe:
-        """Reads picture i in full for the scan, or DecodeError."""
+        """Reads image i in full for the scan, or DecodeError."""
         return probe(self._read_bytes(i), self._channels)
 
     def stamp(self, i: int) -> str:
@@ -73,7 +73,7 @@ def check_folder(root: str, split: str) -> str:
     if epath.Path(path).is_dir():
         return path
     ways = (
-        'a folder source has trainA and trainB with pictures in them, and testA and testB for evaluation '
+        'a folder source has trainA and trainB with images in them, and testA and testB for evaluation '
         '(or try --config.data.source=synthetic:faces, which needs no files)'
     )
     if not epath.Path(root).is_dir():
@@ -86,14 +86,14 @@ def check_folder(root: str, split: str) -> str:
 
 
 def list_folder(root: str) -> list[tuple[str, str]]:
-    """Lists (name relative to root, stamp) of everything under it that may be a picture, sorted; junk is left out."""
+    """Lists (name relative to root, stamp) of everything under it that may be an image, sorted; junk is left out."""
     try:
         found, notes = _list_remote(root) if _is_remote(root) else _list_local(root)
     except OSError as error:
         raise UserError(f'cannot list {root}: {error.strerror or error}') from error
     if notes:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(notes.items()))
-        _logger.info('%s: left out files that are no pictures by their names: %s', root, kinds)
+        _logger.info('%s: left out files that are no images by their names: %s', root, kinds)
     return sorted(found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ugatit_jax.config.resolve import draws_per_step
-from ugatit_jax.data.cache import Pictures, cached_pictures
+from ugatit_jax.data.cache import Images, cached_images
 from ugatit_jax.data.shuffle import MAX_EXAMPLES, shuffled_index
 from ugatit_jax.data.sources import Source, load_size
 from ugatit_jax.errors import UserError
@@ -34,10 +34,10 @@ def train_batches(
     """Endless batches {'A': uint8 [b, load, load, channels_A], 'B': ...} of this process, from `start_step` on.
 
     Where a step draws several times (config.draws_per_step), its b rows are the draws of the first example, then those of
-    the second, and so on: all of them different pictures, until the set is through.
+    the second, and so on: all of them different images, until the set is through.
 
     Args:
-      source_A, source_B: training pictures of any, also unequal, numbers.
+      source_A, source_B: training images of any, also unequal, numbers.
       config: the whole configuration.
       start_step: the first batch is the one of this step; it does not depend on where a run began.
       process_index, process_count: process p gets rows p*b to (p+1)*b of the global batch,
@@ -46,21 +46,21 @@ def train_batches(
     draws = draws_per_step(config)
     local = local_batch_size(config.data.batch_size, process_count) * draws
     sources = {'A': source_A, 'B': source_B}
-    pictures = cached_pictures(sources, load_size(config), config)
+    images = cached_images(sources, load_size(config), config)
     rows = process_index * local + np.arange(local)
 
     def indices(first_step: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         positions = (first_step + np.arange(steps))[:, None] * config.data.batch_size * draws + rows  # [steps, b]
         return tuple(global_indices(positions.reshape(-1), len(sources[domain]), config.seed, domain) for domain in 'AB')
 
-    return _run(pictures, indices, local, start_step, config.data.workers or available_cores())
+    return _run(images, indices, local, start_step, config.data.workers or available_cores())
 
 
 def global_indices(positions: np.ndarray, n: int, seed: int, domain: str) -> np.ndarray:
-    """Pictures (int64) of the global examples `positions` (step * batch_size + row) of a domain of n pictures."""
+    """Images (int64) of the global examples `positions` (step * batch_size + row) of a domain of n images."""
     if positions.size and positions.max() >= MAX_EXAMPLES:
         raise UserError(
-            f'example {positions.max():,} of a run: the order of pictures is defined below {MAX_EXAMPLES:,} = '
+            f'example {positions.max():,} of a run: the order of images is defined below {MAX_EXAMPLES:,} = '
             'steps * batch_size'
         )
     return shuffled_index(positions, n, seed, STREAMS[domain]).astype(np.int64)
@@ -88,18 +88,18 @@ def prefetch(batches: Iterator[Batch], put: Callable[[Batch], Any], depth: int =
     yield from queue
 
 
-def _run(pictures: dict[str, Pictures], indices: Callable, local: int, start_step: int, workers: int) -> Iterator[Batch]:
+def _run(images: dict[str, Images], indices: Callable, local: int, start_step: int, workers: int) -> Iterator[Batch]:
     """Index, load in parallel, batch, prefetch: a tf.data pipeline, closed at the latest at the interpreter's exit."""
     try:
         import tensorflow as tf  # here, so that everything else of the data path works without it
     except ImportError as error:
         raise UserError(
-            'reading pictures while training needs TensorFlow, which is not installed (pip install tensorflow-cpu); '
+            'reading images while training needs TensorFlow, which is not installed (pip install tensorflow-cpu); '
             'data.device_resident=True works without it'
         ) from error
 
     failures = []  # TensorFlow would turn an exception into a page of text: raised instead of the batch it belongs to
-    blank = tuple(np.zeros(pictures[domain].shape, np.uint8) for domain in 'AB')
+    blank = tuple(np.zeros(images[domain].shape, np.uint8) for domain in 'AB')
     chunk_steps = max(1, _CHUNK // local)
 
     def example_indices(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -111,14 +111,14 @@ def _run(pictures: dict[str, Pictures], indices: Callable, local: int, start_ste
 
     def example(i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
-            return pictures['A'][int(i)], pictures['B'][int(j)]
+            return images['A'][int(i)], images['B'][int(j)]
         except Exception as error:
             failures.append(error)
             return blank
 
     def load(i: Any, j: Any) -> dict[str, Any]:
         pair = tf.numpy_function(example, [i, j], (tf.uint8, tf.uint8), stateful=False)
-        return {domain: tf.ensure_shape(x, pictures[domain].shape) for domain, x in zip('AB', pair, strict=True)}
+        return {domain: tf.ensure_shape(x, images[domain].shape) for domain, x in zip('AB', pair, strict=True)}
 
     options = tf.data.Options()
     options.threading.private_threadpool_size = workers
@@ -140,7 +140,7 @@ def _run(pictures: dict[str, Pictures], indices: Callable, local: int, start_ste
             yield batch
 
     generator = batches()
-    # pictures in the making need the interpreter: a pipeline that outlives it would wait for it for ever
+    # images in the making need the interpreter: a pipeline that outlives it would wait for it for ever
     reference = weakref.ref(generator)
     atexit.register(lambda: (alive := reference()) is not None and alive.close())
     return generator

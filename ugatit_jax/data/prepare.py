@@ -1,4 +1,4 @@
-"""Turns a folder of pictures into ArrayRecord shards once, so that the workers of a pod need not list and open files:
+"""Turns a folder of images into ArrayRecord shards once, so that the workers of a pod need not list and open files:
 
     python -m ugatit_jax.data.prepare --source=folder:PATH --output=DIR
     python -m ugatit_jax.main --config=configs/default.py --workdir=W --config.data.source=prepared:DIR
@@ -28,7 +28,7 @@ class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version(prepared.VERSION)
 
     def __init__(self, *, folders: dict[str, tuple[str, list[str]]], **kwargs):
-        """`folders` maps a split to its folder and to the names of the pictures in it."""
+        """`folders` maps a split to its folder and to the names of the images in it."""
         self._folders = folders
         super().__init__(**kwargs)
 
@@ -44,7 +44,7 @@ class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
             builder=self,
             features=features,
             disable_shuffling=True,
-            description='Encoded pictures of two domains without pairs.',
+            description='Encoded images of two domains without pairs.',
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
@@ -57,7 +57,7 @@ class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
 
 
 def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float = 0.01) -> dict[str, tuple[int, int]]:
-    """Writes the shards and returns {split: (pictures, files left out)}; UserError if the output is already there."""
+    """Writes the shards and returns {split: (images, files left out)}; UserError if the output is already there."""
     kind, _, root = source.partition(':')
     if kind != 'folder' or not root:
         raise UserError(f'--source={source}: folder:PATH wanted')
@@ -67,15 +67,15 @@ def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float
     folders, counts = {}, {}
     for split in SPLITS:
         try:
-            pictures = folder.FolderSource(folder.check_folder(root, split), channels)
+            images = folder.FolderSource(folder.check_folder(root, split), channels)
         except MissingSplit:
             if split.startswith('train'):
                 raise
             _logger.warning('%s has no %s: there will be nothing to evaluate on', root, split)
             continue
-        report = scan.scan(pictures)
+        report = scan.scan(images)
         scan.refuse_or_report(report, max_bad_fraction)
-        folders[split] = (pictures.root, report.keys)
+        folders[split] = (images.root, report.keys)
         counts[split] = (len(report.good), len(report.bad))
     try:
         builder = UnpairedFolder(folders=folders, data_dir=output, file_format='array_record')
@@ -99,8 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    for split, (pictures, left_out) in counts.items():
-        print(f'{split}: {pictures} pictures, {left_out} files left out')
+    for split, (images, left_out) in counts.items():
+        print(f'{split}: {images} images, {left_out} files left out')
     print(f'read them with --config.data.source=prepared:{options.output}')
     return 0
 

@@ -1,4 +1,4 @@
-"""A folder that ugatit_jax/data/prepare.py has turned into ArrayRecord shards: read without listing pictures."""
+"""A folder that ugatit_jax/data/prepare.py has turned into ArrayRecord shards: read without listing images."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ VERSION = '1.0.0'
 
 
 class PreparedSource:
-    """The pictures of one split in the order of the folder that they came from."""
+    """The images of one split in the order of the folder that they came from."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class PreparedSource:
         return len(self.keys)
 
     def read(self, i: int) -> np.ndarray:
-        """Picture i as uint8 [H, W, channels], or DecodeError."""
+        """Image i as uint8 [H, W, channels], or DecodeError."""
         return decode(bytes(self._rows[i]['image']), **self._decoding)
 
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""Any picture to a square of the load size, in uint8, with antialiasing; cropping and flipping come in augment.py."""
+"""Any image to a square of the load size, in uint8, with antialiasing; cropping and flipping come in augment.py."""
 
 import numpy as np
 from PIL import Image
@@ -50,13 +50,13 @@ def fit_square(
 
 
 def centre_square(height: int, width: int) -> tuple[float, float, int]:
-    """(top, left, side) of the square that `short_side_crop` keeps of a picture; halves of pixels where it must."""
+    """(top, left, side) of the square that `short_side_crop` keeps of an image; halves of pixels where it must."""
     side = min(height, width)
     return (height - side) / 2, (width - side) / 2, side
 
 
 def padded_box(height: int, width: int, size: int) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a picture inside the square that `pad` makes of it."""
+    """(top, left, height, width) of an image inside the square that `pad` makes of it."""
     scale = size / max(height, width)
     new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
     return (size - new_height) // 2, (size - new_width) // 2, new_height, new_width
@@ -69,7 +69,7 @@ def resize(
     box: tuple[float, float, float, float] | None = None,
     resample: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> np.ndarray:
-    """Pillow's filter on uint8 or float32 [H, W, C]: it widens with the reduction, so small pictures do not alias."""
+    """Pillow's filter on uint8 or float32 [H, W, C]: it widens with the reduction, so small images do not alias."""
     if pixels.shape[:2] == (height, width) and box in (None, (0, 0, width, height)):
         return pixels
     channels = pixels.shape[2]

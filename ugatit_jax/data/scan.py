@@ -24,7 +24,7 @@ from ugatit_jax.errors import UserError
 _logger = logging.getLogger(__name__)
 
 NAMED_AT_MOST = 10  # bad files in one message
-FEW_PICTURES = 50
+FEW_IMAGES = 50
 UNEQUAL_SIZES = 10
 NEAR_DUPLICATE_BITS = (
     24  # of 256. Measured: copies reduced and saved again differ by 8 to 22, different aligned faces by 34 or more
@@ -45,7 +45,7 @@ class Scannable(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a scan found: indices of readable pictures with their probes, and (name, reason) of the others."""
+    """What a scan found: indices of readable images with their probes, and (name, reason) of the others."""
 
     name: str
     good: list[int]
@@ -75,7 +75,7 @@ def scan(source: Scannable, progress: bool = True) -> Report:
             found = tqdm.tqdm(
                 pool.map(lambda i: _probe(source, i), missing),
                 total=len(missing),
-                unit='pictures',
+                unit='images',
                 desc=f'reading {printable(source.name)}',
                 disable=None if progress else True,
                 leave=False,
@@ -127,21 +127,21 @@ def usual_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
     warnings = []
     for split, report in reports.items():
         count = len(report.good)
-        if split.startswith('train') and 0 < count < FEW_PICTURES:
+        if split.startswith('train') and 0 < count < FEW_IMAGES:
             warnings.append(
-                f'{split} has {count} pictures: fewer than {FEW_PICTURES} are learned by heart '
+                f'{split} has {count} images: fewer than {FEW_IMAGES} are learned by heart '
                 '(config.augment.diffaugment helps a little)'
             )
         small = [min(probe.width, probe.height) for probe in report.probes if min(probe.width, probe.height) < image_size]
         if small:
             warnings.append(
-                f'{split}: {len(small)} of {count} pictures have a side below data.image_size={image_size} '
+                f'{split}: {len(small)} of {count} images have a side below data.image_size={image_size} '
                 f'(the smallest has {min(small)}): they are enlarged and stay blurred'
             )
     counts = {domain: len(reports[f'train{domain}'].good) for domain in 'AB' if f'train{domain}' in reports}
     if len(counts) == 2 and max(counts.values()) > UNEQUAL_SIZES * min(counts.values()):
         warnings.append(
-            f'trainA has {counts["A"]} pictures and trainB {counts["B"]}: more than {UNEQUAL_SIZES} times as '
+            f'trainA has {counts["A"]} images and trainB {counts["B"]}: more than {UNEQUAL_SIZES} times as '
             'many; the smaller domain is learned by heart'
         )
     for domain in 'AB':
@@ -151,7 +151,7 @@ def usual_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
                 first = ', '.join(f'{a} = {b}' for a, b in pairs[:3])
                 warnings.append(
                     printable(
-                        f'test{domain}: {len({b for _, b in pairs})} pictures look like ones in '
+                        f'test{domain}: {len({b for _, b in pairs})} images look like ones in '
                         f'train{domain} ({first}{" ..." if len(pairs) > 3 else ""}): scores on them are '
                         'worth nothing'
                     )
@@ -160,7 +160,7 @@ def usual_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
 
 
 def near_duplicates(first: Report, second: Report) -> list[tuple[str, str]]:
-    """Names (in first, in second) of pictures with hashes at most NEAR_DUPLICATE_BITS apart; flat ones are skipped."""
+    """Names (in first, in second) of images with hashes at most NEAR_DUPLICATE_BITS apart; flat ones are skipped."""
     a, b = _hashes(first), _hashes(second)
     rows_a, rows_b = np.flatnonzero(a.any(axis=1)), np.flatnonzero(b.any(axis=1))
     pairs = []
@@ -209,9 +209,9 @@ def _load(path: pathlib.Path) -> dict[str, list]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError) as error:
-        _logger.warning('%s cannot be used (%s): reading all pictures again', path, error)
+        _logger.warning('%s cannot be used (%s): reading all images again', path, error)
         return {}
-    _logger.warning('%s has another layout: reading all pictures again', path)
+    _logger.warning('%s has another layout: reading all images again', path)
     return {}
 
 
@@ -223,4 +223,4 @@ def _save(path: pathlib.Path, results: dict[str, list]) -> None:
             json.dump(results, file)
         os.replace(file.name, path)
     except OSError as error:
-        _logger.warning('the scan is not kept, the next start reads all pictures again: %s', error)
+        _logger.warning('the scan is not kept, the next start reads all images again: %s', error)

@@ -1,4 +1,4 @@
-"""Which picture is the i-th of a run: a keyed permutation per epoch, without state, the same in NumPy and in JAX.
+"""Which image is the i-th of a run: a keyed permutation per epoch, without state, the same in NumPy and in JAX.
 
 The permutation is a swap-or-not network (Hoang, Morris, Rogaway, "An Enciphering Scheme Based on a Card Shuffle",
 2012), which works on any n directly: in each round x is paired with key - x (mod n), and a hash of the larger one of
@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-ROUNDS = 24  # a picture is in no swap at all with probability 2**-24, far below the 1 / n of a fair shuffle
+ROUNDS = 24  # an image is in no swap at all with probability 2**-24, far below the 1 / n of a fair shuffle
 MAX_EXAMPLES = 2**32  # of a run, over all steps and processes
-MAX_PICTURES = 2**31  # of a domain
+MAX_IMAGES = 2**31  # of a domain
 
 
 def shuffled_index(i: Any, n: int, seed: int, stream: int, xp: Any = np) -> Any:
-    """Index in [0, n) of the global example i (array or scalar, < 2**32): each epoch of n visits every picture once.
+    """Index in [0, n) of the global example i (array or scalar, < 2**32): each epoch of n visits every image once.
 
     Args:
       i: step * batch_size + position in the batch; integers of any shape, traced ones too.
-      n: number of pictures of the domain, static.
+      n: number of images of the domain, static.
       seed: of the run.
       stream: keeps domains apart: 0 for A, 1 for B.
       xp: `numpy` or `jax.numpy`; the results are equal bit for bit.
@@ -29,7 +29,7 @@ def shuffled_index(i: Any, n: int, seed: int, stream: int, xp: Any = np) -> Any:
     Returns:
       uint32 of the shape of i.
     """
-    if not 0 < n < MAX_PICTURES:
+    if not 0 < n < MAX_IMAGES:
         raise ValueError(f'n={n} is not in [1, 2**31)')
     shape = np.shape(i)
     i = xp.asarray(i).astype(np.uint32).reshape(shape or (1,))  # NumPy warns of wrap-around on scalars, not on arrays

@@ -1,4 +1,4 @@
-"""From `data.source` to pictures: four kinds of sources behind one small interface, scanned and ready to be read."""
+"""From `data.source` to images: four kinds of sources behind one small interface, scanned and ready to be read."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ KINDS = 'folder:PATH, tfds:NAME[/CONFIG], prepared:PATH or synthetic:faces'
 
 
 class Source(Protocol):
-    """The pictures of one domain and split, with random access."""
+    """The images of one domain and split, with random access."""
 
     name: str  # for messages: kind, place and split
     keys: Sequence[str]  # relative names, in order
@@ -29,14 +29,14 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, i: int) -> np.ndarray:
-        """Picture i as uint8 [H, W, channels], or DecodeError."""
+        """Image i as uint8 [H, W, channels], or DecodeError."""
 
     def fingerprint(self) -> str:
         """Changes when any pixel that `read` returns may have changed: the key of a cache on disk."""
 
 
 class Selected:
-    """Some pictures of a source, in the given order: what a scan leaves."""
+    """Some images of a source, in the given order: what a scan leaves."""
 
     def __init__(self, source: Source, indices: Sequence[int]):
         self.name = source.name
@@ -47,7 +47,7 @@ class Selected:
         return len(self.indices)
 
     def read(self, i: int) -> np.ndarray:
-        """Picture i of the selection as uint8 [H, W, channels], or DecodeError."""
+        """Image i of the selection as uint8 [H, W, channels], or DecodeError."""
         return self.source.read(self.indices[i])
 
     def fingerprint(self) -> str:
@@ -66,12 +66,12 @@ class Datasets:
 
 
 def open_source(config: ConfigDict, domain: str, split: str, missing_ok: bool = False) -> Source | None:
-    """Opens the pictures of a domain ('A', 'B') and split ('train', 'test') as they lie there, without the scan.
+    """Opens the images of a domain ('A', 'B') and split ('train', 'test') as they lie there, without the scan.
 
     Args:
       config: the whole configuration; `config.data` is read here and nowhere deeper.
       domain: as the model names it; `data.swap` exchanges the two on disk.
-      split: 'train' pictures come at the load size where they are drawn, 'test' at image_size.
+      split: 'train' images come at the load size where they are drawn, 'test' at image_size.
       missing_ok: return None for a split that is not there instead of raising UserError.
     """
     data = config.data
@@ -130,7 +130,7 @@ def open_datasets(config: ConfigDict) -> Datasets:
         for domain in 'AB':
             source = open_source(config, domain, split, missing_ok=split == 'test')
             if source is None:
-                _logger.warning('%s has no test pictures of domain %s: nothing can be evaluated there', data.source, domain)
+                _logger.warning('%s has no test images of domain %s: nothing can be evaluated there', data.source, domain)
             elif data.source.startswith(('folder:', 'tfds:')):  # the others were checked when they were made
                 report = scan.scan(source)
                 scan.refuse_or_report(report, data.max_bad_fraction)
@@ -143,7 +143,7 @@ def open_datasets(config: ConfigDict) -> Datasets:
 
 
 def load_size(config: ConfigDict) -> int:
-    """Side of the training pictures before the random crop."""
+    """Side of the training images before the random crop."""
     return preprocess.training_load_size(config.data.image_size, config.data.load_size, config.augment.crop)
 
 
@@ -182,14 +182,14 @@ def spread_out(count: int, wanted: int) -> Sequence[int]:
 
 
 def eval_images(source: Source, indices: Sequence[int], config: ConfigDict) -> np.ndarray:
-    """Pictures as the networks see them in evaluation, without augmentation: float32 [k, size, size, C] in [-1, 1]."""
+    """Images as the networks see them in evaluation, without augmentation: float32 [k, size, size, C] in [-1, 1]."""
     data = config.data
-    pictures = [load_picture(source, i, data.image_size, data.fit, _background(data.background)) for i in indices]
-    return (np.stack(pictures).astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
+    images = [load_image(source, i, data.image_size, data.fit, _background(data.background)) for i in indices]
+    return (np.stack(images).astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
 
 
-def load_picture(source: Source, i: int, size: int, fit: str, background: tuple) -> np.ndarray:
-    """Picture i as uint8 [size, size, C]; one that has become unreadable since the scan raises UserError."""
+def load_image(source: Source, i: int, size: int, fit: str, background: tuple) -> np.ndarray:
+    """Image i as uint8 [size, size, C]; one that has become unreadable since the scan raises UserError."""
     try:
         return preprocess.fit_square(source.read(i), size, fit, background)
     except DecodeError as error:

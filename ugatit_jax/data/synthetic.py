@@ -2,7 +2,7 @@
 
 Drawn so that a translation has to change shape, texture and colour of the head and ears, and nothing else: the
 background, the eyes' colour and the place and size of the face come from the same distributions in both domains. `mask`
-says where a picture would have to change, which real unpaired sets never tell: heatmaps and edits can be measured
+says where an image would have to change, which real unpaired sets never tell: heatmaps and edits can be measured
 against it.
 """
 
@@ -20,7 +20,7 @@ _SUPERSAMPLING = 3  # drawn this much larger without antialiasing, then reduced
 
 @dataclasses.dataclass(frozen=True)
 class _Face:
-    """One face in units of the picture's side; colours are RGB."""
+    """One face in units of the image's side; colours are RGB."""
 
     x: float
     y: float
@@ -36,15 +36,14 @@ class _Face:
 
 
 class Synthetic:
-    """`synthetic:faces`: picture i depends on (domain, split, i) alone, at any size."""
+    """`synthetic:faces`: image i depends on (domain, split, i) alone, at any size."""
 
     def __init__(self, domain: str, split: str, size: int, channels: int = 3, name: str = 'faces'):
         if name not in NAMES:
             raise UserError(f'data.source=synthetic:{name}: the embedded sets are {", ".join(NAMES)}')
         if channels not in (1, 3, 4):
             raise UserError(
-                f'data.source=synthetic:{name} has pictures of 1, 3 or 4 channels, not {channels}: '
-                'use a folder of .npy arrays'
+                f'data.source=synthetic:{name} has images of 1, 3 or 4 channels, not {channels}: use a folder of .npy arrays'
             )
         self.name = f'synthetic:{name}/{split}{domain}'
         self.keys = [f'{split}{domain}/{i:04d}' for i in range(COUNTS[split])]
@@ -54,14 +53,14 @@ class Synthetic:
         return len(self.keys)
 
     def read(self, i: int) -> np.ndarray:
-        """Picture i as uint8 [size, size, channels]."""
+        """Image i as uint8 [size, size, channels]."""
         image = self._draw(self._face(i))
         if self._channels != 3:
             image = image.convert('L' if self._channels == 1 else 'RGBA')
         return np.array(image).reshape(self._size, self._size, self._channels)
 
     def mask(self, i: int) -> np.ndarray:
-        """Where picture i shows its domain's head and ears, or the other domain would, edges too: bool [size, size]."""
+        """Where image i shows its domain's head and ears, or the other domain would, edges too: bool [size, size]."""
         face = self._face(i)
         side = self._size * _SUPERSAMPLING
         canvas = Image.new('L', (side, side))

@@ -1,6 +1,6 @@
 """Data sets of TensorFlow Datasets: the CycleGAN ones by their splits, Oxford-IIIT Pet by species and head box.
 
-Pictures stay encoded in memory (a few hundred MB at most) and are decoded by decode.py like all others.
+Images stay encoded in memory (a few hundred MB at most) and are decoded by decode.py like all others.
 """
 
 import dataclasses
@@ -22,12 +22,12 @@ from ugatit_jax.errors import UserError, named_line
 _logger = logging.getLogger(__name__)
 
 _PETS = 'oxford_iiit_pet'
-_TEST_SHARE = 12  # every 12th pet picture with a head box is a test picture: the set's own test split has no boxes
+_TEST_SHARE = 12  # every 12th pet image with a head box is a test image: the set's own test split has no boxes
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """An encoded picture; `box` is (ymin, xmin, ymax, xmax) in [0, 1] of the part to be used."""
+    """An encoded image; `box` is (ymin, xmin, ymax, xmax) in [0, 1] of the part to be used."""
 
     key: str
     data: bytes
@@ -47,13 +47,13 @@ class TfdsSource:
         return len(self.keys)
 
     def read(self, i: int) -> np.ndarray:
-        """Picture i, cut to its box, as uint8 [h, w, channels], or DecodeError."""
+        """Image i, cut to its box, as uint8 [h, w, channels], or DecodeError."""
         example = self._examples[i]
         draft_side = self._draft_side if example.box is None else 0  # the box's part would become too small
         return cut(decode(example.data, self._channels, self._background, draft_side), example.box)
 
     def probe(self, i: int) -> Probe:
-        """Reads picture i in full for the scan, or DecodeError; the size is that of its box."""
+        """Reads image i in full for the scan, or DecodeError; the size is that of its box."""
         example = self._examples[i]
         found = probe(example.data, self._channels)
         if example.box is None:
@@ -64,7 +64,7 @@ class TfdsSource:
         )
 
     def stamp(self, i: int) -> str:
-        """Changes when the picture or its box changes."""
+        """Changes when the image or its box changes."""
         return f'{len(self._examples[i].data)}:{zlib.crc32(self._examples[i].data)}:{self._examples[i].box}'
 
     def fingerprint(self) -> str:
@@ -93,7 +93,7 @@ def open_tfds(
     else:
         examples = _load(name, data_dir, download, f'{split}{domain}')
     if not examples:
-        raise MissingSplit(f'{label} holds no pictures')
+        raise MissingSplit(f'{label} holds no images')
     return TfdsSource(label, examples, channels, background, draft_side)
 
 
@@ -105,12 +105,12 @@ def cut(pixels: np.ndarray, box: tuple[float, float, float, float] | None) -> np
     ymin, xmin, ymax, xmax = box
     top, left, bottom, right = round(ymin * height), round(xmin * width), round(ymax * height), round(xmax * width)
     if bottom - top < 2 or right - left < 2:
-        raise DecodeError(f'the box {box} has no area in a picture of {width}x{height} pixels')
+        raise DecodeError(f'the box {box} has no area in an image of {width}x{height} pixels')
     return pixels[top:bottom, left:right]
 
 
 def widened(box: tuple[float, float, float, float], margin: float) -> tuple[float, float, float, float]:
-    """The box with `margin` times its sides added on each side, inside the picture."""
+    """The box with `margin` times its sides added on each side, inside the image."""
     ymin, xmin, ymax, xmax = box
     dy, dx = margin * (ymax - ymin), margin * (xmax - xmin)
     return max(0.0, ymin - dy), max(0.0, xmin - dx), min(1.0, ymax + dy), min(1.0, xmax + dx)
@@ -135,7 +135,7 @@ def _pets(name: str, data_dir: str | None, download: bool, margin: float, specie
             without + len(found),
             ('cats', 'dogs')[species],
         )
-    found.sort(key=lambda example: example.key)  # names begin with the breed, so that test pictures come from each
+    found.sort(key=lambda example: example.key)  # names begin with the breed, so that test images come from each
     return [example for i, example in enumerate(found) if (i % _TEST_SHARE == _TEST_SHARE - 1) == (split == 'test')]
 
 
@@ -196,7 +196,7 @@ def named_builder(name: str, data_dir: str | None) -> Any:
 def _builder(name: str, data_dir: str | None, download: bool):
     where = data_dir or '~/tensorflow_datasets'
     ways = (
-        'prepare it on a machine with network access and point data.data_dir there, or give the pictures as '
+        'prepare it on a machine with network access and point data.data_dir there, or give the images as '
         '--config.data.source=folder:PATH with trainA, trainB, testA and testB in PATH'
     )
     builder = named_builder(name, data_dir)

@@ -1,8 +1,8 @@
-"""Evaluates pictures of two folders, whoever made them:
+"""Evaluates images of two folders, whoever made them:
 
     python -m ugatit_jax.evaluate --fake=DIR --real=DIR [--source=DIR] [--output=DIR]
 
---fake holds outputs, --real pictures of the domain they are to look like, --source those that they were made from. A
+--fake holds outputs, --real images of the domain they are to look like, --source those that they were made from. A
 trained run is evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
 """
 
@@ -22,8 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
         prog='python -m ugatit_jax.evaluate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--fake', required=True, metavar='DIR', help='outputs')
-    parser.add_argument('--real', required=True, metavar='DIR', help='pictures of the domain that they are to look like')
-    parser.add_argument('--source', metavar='DIR', help='pictures that they were made from')
+    parser.add_argument('--real', required=True, metavar='DIR', help='images of the domain that they are to look like')
+    parser.add_argument('--source', metavar='DIR', help='images that they were made from')
     parser.add_argument(
         '--inception_weights', default='', metavar='FILE', help='of InceptionV3; downloaded once where it is not given'
     )

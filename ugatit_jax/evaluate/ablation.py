@@ -44,7 +44,7 @@ class Run(NamedTuple):
     row: str
     seed: int
     path: str
-    about: dict[str, str]  # step, protocol, data, picture size: what has to be equal in a table
+    about: dict[str, str]  # step, protocol, data, image size: what has to be equal in a table
     metrics: dict[str, dict[str, float]]  # by direction
 
 
@@ -87,7 +87,7 @@ def read_run(row: str, seed: int, path: pathlib.Path) -> Run:
             direction: {name: float(value['value']) for name, value in found['metrics'][direction].items()}
             for direction in DIRECTIONS
         }
-        about = {name: str(found.get(name, '?')) for name in ('step', 'data', 'picture size')}
+        about = {name: str(found.get(name, '?')) for name in ('step', 'data', 'image size')}
         about['protocol'] = str(found['protocol']['name'])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f'{path} is no evaluation of --mode=eval ({first_line(error)}); evaluate that run again') from error

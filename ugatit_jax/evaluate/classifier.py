@@ -1,6 +1,6 @@
 """Domain accuracy: a small classifier of A against B, independent of the networks, that judges the fakes.
 
-It needs no downloaded weights: it is trained in seconds on the training pictures, and its accuracy on real test pictures
+It needs no downloaded weights: it is trained in seconds on the training images, and its accuracy on real test images
 says how far it can be believed.
 """
 
@@ -16,7 +16,7 @@ from flax import linen as nn
 from ugatit_jax.data.preprocess import fit_square
 
 SIDE = 64  # pixels that it sees
-PICTURES = 400  # of each domain at most that it learns from
+IMAGES = 400  # of each domain at most that it learns from
 STEPS = 400
 BATCH = 16  # of each domain
 LEARNING_RATE = 3e-3
@@ -39,9 +39,9 @@ class Classifier:
     def __init__(self, params: Any):
         self.params, self.apply = params, jax.jit(Network().apply)
 
-    def logits(self, pictures: Iterable[np.ndarray], domain: str) -> np.ndarray:
-        """Log odds that pictures (uint8 [H, W, 3], any size) are of `domain`: [n]."""
-        x, sign = shrink(pictures), 1 if domain == 'B' else -1
+    def logits(self, images: Iterable[np.ndarray], domain: str) -> np.ndarray:
+        """Log odds that images (uint8 [H, W, 3], any size) are of `domain`: [n]."""
+        x, sign = shrink(images), 1 if domain == 'B' else -1
         chunks = []
         for start in range(0, len(x), BATCH):
             chunk = x[start : start + BATCH]
@@ -50,15 +50,15 @@ class Classifier:
         return sign * np.concatenate(chunks)
 
 
-def shrink(pictures: Iterable[np.ndarray]) -> np.ndarray:
+def shrink(images: Iterable[np.ndarray]) -> np.ndarray:
     """uint8 [H, W, 3] each -> float32 [n, 64, 64, 3] in [-1, 1]."""
-    small = np.stack([fit_square(pixels, SIDE) for pixels in pictures])
+    small = np.stack([fit_square(pixels, SIDE) for pixels in images])
     return small.astype(np.float32) / 127.5 - 1
 
 
-def train_classifier(pictures_A: Iterable[np.ndarray], pictures_B: Iterable[np.ndarray], seed: int) -> Classifier:
-    """Trains on pictures uint8 [H, W, 3] of A and of B; the same ones and the same seed give the same classifier."""
-    real = [shrink(pictures_A), shrink(pictures_B)]
+def train_classifier(images_A: Iterable[np.ndarray], images_B: Iterable[np.ndarray], seed: int) -> Classifier:
+    """Trains on images uint8 [H, W, 3] of A and of B; the same ones and the same seed give the same classifier."""
+    real = [shrink(images_A), shrink(images_B)]
     optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, STEPS))
     network = Network()
     params = jax.jit(network.init)(jax.random.key(seed), real[0][:1])

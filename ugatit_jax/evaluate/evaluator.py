@@ -16,7 +16,7 @@ from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources import spread_out
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import protocols, weights
-from ugatit_jax.evaluate.classifier import PICTURES, SIDE, Classifier, train_classifier
+from ugatit_jax.evaluate.classifier import IMAGES, SIDE, Classifier, train_classifier
 from ugatit_jax.evaluate.heatmap import heatmap_metrics
 from ugatit_jax.evaluate.inception_features import Extractor
 from ugatit_jax.evaluate.kid_fid import Estimate
@@ -42,9 +42,9 @@ class Scored(NamedTuple):
 
 
 class Evaluator:
-    """Evaluates generators on the test pictures of both domains, or on training ones where there are no others.
+    """Evaluates generators on the test images of both domains, or on training ones where there are no others.
 
-    What stays the same from one evaluation to the next is made once: the classifier and the features of real pictures.
+    What stays the same from one evaluation to the next is made once: the classifier and the features of real images.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Evaluator:
         extractor: Extractor | None,
         images: int | None = None,
     ):
-        """images: of each domain at most, evenly spread; all where it is None. Raises UserError below two pictures."""
+        """images: of each domain at most, evenly spread; all where it is None. Raises UserError below two images."""
         self.config, self.datasets, self.networks, self.mesh, self.extractor = config, datasets, networks, mesh, extractor
         self.sources: dict[str, Source] = {}
         self.indices: dict[str, list[int]] = {}
@@ -65,32 +65,32 @@ class Evaluator:
             source = getattr(datasets, f'test_{domain}')
             if source is None:
                 source = getattr(datasets, f'train_{domain}')
-                self.notes.append(f'there are no test pictures of {domain}: evaluated on training pictures')
+                self.notes.append(f'there are no test images of {domain}: evaluated on training images')
             count = len(source) if images is None else min(images, len(source))
             if count < 2:
-                raise UserError(f'{source.name} has {len(source)} picture; an evaluation needs 2 or more of each domain')
+                raise UserError(f'{source.name} has {len(source)} image; an evaluation needs 2 or more of each domain')
             self.sources[domain] = source
             self.indices[domain] = spread_out(len(source), count)
 
     def real(self, domain: str) -> Iterator[np.ndarray]:
-        """Batches of the real pictures as the networks see them, float32 [b, size, size, C] in [-1, 1]."""
+        """Batches of the real images as the networks see them, float32 [b, size, size, C] in [-1, 1]."""
         chosen, size = self.indices[domain], self.config.evaluation.batch_size
         for start in range(0, len(chosen), size):
             yield eval_images(self.sources[domain], chosen[start : start + size], self.config)
 
     @functools.cached_property
     def classifier(self) -> Classifier:
-        """Trained on the training pictures as they lie there, before augmentation."""
-        pictures = {}
+        """Trained on the training images as they lie there, before augmentation."""
+        images = {}
         for domain in 'AB':
             source = getattr(self.datasets, f'train_{domain}')
-            chosen = spread_out(len(source), PICTURES)
-            pictures[domain] = [fit_square(to_rgb(eval_images(source, [i], self.config))[0], SIDE) for i in chosen]
-        return train_classifier(pictures['A'], pictures['B'], self.config.seed)
+            chosen = spread_out(len(source), IMAGES)
+            images[domain] = [fit_square(to_rgb(eval_images(source, [i], self.config))[0], SIDE) for i in chosen]
+        return train_classifier(images['A'], images['B'], self.config.seed)
 
     @functools.cached_property
     def classifier_accuracy(self) -> float:
-        """Of the classifier on the real pictures that are evaluated, the mean of both domains'."""
+        """Of the classifier on the real images that are evaluated, the mean of both domains'."""
         return float(
             np.mean(
                 [
@@ -102,12 +102,12 @@ class Evaluator:
 
     @functools.cached_property
     def real_features(self) -> dict[str, np.ndarray]:
-        """Inception features of the real pictures by domain."""
+        """Inception features of the real images by domain."""
         return {domain: self.features(p for batch in self.real(domain) for p in to_rgb(batch)) for domain in 'AB'}
 
-    def features(self, pictures: Iterator[np.ndarray]) -> np.ndarray:
-        """Inception features [n, 2048] of uint8 pictures."""
-        return self.extractor(pictures, self.config.evaluation.protocol)
+    def features(self, images: Iterator[np.ndarray]) -> np.ndarray:
+        """Inception features [n, 2048] of uint8 images."""
+        return self.extractor(images, self.config.evaluation.protocol)
 
     def __call__(self, generator: Params) -> dict[str, Scored]:
         """Both directions of the generators {genA2B, genB2A}, by 'A2B' and 'B2A'."""
@@ -206,7 +206,7 @@ def refuse_missing_best(config: ConfigDict, evaluator: Evaluator | None) -> None
         )
     if name in HEATMAP and not all(hasattr(source, 'mask') for source in evaluator.sources.values()):
         raise UserError(
-            f'training.keep_best={best} needs pictures that say where they have to change, data.source=synthetic:faces; '
+            f'training.keep_best={best} needs images that say where they have to change, data.source=synthetic:faces; '
             f'take one of {", ".join(ALWAYS + INCEPTION)}'
         )
     if name in INCEPTION and evaluator.extractor is None:
@@ -217,10 +217,10 @@ def refuse_missing_best(config: ConfigDict, evaluator: Evaluator | None) -> None
         )
 
 
-def checksum(pictures: np.ndarray | list[np.ndarray]) -> str:
-    """sha256 over shapes and pixels of pictures in their order."""
+def checksum(images: np.ndarray | list[np.ndarray]) -> str:
+    """sha256 over shapes and pixels of images in their order."""
     digest = hashlib.sha256()
-    for pixels in pictures:
+    for pixels in images:
         digest.update(repr(pixels.shape).encode())
         digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()

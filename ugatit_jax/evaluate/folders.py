@@ -36,10 +36,10 @@ def evaluate_folders(
     output: str | None = None,
     protocol: str = 'fidelity',
 ) -> Results:
-    """Evaluates the pictures of folder `fake` against those of `real`, and of `source` where it is given.
+    """Evaluates the images of folder `fake` against those of `real`, and of `source` where it is given.
 
     Writes metrics.json and report.html into `output`, the folder of `fake` with -evaluation behind its name by default,
-    and prints the table. Pictures are taken as they lie there, of any size. Raises UserError.
+    and prints the table. Images are taken as they lie there, of any size. Raises UserError.
     """
     output = output or f'{fake.rstrip("/")}-evaluation'
     sources = {'fake': open_folder(fake), 'target': open_folder(real)}
@@ -49,11 +49,11 @@ def evaluate_folders(
     check_output(output)
     extractor = Extractor(weights, sharding.make_mesh(jax.device_count()))
     features, checksums = {}, {}
-    for role, pictures in sources.items():
-        logger.info('%s: %d pictures', role, len(pictures))
-        features[role] = extractor((pictures.read(i) for i in range(len(pictures))), protocol)
-        checksums[role] = checksum(pictures.read(i) for i in range(len(pictures)))
-    counts = {'fake to real': {role: len(pictures) for role, pictures in sources.items()}}
+    for role, images in sources.items():
+        logger.info('%s: %d images', role, len(images))
+        features[role] = extractor((images.read(i) for i in range(len(images))), protocol)
+        checksums[role] = checksum(images.read(i) for i in range(len(images)))
+    counts = {'fake to real': {role: len(images) for role, images in sources.items()}}
     results = Results(
         title=f'Evaluation of {pathlib.Path(fake).name}',
         about={'fake': fake, 'real': real} | ({} if source is None else {'source': source}),
@@ -64,24 +64,24 @@ def evaluate_folders(
         metrics={'fake to real': protocols.compare(features['fake'], features['target'], features.get('source'), protocol)},
         notes=weight_notes(weights, counts),
         galleries=folder_galleries(sources, features),
-        ranking="by the distance of the output's Inception features to those of the nearest real picture",
+        ranking="by the distance of the output's Inception features to those of the nearest real image",
     )
     return finish(results, output)
 
 
 def open_folder(path: str) -> Source:
-    """The readable pictures of a folder, two or more, without what ugatit_jax.translate adds to them; raises UserError."""
+    """The readable images of a folder, two or more, without what ugatit_jax.translate adds to them; raises UserError."""
     if not epath.Path(path).is_dir():
-        raise UserError(f'{path}: no such folder; name one with pictures in it')
+        raise UserError(f'{path}: no such folder; name one with images in it')
     source: Any = FolderSource(path, channels=3)
     report = scan.scan(source)
     scan.refuse_or_report(report, BAD_FRACTION, 'the share that is left out', '')
     extras = heatmaps_and_strips(source.keys)
     if extras:
-        logger.info('%s: left out %d heatmaps and strips beside the pictures', scan.printable(path), len(extras))
+        logger.info('%s: left out %d heatmaps and strips beside the images', scan.printable(path), len(extras))
     source = Selected(source, [i for i in report.good if source.keys[i] not in extras])
     if len(source) < 2:
-        raise UserError(f'{path} has {len(source)} picture; an evaluation needs 2 or more')
+        raise UserError(f'{path} has {len(source)} image; an evaluation needs 2 or more')
     return source
 
 
@@ -97,7 +97,7 @@ def heatmaps_and_strips(keys: list[str]) -> set[str]:
 
 
 def folder_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]) -> dict[str, list[Row]]:
-    """Examples, the best and the worst outputs beside the nearest real picture, and the input where names tell it."""
+    """Examples, the best and the worst outputs beside the nearest real image, and the input where names tell it."""
     between = kid_fid.distances(features['fake'], features['target'])
     nearest, distance = between.argmin(axis=1), between.min(axis=1)
     order = np.argsort(distance, kind='stable')
@@ -108,9 +108,9 @@ def folder_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]
         inputs = {} if None in inputs.values() else inputs
 
     def row(i: int) -> Row:
-        pictures = {'input': sources['source'].read(inputs[i])} if inputs else {}
-        pictures |= {'output': sources['fake'].read(i), 'nearest real': sources['target'].read(nearest[i])}
-        return Row(pictures, f'{sources["fake"].keys[i]}, distance {distance[i]:.2f}')
+        images = {'input': sources['source'].read(inputs[i])} if inputs else {}
+        images |= {'output': sources['fake'].read(i), 'nearest real': sources['target'].read(nearest[i])}
+        return Row(images, f'{sources["fake"].keys[i]}, distance {distance[i]:.2f}')
 
     ranked = min(RANKED, len(order) // 2)
     chosen = {'Examples': spread_out(len(order), SHOWN), 'Best': order[:ranked], 'Worst': order[::-1][:ranked]}

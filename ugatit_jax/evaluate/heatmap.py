@@ -1,4 +1,4 @@
-"""Where the heatmap falls, for pictures that say where they have to change."""
+"""Where the heatmap falls, for images that say where they have to change."""
 
 import numpy as np
 from PIL import Image
@@ -8,8 +8,8 @@ def heatmap_metrics(heatmaps: np.ndarray, masks: np.ndarray) -> dict[str, np.nda
     """Heatmaps [n, h/4, w/4], masks bool [n, h, w] -> numbers [n] by metric.
 
     pointing_accuracy: 1 where the hottest place lies in the mask (Zhang et al. 2018). heatmap_inside: the part of the heat
-    above the picture's coldest place that lies in the mask. heatmap_iou: intersection over union of the mask and as many
-    of the hottest pixels. heatmap_chance: the mask's part of the picture, what the first two give without attention.
+    above the image's coldest place that lies in the mask. heatmap_iou: intersection over union of the mask and as many
+    of the hottest pixels. heatmap_chance: the mask's part of the image, what the first two give without attention.
     """
     rows = [single(heatmap, mask) for heatmap, mask in zip(heatmaps, masks, strict=True)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}

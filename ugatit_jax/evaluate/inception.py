@@ -173,7 +173,7 @@ def max_pool(x: jax.Array, stride: int, padding: str) -> jax.Array:
 
 
 def average_pool(x: jax.Array) -> jax.Array:
-    """3x3 mean of x [B, h, w, C] over what lies inside the picture."""
+    """3x3 mean of x [B, h, w, C] over what lies inside the image."""
 
     def total(values: jax.Array) -> jax.Array:
         return lax.reduce_window(values, 0.0, lax.add, (1, 3, 3, 1), (1, 1, 1, 1), 'SAME')

@@ -1,4 +1,4 @@
-"""Inception features of any number of pictures of any size, over all devices."""
+"""Inception features of any number of images of any size, over all devices."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from ugatit_jax.evaluate.inception import features
 from ugatit_jax.evaluate.resize import prepare
 from ugatit_jax.evaluate.weights import Weights
 
-BATCH = 16  # pictures at once; some 100 MB of activations
+BATCH = 16  # images at once; some 100 MB of activations
 
 
 class Extractor:
@@ -22,8 +22,8 @@ class Extractor:
         self.params = jax.device_put(weights.params, everywhere)
         self.apply = jax.jit(features, out_shardings=everywhere)
 
-    def __call__(self, pictures: Iterable[np.ndarray], protocol: str) -> np.ndarray:
-        """Pictures, uint8 [H, W, 3] each of its own size -> float32 [n, 2048]."""
-        rows = (prepare(pixels, protocol) for pixels in pictures)
+    def __call__(self, images: Iterable[np.ndarray], protocol: str) -> np.ndarray:
+        """Images, uint8 [H, W, 3] each of its own size -> float32 [n, 2048]."""
+        rows = (prepare(pixels, protocol) for pixels in images)
         batches = sharding.map_rows(lambda x: self.apply(self.params, x), rows, self.batch_size, self.mesh)
         return np.concatenate(list(batches))

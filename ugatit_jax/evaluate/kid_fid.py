@@ -49,14 +49,14 @@ def kid_of_subsets(
 
 
 def kid_subset_size(fake: np.ndarray, real: np.ndarray) -> int:
-    """min(1000, n // 2) of the smaller set, 2 at least: one picture has no discrepancy within."""
+    """min(1000, n // 2) of the smaller set, 2 at least: one image has no discrepancy within."""
     return max(min(1000, len(fake) // 2, len(real) // 2), 2)
 
 
 def kid_of_blocks(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
     """KID of consecutive disjoint blocks of at most 10, as the authors' tool takes them: float64 [blocks].
 
-    There are ceil(n / 10) of them, n the larger set's, but never so many that a block of the smaller has one picture.
+    There are ceil(n / 10) of them, n the larger set's, but never so many that a block of the smaller has one image.
     """
     smaller, larger = sorted((len(fake), len(real)))
     count = min(-(-larger // 10), smaller // 2)
@@ -98,7 +98,7 @@ def blocks_of_rows(x: np.ndarray) -> Iterator[np.ndarray]:
 def radii(x: np.ndarray) -> np.ndarray:
     """Distance of each of [n, d] to its third nearest other: [n]."""
     k = min(NEIGHBOURS, len(x) - 1)
-    # the nearest is the picture itself, at 0 up to rounding
+    # the nearest is the image itself, at 0 up to rounding
     return np.concatenate([np.partition(distances(rows, x), k, axis=1)[:, k] for rows in blocks_of_rows(x)])
 
 

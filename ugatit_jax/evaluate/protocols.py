@@ -7,7 +7,7 @@ from ugatit_jax.evaluate.kid_fid import Estimate, standard_error
 
 PROTOCOLS = {
     'fidelity': 'torch-fidelity 0.4: TensorFlow 1 bilinear to 299x299; KID over 100 random subsets of min(1000, n / 2)',
-    'ugatit': "the authors' tool: Pillow bilinear to 299x299; KID over consecutive blocks of at most 10 pictures",
+    'ugatit': "the authors' tool: Pillow bilinear to 299x299; KID over consecutive blocks of at most 10 images",
     'clean': 'clean-fid: Pillow bicubic on floats to 299x299; KID over 100 random subsets of min(1000, n / 2)',
 }
 SPREADS = {
@@ -15,14 +15,14 @@ SPREADS = {
     'clean': 'standard deviation over the subsets',
     'ugatit': 'standard error over the blocks (ddof 1)',
 }
-ENOUGH_FOR_FID = 2048  # below as many pictures as features, FID depends on their number
+ENOUGH_FOR_FID = 2048  # below as many images as features, FID depends on their number
 OLD_WEIGHT = 0.02  # of the target in the mean that the authors' tool had at one time
 
 
 def compare(fake: np.ndarray, target: np.ndarray, source: np.ndarray | None, protocol: str) -> dict[str, Estimate]:
     """Metrics of one direction from features [n, 2048]; without a source, those that need it are missing.
 
-    kid: fakes to target. kid_source: fakes to the pictures they were made from. kid_baseline: source to target, what
+    kid: fakes to target. kid_source: fakes to the images they were made from. kid_baseline: source to target, what
     making nothing would score. In `ugatit` also kid_mean, the equal mean of the first two, and kid_mean_old, 0.02 * kid +
     0.98 * kid_source. KID is as it comes out (the tool and the paper print 100 times it), and may be negative.
     """
@@ -69,17 +69,16 @@ def mixture(target: np.ndarray, source: np.ndarray, weight: float) -> Estimate:
 
 
 def caveats(counts: dict[str, int]) -> list[str]:
-    """What a reader has to know about numbers from so many pictures, by role."""
+    """What a reader has to know about numbers from so many images, by role."""
     fewest, compared = min(counts.values()), min(counts['fake'], counts['target'])
     notes = []
     if fewest < ENOUGH_FOR_FID:
         notes.append(
-            f'FID from {fewest} pictures is biased upwards and only comparable at the same number of pictures: it wants '
+            f'FID from {fewest} images is biased upwards and only comparable at the same number of images: it wants '
             f'{ENOUGH_FOR_FID} or more; look at KID'
         )
     if compared <= kid_fid.NEIGHBOURS:
         notes.append(
-            f'precision and recall from {compared} pictures look at {compared - 1} neighbours instead of '
-            f'{kid_fid.NEIGHBOURS}'
+            f'precision and recall from {compared} images look at {compared - 1} neighbours instead of {kid_fid.NEIGHBOURS}'
         )
     return notes

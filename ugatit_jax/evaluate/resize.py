@@ -1,4 +1,4 @@
-"""Pictures of any size to what InceptionV3 is given, as each protocol does it; on the host, one picture at a time."""
+"""Images of any size to what InceptionV3 is given, as each protocol does it; on the host, one image at a time."""
 
 import numpy as np
 from PIL import Image
@@ -21,8 +21,8 @@ def tensorflow_bilinear(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
 
 def pillow_bilinear(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
     """uint8 [H, W, 3] -> float32 [side, side, 3] of whole numbers: Pillow's filter on bytes, antialiased and rounded."""
-    picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)
-    return np.asarray(picture, np.float32)
+    image = Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.float32)
 
 
 def clean_bicubic(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:

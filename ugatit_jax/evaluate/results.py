@@ -32,31 +32,31 @@ class Metric(NamedTuple):
 
 METRICS = {  # in the order in which they are shown
     'kid': Metric('KID x 100', 100, 3, 'outputs to real target; lower is better, may be below 0'),
-    'kid_source': Metric('KID x 100 to the source', 100, 3, 'outputs to the pictures they were made from'),
+    'kid_source': Metric('KID x 100 to the source', 100, 3, 'outputs to the images they were made from'),
     'kid_mean': Metric('KID x 100, equal mean', 100, 3, 'of the two above; very probably what the paper prints'),
     'kid_mean_old': Metric('KID x 100, 0.02/0.98 mean', 100, 3, "0.02 to the target, 0.98 to the source: the tool's once"),
     'kid_baseline': Metric('KID x 100, baseline', 100, 3, 'real source to real target, what doing nothing gives'),
     'fid': Metric('FID', 1, 2, 'outputs to real target; lower is better'),
     'fid_baseline': Metric('FID, baseline', 1, 2, 'real source to real target'),
     'precision': Metric('precision', 1, 3, "outputs among the target's three nearest neighbours; higher is better"),
-    'recall': Metric('recall', 1, 3, "the target's pictures among the outputs'; higher is better"),
+    'recall': Metric('recall', 1, 3, "the target's images among the outputs'; higher is better"),
     'domain_accuracy': Metric('domain accuracy', 1, 3, 'outputs that a small classifier takes for the target'),
-    'domain_accuracy_real': Metric('classifier on real pictures', 1, 3, 'its accuracy on those evaluated, both domains'),
+    'domain_accuracy_real': Metric('classifier on real images', 1, 3, 'its accuracy on those evaluated, both domains'),
     'cycle_l1': Metric('cycle L1', 1, 4, 'there and back, of values in [-1, 1]'),
     'cycle_psnr': Metric('cycle PSNR (dB)', 1, 2, 'there and back'),
-    'identity_l1': Metric('identity L1', 1, 4, "the generator on its target's pictures, of values in [-1, 1]"),
-    'identity_psnr': Metric('identity PSNR (dB)', 1, 2, "the generator on its target's pictures"),
-    'pointing_accuracy': Metric('pointing accuracy', 1, 3, 'hottest place where the picture has to change'),
-    'heatmap_inside': Metric('heat inside', 1, 3, 'part of the heatmap where the picture has to change'),
+    'identity_l1': Metric('identity L1', 1, 4, "the generator on its target's images, of values in [-1, 1]"),
+    'identity_psnr': Metric('identity PSNR (dB)', 1, 2, "the generator on its target's images"),
+    'pointing_accuracy': Metric('pointing accuracy', 1, 3, 'hottest place where the image has to change'),
+    'heatmap_inside': Metric('heat inside', 1, 3, 'part of the heatmap where the image has to change'),
     'heatmap_iou': Metric('heatmap IoU', 1, 3, 'of the hottest pixels and as many that have to change'),
-    'heatmap_chance': Metric('the same by chance', 1, 3, 'part of the picture that has to change'),
+    'heatmap_chance': Metric('the same by chance', 1, 3, 'part of the image that has to change'),
 }
 
 
 class Row(NamedTuple):
-    """Pictures of one example, uint8 [h, w, 3] by column, and what is said under them."""
+    """Images of one example, uint8 [h, w, 3] by column, and what is said under them."""
 
-    pictures: dict[str, np.ndarray]
+    images: dict[str, np.ndarray]
     caption: str
 
 
@@ -68,15 +68,15 @@ class Results:
     about: dict[str, str]  # what was evaluated: checkpoint or folders, data
     protocol: str
     weights: Weights | None  # of InceptionV3
-    counts: dict[str, dict[str, int]]  # pictures by direction and role: fake, target, source
-    checksums: dict[str, str]  # sha256 of the pictures, by set
+    counts: dict[str, dict[str, int]]  # images by direction and role: fake, target, source
+    checksums: dict[str, str]  # sha256 of the images, by set
     metrics: dict[str, dict[str, Estimate]]  # by direction
     notes: list[str]
-    galleries: dict[str, list[Row]]  # rows of pictures by heading
+    galleries: dict[str, list[Row]]  # rows of images by heading
     ranking: str = ''  # what best and worst mean
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the pictures."""
+        """Everything but the images."""
         inception = (
             None
             if self.weights is None
@@ -94,7 +94,7 @@ class Results:
             'protocol': {'name': self.protocol, 'what': PROTOCOLS[self.protocol], 'spread': SPREADS[self.protocol]},
             'inception': inception,
             'n': self.counts,
-            'pictures_sha256': self.checksums,
+            'images_sha256': self.checksums,
             'metrics': {
                 direction: {name: value._asdict() for name, value in metrics.items()}
                 for direction, metrics in self.metrics.items()
@@ -120,7 +120,7 @@ class Results:
             f'{direction}: ' + ', '.join(f'{n} {role}' for role, n in counts.items())
             for direction, counts in self.counts.items()
         )
-        ends = [f'pictures: {counts}']
+        ends = [f'images: {counts}']
         if self.weights is not None:
             ends.append(f'protocol {self.protocol}: {PROTOCOLS[self.protocol]}; +- is the {SPREADS[self.protocol]}')
         return '\n'.join([*lines, *ends, *(f'note: {note}' for note in self.notes)])
@@ -142,9 +142,9 @@ class Results:
         galleries = [
             {
                 'heading': heading,
-                'columns': list(rows[0].pictures),
+                'columns': list(rows[0].images),
                 'rows': [
-                    {'pictures': [data_uri(p, quality=92) for p in row.pictures.values()], 'caption': row.caption}
+                    {'images': [data_uri(p, quality=92) for p in row.images.values()], 'caption': row.caption}
                     for row in rows
                 ],
             }

@@ -30,7 +30,7 @@ EXTRAS = ('.heatmap', '.strip')  # what translate.py puts between a name and its
 
 
 def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Results:
-    """Evaluates the generators of a run's checkpoint on all test pictures, both directions.
+    """Evaluates the generators of a run's checkpoint on all test images, both directions.
 
     Reads the generators alone; writes WORKDIR/evaluation/STEP-PROTOCOL/ and prints the table. The networks are as the
     checkpoint has them; data and evaluation are config's. Raises UserError.
@@ -75,7 +75,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
             'step': str(trained.step),
             'weights': trained.weights,
             'data': config.data.source,
-            'picture size': str(config.data.image_size),
+            'image size': str(config.data.image_size),
         },
         protocol=config.evaluation.protocol,
         weights=weights,
@@ -94,7 +94,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
 
 
 def with_networks_of(config: ConfigDict, trained: Trained) -> ConfigDict:
-    """config with the fields that a checkpoint's generators and their pictures follow from."""
+    """config with the fields that a checkpoint's generators and their images follow from."""
     config = config.copy_and_resolve_references()
     followed = {
         'model': list(trained.config.model),
@@ -118,12 +118,12 @@ def galleries(direction: str, scored: Scored) -> dict[str, list[Row]]:
     source, target = direction[0], direction[-1]
 
     def row(i: int) -> Row:
-        pictures = {f'real_{source}': translation.real[i]}
+        images = {f'real_{source}': translation.real[i]}
         if translation.heatmap is not None:
             scaled = translation.real[i : i + 1].astype(np.float32) / 127.5 - 1
-            pictures['heatmap'] = overlay(scaled, translation.heatmap[i : i + 1])[0]
-        pictures |= {f'fake_{target}': translation.fake[i], f'rec_{source}': translation.rec[i]}
-        return Row(pictures, f'log odds {scored.target_logit[i]:+.1f}, cycle L1 {translation.metrics["cycle_l1"][i]:.3f}')
+            images['heatmap'] = overlay(scaled, translation.heatmap[i : i + 1])[0]
+        images |= {f'fake_{target}': translation.fake[i], f'rec_{source}': translation.rec[i]}
+        return Row(images, f'log odds {scored.target_logit[i]:+.1f}, cycle L1 {translation.metrics["cycle_l1"][i]:.3f}')
 
     ranked = min(RANKED, len(order) // 2)
     chosen = {'examples': spread_out(len(order), SHOWN), 'best': order[:ranked], 'worst': order[::-1][:ranked]}

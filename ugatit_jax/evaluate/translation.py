@@ -1,4 +1,4 @@
-"""One direction of translation over many pictures: what the generators make, and how far it is from where it began."""
+"""One direction of translation over many images: what the generators make, and how far it is from where it began."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -17,13 +17,13 @@ from ugatit_jax.training.state import Params
 
 
 class Translation(NamedTuple):
-    """n pictures there and back; pictures are uint8 [n, h, w, 3], as they would be saved."""
+    """n images there and back; images are uint8 [n, h, w, 3], as they would be saved."""
 
     real: np.ndarray
     fake: np.ndarray
     rec: np.ndarray
     heatmap: np.ndarray | None  # [n, h/4, w/4] of the translation; None for a generator without CAM
-    metrics: dict[str, np.ndarray]  # cycle_l1, cycle_psnr: [n]; identity_l1, identity_psnr: [m], of the target's pictures
+    metrics: dict[str, np.ndarray]  # cycle_l1, cycle_psnr: [n]; identity_l1, identity_psnr: [m], of the target's images
 
 
 @functools.cache
@@ -41,9 +41,9 @@ def translate(
     mesh: jax.sharding.Mesh,
     batch_size: int,
 ) -> Translation:
-    """Runs `direction` ('A2B', 'B2A') on real pictures, back again, and on those of its target for the identity.
+    """Runs `direction` ('A2B', 'B2A') on real images, back again, and on those of its target for the identity.
 
-    real, target: batches of at most batch_size pictures, float32 [b, h, w, C] in [-1, 1]; target is empty where the
+    real, target: batches of at most batch_size images, float32 [b, h, w, C] in [-1, 1]; target is empty where the
     generator cannot take its own domain.
     """
 
@@ -73,5 +73,5 @@ def translate(
         idt = run(there, images).image
         keep(identity_l1=l1(images, idt), identity_psnr=psnr(images, idt))
     whole = {name: np.concatenate(values) for name, values in parts.items()}
-    pictures = [whole.pop(name, None) for name in ('real', 'fake', 'rec', 'heatmap')]
-    return Translation(*pictures, metrics=whole)
+    images = [whole.pop(name, None) for name in ('real', 'fake', 'rec', 'heatmap')]
+    return Translation(*images, metrics=whole)

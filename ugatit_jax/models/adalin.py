@@ -1,4 +1,4 @@
-"""Instance norm, LIN and AdaLIN: normalisation by per-channel and per-picture statistics (paper, section 2.1).
+"""Instance norm, LIN and AdaLIN: normalisation by per-channel and per-image statistics (paper, section 2.1).
 
 The paper's ablations of them are in decoder_norm.py.
 """

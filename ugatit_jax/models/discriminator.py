@@ -68,7 +68,7 @@ class Discriminator(nn.Module):
 
 
 def fits(size: int, n_layers: int, patch_padding: Padding) -> bool:
-    """Whether every reflect padding of a discriminator of that depth fits a picture of size x size."""
+    """Whether every reflect padding of a discriminator of that depth fits an image of size x size."""
     for _ in range(n_layers - 2):
         if size < 2:
             return False

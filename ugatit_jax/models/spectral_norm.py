@@ -62,7 +62,7 @@ def ungrouped(spectral: Mapping[str, Any], group: int = 0) -> Any:
 def sigma(module: nn.Module, kernel: jax.Array, batch: int) -> jax.Array:
     """Spectral norm of `kernel` for each of `batch` rows, [batch], with u and v as constants: v W u.
 
-    Rows are dealt to the groups in turn (row r belongs to group r % groups), so that pictures of one example stay on
+    Rows are dealt to the groups in turn (row r belongs to group r % groups), so that images of one example stay on
     one device.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])

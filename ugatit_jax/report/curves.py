@@ -1,4 +1,4 @@
-"""Curves of metrics over the steps as small SVG pictures for the pages."""
+"""Curves of metrics over the steps as small SVG images for the pages."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-POINTS = 240  # of a line at most: more cannot be told apart in pictures of this width
+POINTS = 240  # of a line at most: more cannot be told apart in images of this width
 SMOOTHING = 0.05  # of a line's length: window of the moving average
 LOG_FROM = 20.0  # curves that spread over more than this factor have a logarithmic axis
 BLUES, ORANGES = ('#0b61a4', '#74b2e0'), ('#c2571a', '#f0ab74')  # A or A2B, B or B2A
@@ -59,7 +59,7 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 
 def draw_lines(lines: dict[str, Line], label: str, linear: bool = False) -> Markup:
-    """Metrics in one picture: each pale as it was logged (or from its groups' smallest to largest), and smoothed over it.
+    """Metrics in one image: each pale as it was logged (or from its groups' smallest to largest), and smoothed over it.
 
     The axis is logarithmic where the smoothed curves spread far, unless `linear`; a few outliers may lie outside of it.
     """

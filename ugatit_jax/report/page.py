@@ -20,13 +20,13 @@ def render(template: str, **fields: object) -> str:
     return environment.get_template(template).render(**fields)
 
 
-def data_uri(picture: Image.Image | np.ndarray, quality: int | None = None) -> str:
-    """A picture, or uint8 [h, w, 3], for <img src>: PNG, or JPEG of `quality` where that is given."""
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def data_uri(image: Image.Image | np.ndarray, quality: int | None = None) -> str:
+    """An image, or uint8 [h, w, 3], for <img src>: PNG, or JPEG of `quality` where that is given."""
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     file = io.BytesIO()
     if quality is None:
-        picture.save(file, 'PNG')
+        image.save(file, 'PNG')
     else:
-        picture.convert('RGB').save(file, 'JPEG', quality=quality)
+        image.convert('RGB').save(file, 'JPEG', quality=quality)
     kind = 'png' if quality is None else 'jpeg'
     return f'data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}'

@@ -23,8 +23,8 @@ SECTIONS = (  # title, text, panels: title, what it means, pattern of the metric
             ('D_gpcam', 'the same on the attention logits', r'D_gpcam_[GL][AB]'),
             ('G_ad', 'lsgan: 0.25 is a draw; 1: the fakes are seen through', r'G_ad_[GL][AB]'),
             ('G_adcam', 'the same on the attention logits', r'G_adcam_[GL][AB]'),
-            ('G_recon', 'there and back: mean distance, pictures in [-1, 1]', r'G_recon_[AB]'),
-            ('G_id', 'a picture of the target domain stays: mean distance', r'G_id_[AB]'),
+            ('G_recon', 'there and back: mean distance, images in [-1, 1]', r'G_recon_[AB]'),
+            ('G_id', 'an image of the target domain stays: mean distance', r'G_id_[AB]'),
             ('G_cam', 'the attention tells the domains apart; 1.39 is guessing', r'G_cam_[AB]'),
             ('Totals', 'what the optimisers see', r'[DG]'),
         ),
@@ -92,7 +92,7 @@ def make_sections(columns: Columns) -> list[dict[str, Any]]:
         drawn = []
         for panel_title, panel_text, pattern in panels:
             lines = {name: left.pop(name) for name in list(left) if re.fullmatch(pattern, name)}
-            if pattern == r'eval.*':  # unlike each other: a picture for each
+            if pattern == r'eval.*':  # unlike each other: an image for each
                 drawn += [panel(name, '', {name: column}) for name, column in lines.items()]
             elif lines:
                 drawn.append(panel(panel_title, panel_text, lines))
@@ -117,14 +117,14 @@ def section(title: str, text: str, groups: list[dict[str, Any]]) -> dict[str, An
 
 
 def panel(title: str, text: str, lines: Columns) -> dict[str, Any]:
-    """One picture of some metrics."""
+    """One image of some metrics."""
     thinned = {name: thin(*column) for name, column in lines.items()}
     svg = draw_lines(thinned, f'{title} over the steps', linear=title == 'learning_rate')
     return {'title': title, 'text': text, 'svg': svg}
 
 
 def rho_groups(rho: Columns) -> list[dict[str, Any]]:
-    """A picture for each layer with all of its three metrics, a group for each generator."""
+    """An image for each layer with all of its three metrics, a group for each generator."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for name in rho:
         kind, generator, layer = RHO.fullmatch(name).groups()

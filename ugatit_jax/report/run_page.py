@@ -32,7 +32,7 @@ from ugatit_jax.report.panels import Columns, columns_of, key_figures, make_sect
 logger = logging.getLogger(__name__)
 
 PREVIEWS = 40  # embedded at most
-PREVIEW_SIDE, PREVIEW_QUALITY = 1280, 80  # JPEG: some 150 KB for a sheet of pictures of 256 pixels
+PREVIEW_SIDE, PREVIEW_QUALITY = 1280, 80  # JPEG: some 150 KB for a sheet of images of 256 pixels
 WRITING_SHARE = 0.05  # of the time of a run that making the page may take, beside the training
 
 
@@ -188,10 +188,10 @@ def embed(sheets: list[tuple[int, epath.Path]]) -> tuple[list[dict[str, Any]], i
 @functools.lru_cache(maxsize=2 * PREVIEWS)
 def as_jpeg(path: str, length: int) -> tuple[str, int]:
     """A preview as data URI of at most PREVIEW_SIDE pixels a side, and its width; kept, as files do not change."""
-    with Image.open(io.BytesIO(epath.Path(path).read_bytes())) as picture:
-        picture.load()
-        picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
-        return data_uri(picture, PREVIEW_QUALITY), picture.width
+    with Image.open(io.BytesIO(epath.Path(path).read_bytes())) as image:
+        image.load()
+        image.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Image.Resampling.LANCZOS)
+        return data_uri(image, PREVIEW_QUALITY), image.width
 
 
 def commands(workdir: str, start: dict[str, Any], config: dict[str, Any]) -> list[dict[str, str]]:
@@ -214,8 +214,8 @@ def commands(workdir: str, start: dict[str, Any], config: dict[str, Any]) -> lis
     return [
         {'title': 'Continue', 'text': again},
         {
-            'title': 'Translate pictures',
-            'text': f'python -m ugatit_jax.translate --checkpoint={at} --input=PICTURES --output=FOLDER --direction=a2b',
+            'title': 'Translate images',
+            'text': f'python -m ugatit_jax.translate --checkpoint={at} --input=IMAGES --output=FOLDER --direction=a2b',
         },
         {'title': 'Evaluate', 'text': f'{again} --mode=eval'},
         {'title': 'Make this page again', 'text': f'python -m ugatit_jax.run_page {at}'},

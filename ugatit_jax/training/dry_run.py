@@ -1,4 +1,4 @@
-"""What --dry_run does: everything that can be known before pictures are read and programs compiled."""
+"""What --dry_run does: everything that can be known before images are read and programs compiled."""
 
 import logging
 
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def dry_run(config: ConfigDict, workdir: str) -> None:
-    """Checks settings and data source and logs the estimate; reads no pictures and leaves `workdir` alone.
+    """Checks settings and data source and logs the estimate; reads no images and leaves `workdir` alone.
 
     A data set of TFDS that would have to be fetched is not, only its name is checked. Raises UserError, as training does.
     """
@@ -27,7 +27,7 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
         from ugatit_jax.data.tfds_source import named_builder  # imports TensorFlow Datasets
 
         prepared = named_builder(place, config.data.data_dir).is_prepared()
-        logger.info('pictures: %s is %s', config.data.source, 'there' if prepared else 'not there: the run fetches it')
+        logger.info('images: %s is %s', config.data.source, 'there' if prepared else 'not there: the run fetches it')
     else:
         sources = {
             f'{split}_{domain}': open_source(config, domain, split, missing_ok=split == 'test')
@@ -35,7 +35,7 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
             for domain in 'AB'
         }
         logger.info(
-            'pictures: %s', ', '.join(f'{name} {len(source)}' for name, source in sources.items() if source is not None)
+            'images: %s', ', '.join(f'{name} {len(source)}' for name, source in sources.items() if source is not None)
         )
         counts = len(sources['train_A']), len(sources['train_B'])
     if config.init_from:

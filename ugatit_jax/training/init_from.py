@@ -84,7 +84,7 @@ def refuse_other_shapes(wanted: Any, found: Any, source: Trained, config: Config
 
 
 def settings(source: Trained, config: ConfigDict) -> str:
-    """Fields of the model and of its pictures in which a checkpoint differs from `config`: 'model.ch=32 (is 64)'."""
+    """Fields of the model and of its images in which a checkpoint differs from `config`: 'model.ch=32 (is 64)'."""
     here, there = (
         {
             'model': tree['model'],

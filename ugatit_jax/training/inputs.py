@@ -38,8 +38,8 @@ def make_inputs(
 
     def step_function(state: TrainState, batch: Any) -> Any:
         if arrays is not None:
-            pictures = config.data.batch_size * draws_per_step(config)
-            batch = device_resident.sample(batch, state.step, pictures, config.seed)
+            images = config.data.batch_size * draws_per_step(config)
+            batch = device_resident.sample(batch, state.step, images, config.seed)
             batch = jax.lax.with_sharding_constraint(batch, sharding.split(mesh))
         images = augment(batch, step_key(state, 0), image_size=config.data.image_size, **fields)
         return train_step(state, images)

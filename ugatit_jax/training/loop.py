@@ -61,7 +61,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     # data
     datasets = open_datasets(config)
     logger.info(
-        'pictures: %s', ', '.join(f'{name} {len(source)}' for name, source in vars(datasets).items() if source is not None)
+        'images: %s', ', '.join(f'{name} {len(source)}' for name, source in vars(datasets).items() if source is not None)
     )
 
     # state: new, or as the newest checkpoint has it

@@ -51,11 +51,11 @@ class Estimate(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def estimate(
-    config: ConfigDict, devices: int = 1, pictures: tuple[int, int] | None = None, step: core.Jaxpr | None = None
+    config: ConfigDict, devices: int = 1, images: tuple[int, int] | None = None, step: core.Jaxpr | None = None
 ) -> Estimate:
     """The estimate for a resolved config on a mesh of `devices`.
 
-    pictures: how many the training sets have, which counts for data.device_resident only; without it their budget does.
+    images: how many the training sets have, which counts for data.device_resident only; without it their budget does.
     step: the step as traced for one device, so that it is not traced again.
     """
     networks = make_networks(config)
@@ -75,7 +75,7 @@ def estimate(
         'spectral vectors': on_device(state.spectral),
         'gathered weights': gathered,
         'activations': activations,
-        'pictures': picture_bytes(config, devices, pictures),
+        'images': image_bytes(config, devices, images),
     }
     counts = {
         name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
@@ -117,17 +117,17 @@ def step_bytes(config: ConfigDict, state: TrainState, devices: int, step: core.J
     return int(PLACING * peak_bytes(jaxpr.jaxpr))
 
 
-def picture_bytes(config: ConfigDict, devices: int, pictures: tuple[int, int] | None) -> int:
-    """Pictures on one device: batches as they come (uint8) and as the networks see them, or the whole set."""
+def image_bytes(config: ConfigDict, devices: int, images: tuple[int, int] | None) -> int:
+    """Images on one device: batches as they come (uint8) and as the networks see them, or the whole set."""
     data, rows = config.data, max(config.data.batch_size // devices, 1) * draws_per_step(config)
     side = training_load_size(data.image_size, data.load_size, config.augment.crop)
     channels = (data.channels_A, data.channels_B)
     seen = rows * data.image_size**2 * sum(channels) * 4
     if not data.device_resident:
         return BATCHES_IN_FLIGHT * rows * side**2 * sum(channels) + seen
-    if pictures is None:
+    if images is None:
         return int(data.device_resident_mb * 2**20) + seen
-    return sum(count * side**2 * c for count, c in zip(pictures, channels, strict=True)) + seen
+    return sum(count * side**2 * c for count, c in zip(images, channels, strict=True)) + seen
 
 
 def describe(size: Estimate) -> list[str]:
@@ -150,9 +150,9 @@ def readable(count: int) -> str:
     return f'{count / 1000:.1f} GB'
 
 
-def report(config: ConfigDict, mesh: Mesh, pictures: tuple[int, int] | None, step: core.Jaxpr | None = None) -> None:
+def report(config: ConfigDict, mesh: Mesh, images: tuple[int, int] | None, step: core.Jaxpr | None = None) -> None:
     """Logs the estimate of a resolved config, and a warning where it is more than the device has."""
-    size = estimate(config, mesh.size, pictures, step)
+    size = estimate(config, mesh.size, images, step)
     for line in describe(size):
         logger.info('%s', line)
     if warning := too_large(size, config, memory_limit()):
@@ -186,7 +186,7 @@ def advice(size: Estimate, config: ConfigDict) -> list[str]:
     options = []  # (bytes saved, roughly; setting)
     if rows // micro > 1:
         saved = (1 - micro / rows) * activations
-        options.append((saved, f'training.accumulate={rows} (the same batch, a picture of each domain at a time)'))
+        options.append((saved, f'training.accumulate={rows} (the same batch, an image of each domain at a time)'))
         options.append((saved * 0.99, f'data.batch_size={size.devices}, now {data.batch_size}'))
     if not training.remat:
         options.append((0.5 * activations, 'training.remat=True (computes activations again, slower)'))
@@ -201,7 +201,7 @@ def advice(size: Estimate, config: ConfigDict) -> list[str]:
     if training.ema_decay:
         options.append((size.parts['averaged copy'], 'training.ema_decay=0'))
     if data.device_resident:
-        options.append((size.parts['pictures'], 'data.device_resident=False'))
+        options.append((size.parts['images'], 'data.device_resident=False'))
     options.append(
         (
             0.75 * activations + (0.9 * mlp if model.mlp_pool == 'full' else 0),

@@ -29,7 +29,7 @@ class Augmentation(NamedTuple):
 
 
 class Penalty(NamedTuple):
-    """What a gradient penalty needs beside the pictures."""
+    """What a gradient penalty needs beside the images."""
 
     key: jax.Array
     spectral: Params  # vectors of the forward on penalised points, by discriminator, leaf [1, n]

@@ -1,4 +1,4 @@
-"""Preview grids: the same few pictures through both generators, drawn from step 0 on."""
+"""Preview grids: the same few images through both generators, drawn from step 0 on."""
 
 import functools
 from collections.abc import Callable
@@ -17,19 +17,19 @@ from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.training.state import Params
 
-MARGIN = 4  # pixels between pictures
+MARGIN = 4  # pixels between images
 HEADER = 16  # pixels above each direction's block, for the columns' names
 
 
 class PreviewImages(NamedTuple):
-    """Pictures of a preview, float32 [n, h, w, C] in [-1, 1]."""
+    """Images of a preview, float32 [n, h, w, C] in [-1, 1]."""
 
     A: np.ndarray
     B: np.ndarray
 
 
 def choose(datasets: Datasets, config: ConfigDict) -> PreviewImages:
-    """The run's preview pictures: evenly spread over the test pictures, or the training ones where there are none."""
+    """The run's preview images: evenly spread over the test images, or the training ones where there are none."""
     images = []
     for domain in 'AB':
         source = getattr(datasets, f'test_{domain}') or getattr(datasets, f'train_{domain}')
@@ -44,9 +44,9 @@ def forward(module: nn.Module) -> Callable[[Params, np.ndarray], GeneratorOutput
 
 
 def draw(networks: Networks, generator: Params, images: PreviewImages, with_identity: bool) -> Image.Image:
-    """A grid of both directions, a row for each picture: real, heatmap, identity, fake, heatmap, cycle.
+    """A grid of both directions, a row for each image: real, heatmap, identity, fake, heatmap, cycle.
 
-    A heatmap lies over the picture that the generator looked at: the first is that of the translation, the second that
+    A heatmap lies over the image that the generator looked at: the first is that of the translation, the second that
     of the way back. Where the domains differ in channels, there is no identity and its column is missing; without CAM in
     the generators there are no heatmaps.
     """
@@ -83,17 +83,17 @@ def save(sheet: Image.Image, workdir: str, step: int) -> epath.Path:
 
 
 def grid(columns: dict[str, np.ndarray]) -> Image.Image:
-    """Columns of pictures, uint8 [n, h, w, 3] each, under their names."""
+    """Columns of images, uint8 [n, h, w, 3] each, under their names."""
     n, h, w, _ = next(iter(columns.values())).shape
     sheet = Image.new('RGB', (len(columns) * (w + MARGIN) + MARGIN, n * (h + MARGIN) + HEADER + MARGIN), 'white')
     draw_text = ImageDraw.Draw(sheet)
-    for i, (name, pictures) in enumerate(columns.items()):
+    for i, (name, images) in enumerate(columns.items()):
         x = MARGIN + i * (w + MARGIN)
-        while draw_text.textlength(name) > w + MARGIN:  # small pictures
+        while draw_text.textlength(name) > w + MARGIN:  # small images
             name = name[:-1]
         draw_text.text((x, 2), name, fill='black')
-        for j, picture in enumerate(pictures):
-            sheet.paste(Image.fromarray(picture), (x, HEADER + j * (h + MARGIN)))
+        for j, image in enumerate(images):
+            sheet.paste(Image.fromarray(image), (x, HEADER + j * (h + MARGIN)))
     return sheet
 
 
@@ -105,12 +105,12 @@ def to_rgb(images: np.ndarray) -> np.ndarray:
 
 def overlay(images: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
     """Heatmaps [n, h/4, w/4] in colours, half and half over images [n, h, w, C] in [-1, 1]: uint8 [n, h, w, 3]."""
-    pictures = to_rgb(images)
+    images = to_rgb(images)
     colours = [
-        np.asarray(Image.fromarray(jet(heatmap)).resize(picture.shape[1::-1], Image.Resampling.BILINEAR))
-        for picture, heatmap in zip(pictures, heatmaps, strict=True)
+        np.asarray(Image.fromarray(jet(heatmap)).resize(image.shape[1::-1], Image.Resampling.BILINEAR))
+        for image, heatmap in zip(images, heatmaps, strict=True)
     ]
-    return ((pictures.astype(np.uint16) + np.stack(colours)) // 2).astype(np.uint8)
+    return ((images.astype(np.uint16) + np.stack(colours)) // 2).astype(np.uint8)
 
 
 def jet(heatmap: np.ndarray) -> np.ndarray:

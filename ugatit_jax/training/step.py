@@ -178,7 +178,7 @@ def clip_rho(params: Params) -> Params:
 
 
 def step_key(state: TrainState, use: int) -> jax.Array:
-    """The random key of this step for one use of it: 0 the augmentation of pictures, 1 that of discriminator inputs,
+    """The random key of this step for one use of it: 0 the augmentation of images, 1 that of discriminator inputs,
     2 the points of gradient penalties.
     """
     return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), use)

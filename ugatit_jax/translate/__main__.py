@@ -1,8 +1,8 @@
-"""Pictures and videos through a trained generator.
+"""Images and videos through a trained generator.
 
     python -m ugatit_jax.translate --checkpoint=WORKDIR --input=FILE|DIR|GLOB --output=DIR --direction=a2b
 
-WORKDIR may be WORKDIR/checkpoints/STEP. Results keep the names of the inputs, and their size and aspect. Each picture
+WORKDIR may be WORKDIR/checkpoints/STEP. Results keep the names of the inputs, and their size and aspect. Each image
 goes through the generator at the size it was trained at (--size=train), or as it is (--size=original).
 """
 
@@ -31,7 +31,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
-    add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='pictures or videos, one or more of these')
+    add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='images or videos, one or more of these')
     add('--output', required=True, metavar='DIR', help='where results go; made where it is missing')
     add('--direction', required=True, choices=tuple(DIRECTIONS), help='which domain the inputs are of, and become')
     add('--step', type=number_or_name, default='latest', help="'latest' (default), 'best' or a number")
@@ -41,24 +41,24 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         type=number_or_name,
         default='train',
         metavar='train|original|N',
-        help='what the generator sees: squares of the size it was trained at (default) or of N, or the picture as it is',
+        help='what the generator sees: squares of the size it was trained at (default) or of N, or the image as it is',
     )
-    add('--fit', choices=FIT_MODES, help='how pictures become squares (default: as in training)')
-    add('--format', choices=tuple(FORMATS), default='png', help='of pictures (default: png)')
+    add('--fit', choices=FIT_MODES, help='how images become squares (default: as in training)')
+    add('--format', choices=tuple(FORMATS), default='png', help='of images (default: png)')
     add('--quality', type=int, default=95, help='of jpg and webp, 1 to 100 (default: 95)')
-    add('--batch_size', type=int, help='pictures at once (default: 8, on CPU 1)')
+    add('--batch_size', type=int, help='images at once (default: 8, on CPU 1)')
     add(
         '--tile',
         type=int,
         default=512,
         metavar='SIDE',
-        help='pictures above (2 * SIDE)^2 pixels go by tiles, with the same result; 0 for never (default: 512)',
+        help='images above (2 * SIDE)^2 pixels go by tiles, with the same result; 0 for never (default: 512)',
     )
     add('--heatmap', action='store_true', help='also write NAME.heatmap: where the generator looked')
     add('--strip', action='store_true', help='also write NAME.strip: input, heatmap, output, and back again')
     add('--compare', action='store_true', help=f'also write {PAGE}: inputs beside outputs, in one file')
     add('--overwrite', action='store_true', help='replace results that exist (never inputs)')
-    add('--no_metadata', action='store_true', help='leave out that a picture is synthetic, and of which model')
+    add('--no_metadata', action='store_true', help='leave out that an image is synthetic, and of which model')
     return parser.parse_args(arguments)
 
 

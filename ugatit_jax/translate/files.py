@@ -19,18 +19,18 @@ from ugatit_jax.report import page
 from ugatit_jax.training import preview
 from ugatit_jax.translate import video
 from ugatit_jax.translate.fitting import Fitted, restore, restore_heatmap
-from ugatit_jax.translate.inputs import find_inputs, read_picture
-from ugatit_jax.translate.outputs import PAGE, Job, one_line, plan, provenance, refuse_existing, write_picture
+from ugatit_jax.translate.inputs import find_inputs, read_image
+from ugatit_jax.translate.outputs import PAGE, Job, one_line, plan, provenance, refuse_existing, write_image
 from ugatit_jax.translate.translator import Translator, to_unit
 
-PAGE_SIDE, PAGE_QUALITY = 384, 88  # of pictures in the page, which holds them all
-WAITING_BATCHES = 4  # of pictures of other sizes, before one that is not full has to go
+PAGE_SIDE, PAGE_QUALITY = 384, 88  # of images in the page, which holds them all
+WAITING_BATCHES = 4  # of images of other sizes, before one that is not full has to go
 
 Failures = list[tuple[str, str]]  # (name, reason)
 
 
 class Wishes(NamedTuple):
-    """What is to be made of each picture."""
+    """What is to be made of each image."""
 
     size: int | str
     fit: str | None
@@ -72,10 +72,10 @@ def translate(
     if translator.out_channels not in (1, 3, 4):
         suffix = 'npy'
     elif suffix == 'jpg' and translator.out_channels == 4:
-        raise UserError('--format=jpg holds no transparency, and this model makes RGBA pictures; take png or webp')
+        raise UserError('--format=jpg holds no transparency, and this model makes RGBA images; take png or webp')
     if suffix == 'npy' and (heatmap or strip or compare):
         raise UserError(
-            f'--heatmap, --strip and --compare draw pictures, not the {translator.out_channels} channels of this model'
+            f'--heatmap, --strip and --compare draw images, not the {translator.out_channels} channels of this model'
         )
     if (heatmap or strip) and not has_heatmap(translator):
         raise UserError(f'{translator.trained.where} has no heatmap: its generators have no CAM')
@@ -88,9 +88,9 @@ def translate(
     if videos:
         video.require_av()
         if len(videos) == len(jobs) and (extras or compare):
-            raise UserError('--heatmap, --strip and --compare are for pictures; there are only videos')
+            raise UserError('--heatmap, --strip and --compare are for images; there are only videos')
     if strip:
-        _ = translator.back  # read now: that it is missing should be known before the first picture
+        _ = translator.back  # read now: that it is missing should be known before the first image
     try:
         os.makedirs(output, exist_ok=True)
     except OSError as error:
@@ -98,8 +98,8 @@ def translate(
 
     texts = provenance(translator.model, translator.direction) if metadata else {}
     wishes = Wishes(size, fit, quality, texts, compare)
-    pictures = [job for job in jobs if job not in videos]
-    failures, pairs = translate_pictures(translator, pictures, wishes)
+    images = [job for job in jobs if job not in videos]
+    failures, pairs = translate_images(translator, images, wishes)
     for job in videos:
         failures += translate_video(translator, job, wishes)
     if compare:
@@ -113,13 +113,13 @@ def has_heatmap(translator: Translator) -> bool:
     return jax.eval_shape(translator.forward, translator.params, x)[1] is not None
 
 
-def translate_pictures(translator: Translator, jobs: list[Job], wishes: Wishes) -> tuple[Failures, list[Pair]]:
-    """All pictures in batches of one size; returns what failed, and rows of the page in the jobs' order."""
+def translate_images(translator: Translator, jobs: list[Job], wishes: Wishes) -> tuple[Failures, list[Pair]]:
+    """All images in batches of one size; returns what failed, and rows of the page in the jobs' order."""
     failures, rows = [], {}
     waiting: dict[tuple[int, ...], list[tuple[Job, Fitted]]] = {}
     with (
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm.tqdm(total=len(jobs), unit='pictures', disable=None if jobs else True) as bar,
+        tqdm.tqdm(total=len(jobs), unit='images', disable=None if jobs else True) as bar,
     ):
 
         def run(batch: list[tuple[Job, Fitted]]) -> None:
@@ -149,11 +149,11 @@ def translate_pictures(translator: Translator, jobs: list[Job], wishes: Wishes) 
 def read_ahead(
     translator: Translator, jobs: list[Job], wishes: Wishes, pool: concurrent.futures.Executor
 ) -> Iterator[tuple[Job, Fitted | str]]:
-    """Pictures as the network takes them, or why not, read while others are computed: two batches ahead."""
+    """Images as the network takes them, or why not, read while others are computed: two batches ahead."""
 
     def read(job: Job) -> Fitted | str:
         try:
-            pixels = read_picture(job.source, translator.channels, translator.background)
+            pixels = read_image(job.source, translator.channels, translator.background)
             return translator.fit(pixels, wishes.size, wishes.fit)
         except DecodeError as error:
             return str(error)
@@ -195,16 +195,16 @@ def finish_batch(
 def write_results(
     job: Job, fitted: Fitted, image: np.ndarray, heatmap: np.ndarray | None, rec: np.ndarray | None, wishes: Wishes
 ) -> Pair | None:
-    """Writes the files of one picture; image, heatmap, rec (the cycle's): as the network made them."""
+    """Writes the files of one image; image, heatmap, rec (the cycle's): as the network made them."""
     made = restore(image, fitted)
-    write_picture(job.targets['picture'], made, wishes.texts, wishes.quality)
+    write_image(job.targets['image'], made, wishes.texts, wishes.quality)
     if {'heatmap', 'strip'} & job.targets.keys():
         looked = preview.overlay(to_unit(fitted.shown)[None], restore_heatmap(heatmap, fitted)[None])[0]
     if 'heatmap' in job.targets:
-        write_picture(job.targets['heatmap'], looked, wishes.texts, wishes.quality)
-    if 'strip' in job.targets:  # as the releases have it, a picture below the other
+        write_image(job.targets['heatmap'], looked, wishes.texts, wishes.quality)
+    if 'strip' in job.targets:  # as the releases have it, an image below the other
         parts = [rgb(fitted.shown), looked, rgb(made), rgb(restore(rec, fitted))]
-        write_picture(job.targets['strip'], np.concatenate(parts), wishes.texts, wishes.quality)
+        write_image(job.targets['strip'], np.concatenate(parts), wishes.texts, wishes.quality)
     return Pair(printable(job.name), thumbnail(fitted.shown), thumbnail(made)) if wishes.page else None
 
 
@@ -214,7 +214,7 @@ def rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def thumbnail(pixels: np.ndarray) -> str:
-    """A data URI of a picture, reduced to what a page has room for."""
+    """A data URI of an image, reduced to what a page has room for."""
     height, width = pixels.shape[:2]
     scale = min(1, PAGE_SIDE / max(height, width))
     small = resize(rgb(pixels), max(1, round(width * scale)), max(1, round(height * scale)))

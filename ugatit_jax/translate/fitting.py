@@ -1,4 +1,4 @@
-"""Pictures of any size to what a generator takes, and its pictures back to the size and aspect of the given ones."""
+"""Images of any size to what a generator takes, and its images back to the size and aspect of the given ones."""
 
 from typing import NamedTuple
 
@@ -12,12 +12,12 @@ SMALLEST = 16  # below, its reflect padding would not fit
 
 
 class Fitted(NamedTuple):
-    """A picture as a generator takes it, and the way back."""
+    """An image as a generator takes it, and the way back."""
 
     pixels: np.ndarray  # [h, w, C], sides multiples of 4
     kept: tuple[int, int, int, int]  # (top, left, height, width) of it that goes back: the rest is padding
     size: tuple[int, int]  # (height, width) that this goes back to
-    shown: np.ndarray  # [*size, C]: the given picture, or the part of it that goes through the generator
+    shown: np.ndarray  # [*size, C]: the given image, or the part of it that goes through the generator
 
 
 def fit(pixels: np.ndarray, size: int | None, mode: str, background: tuple[int, int, int]) -> Fitted:

@@ -1,4 +1,4 @@
-"""What --input names: files, folders with everything under them, patterns; and the reading of one picture."""
+"""What --input names: files, folders with everything under them, patterns; and the reading of one image."""
 
 import glob
 import os
@@ -13,9 +13,9 @@ from ugatit_jax.errors import UserError
 
 
 def find_inputs(given: list[str], output: str) -> list[tuple[str, str]]:
-    """(path, name to keep) of all pictures and videos, each once, in the order of their names; raises UserError.
+    """(path, name to keep) of all images and videos, each once, in the order of their names; raises UserError.
 
-    Of folders and patterns the part below them is kept as the name; files that are no pictures by their names (.txt,
+    Of folders and patterns the part below them is kept as the name; files that are no images by their names (.txt,
     Thumbs.db ...) are left out of folders, and so is `output` where it lies in one.
     """
     found: dict[str, str] = {}
@@ -24,12 +24,12 @@ def find_inputs(given: list[str], output: str) -> list[tuple[str, str]]:
             raise UserError(printable(f'--output={output} is the input folder; results have to go elsewhere'))
         inputs = find_one(text)
         if not inputs:
-            raise UserError(printable(f'--input={text}: there are no pictures'))
+            raise UserError(printable(f'--input={text}: there are no images'))
         for path, name in inputs:
             if not is_within(path, output) or os.path.isfile(text):
                 found.setdefault(path, name)
     if not found:
-        raise UserError(printable(f'--input={" ".join(given)}: there are no pictures but the results in --output={output}'))
+        raise UserError(printable(f'--input={" ".join(given)}: there are no images but the results in --output={output}'))
     return list(found.items())
 
 
@@ -52,8 +52,8 @@ def is_within(path: str, folder: str) -> bool:
     return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ''))
 
 
-def read_picture(path: str, channels: int, background: tuple[int, int, int]) -> np.ndarray:
-    """A picture as uint8 [H, W, channels], upright and in sRGB where its profile says another; raises DecodeError."""
+def read_image(path: str, channels: int, background: tuple[int, int, int]) -> np.ndarray:
+    """An image as uint8 [H, W, channels], upright and in sRGB where its profile says another; raises DecodeError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DecodeError('no file')  # opening a pipe would wait for ever

@@ -25,7 +25,7 @@ class Job(NamedTuple):
 
     source: str
     name: str  # of the input below what was given, for messages and for the page
-    targets: dict[str, str]  # 'picture' or 'video', and 'heatmap', 'strip' where wanted -> path
+    targets: dict[str, str]  # 'image' or 'video', and 'heatmap', 'strip' where wanted -> path
 
 
 def plan(inputs: list[tuple[str, str]], output: str, suffix: str, extras: list[str], page: bool) -> list[Job]:
@@ -42,7 +42,7 @@ def plan(inputs: list[tuple[str, str]], output: str, suffix: str, extras: list[s
         if video.is_video(path):
             ends = {'video': video.output_suffix(path)}
         else:
-            ends = {'picture': suffix} | {extra: f'.{extra}{suffix}' for extra in extras}
+            ends = {'image': suffix} | {extra: f'.{extra}{suffix}' for extra in extras}
         targets = {kind: os.path.join(output, stem + end) for kind, end in ends.items()}
         for target in targets.values():
             if target in owners:
@@ -65,18 +65,16 @@ def refuse_existing(jobs: list[Job], output: str, page: bool) -> None:
     if there:
         more = f' and {len(there) - NAMED_AT_MOST} more' if len(there) > NAMED_AT_MOST else ''
         raise UserError(
-            printable(
-                f'{", ".join(there[:NAMED_AT_MOST])}{more} exist; --overwrite replaces them, or name another --output'
-            )
+            printable(f'{", ".join(there[:NAMED_AT_MOST])}{more} exist; --overwrite replaces them, or name another --output')
         )
 
 
 def provenance(model: str, direction: str) -> dict[str, str]:
-    """What results say of themselves, so that a synthetic picture can be told."""
+    """What results say of themselves, so that a synthetic image can be told."""
     source, target = direction.upper().split('2')
     return {
         'Software': f'ugatit_jax {ugatit_jax.__version__}',
-        'Description': f'synthetic picture: translated from {source} to {target} by U-GAT-IT',
+        'Description': f'synthetic image: translated from {source} to {target} by U-GAT-IT',
         'Model': model,
         'Direction': direction,
     }
@@ -87,7 +85,7 @@ def one_line(texts: dict[str, str]) -> str:
     return '; '.join(f'{name}: {text}' for name, text in texts.items())
 
 
-def write_picture(path: str, pixels: np.ndarray, texts: dict[str, str], quality: int = 95) -> None:
+def write_image(path: str, pixels: np.ndarray, texts: dict[str, str], quality: int = 95) -> None:
     """Writes uint8 [h, w, C] in the format of the name's end, with `texts` in it; a file there is replaced as a whole.
 
     sRGB without a profile, no EXIF but the provenance. Raises OSError.

@@ -1,15 +1,15 @@
-"""Large pictures by tiles, with the numbers of the whole: no seams, and the memory of a tile on the device.
+"""Large images by tiles, with the numbers of the whole: no seams, and the memory of a tile on the device.
 
-Every norm of the generator, and gamma and beta, depend on statistics over the whole picture. Tiles that took their own
+Every norm of the generator, and gamma and beta, depend on statistics over the whole image. Tiles that took their own
 would each come out in another contrast and other colours, which blending hides and does not mend. Here each layer goes
 over all tiles before the next one starts. A sweep applies one convolution, to the tile and as much of its surroundings
-as the kernel sees, and adds up the moments of its output: mean and variance of the whole picture, which the next sweep
+as the kernel sees, and adds up the moments of its output: mean and variance of the whole image, which the next sweep
 normalises with. So neighbours agree, tiles that overlap hold the same numbers there and there is nothing to blend: the
 result is that of the untiled generator up to rounding (tests/translate/test_tiles.py;
 `benchmarks/translate.py --seams` measures).
 
-Between sweeps the host keeps maps of a quarter of the picture's sides: three of them, 4 * ch bytes a pixel of the
-picture each. Larger ones are not kept but computed again, from the picture or from the last small map: 19 % more
+Between sweeps the host keeps maps of a quarter of the image's sides: three of them, 4 * ch bytes a pixel of the
+image each. Larger ones are not kept but computed again, from the image or from the last small map: 19 % more
 operations than untiled at the paper's sizes.
 """
 
@@ -66,7 +66,7 @@ class Layer(NamedTuple):
         """What rows (or columns) start .. start + length of the output need of an input of `size` rows.
 
         Returns start and length of a window of the input, and where each row that the kernel meets lies in the window:
-        rows outside the picture are reflected (UpConv: repeated) ones inside.
+        rows outside the image are reflected (UpConv: repeated) ones inside.
         """
         if self.up:
             first, needed = start // 2 - 1, length // 2 + 2
@@ -90,7 +90,7 @@ class Layer(NamedTuple):
         y = self.module.apply({'params': params}, x)
         if isinstance(self.module, CAM):
             return y[0]
-        return y[:, 2:-2, 2:-2] if self.up else y  # UpConv repeated the window's edges, where the picture goes on
+        return y[:, 2:-2, 2:-2] if self.up else y  # UpConv repeated the window's edges, where the image goes on
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -106,7 +106,7 @@ def run_tile(
     """Layers on one window x [1, ., ., C] -> (y [h, w, C], mean [C] and sum of squared differences [C] of new pixels).
 
     affines: what a norm does to each layer's input, followed by ReLU; None for nothing. places: rows and columns as
-    `Layer.source` gives them. new: 1 for rows, columns of the output that no tile before had. last: y is the picture.
+    `Layer.source` gives them. new: 1 for rows, columns of the output that no tile before had. last: y is the image.
     """
     if x.dtype == jnp.uint8:
         x = (x.astype(jnp.float32) - 127.5) / 127.5
@@ -196,10 +196,10 @@ AffineOf = Callable[[Moments, Any], Affine]  # what a norm with these parameters
 
 
 class TiledGenerator:
-    """A generator for pictures that do not fit the device: image [h, w, C] -> (image, heatmap), see the module."""
+    """A generator for images that do not fit the device: image [h, w, C] -> (image, heatmap), see the module."""
 
     def __init__(self, generator: Generator, params: dict[str, Any], tile: int):
-        """tile: side at full resolution, a multiple of 8; half as much where the map is a quarter of the picture."""
+        """tile: side at full resolution, a multiple of 8; half as much where the map is a quarter of the image."""
         if reason := unsupported(generator):
             raise ValueError(reason)
         self.generator, self.params, self.tile = generator, params, tile
@@ -220,7 +220,7 @@ class TiledGenerator:
         ]
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """uint8, or float32 in [-1, 1], [h, w, C] -> picture of the same type [h, w, C'], heatmap float32 [h/4, w/4]."""
+        """uint8, or float32 in [-1, 1], [h, w, C] -> image of the same type [h, w, C'], heatmap float32 [h/4, w/4]."""
         (h, w), p, g = image.shape[:2], self.params, self.generator
         tile = self.tile // 2
         x = np.empty((h // 4, w // 4, 4 * g.ch), np.float32)
@@ -254,14 +254,14 @@ class TiledGenerator:
             )
         del y
 
-        picture = np.empty((h, w, g.out_channels), image.dtype)
+        result = np.empty((h, w, g.out_channels), image.dtype)
         affines = [None]
         for i in range(2):
             norm, weights = p[f'up_norm_{i}'], [p[name] for name in ('up_0', 'up_1')[: i + 1]]
             moments = sweep(self.up[: i + 1], weights, affines, x, self.tile // 2 ** (1 - i))
             affines.append(self.adalin_affine(moments, norm['rho'], norm['gamma'], norm['beta']))
-        sweep(self.up, [p['up_0'], p['up_1'], p['head']], affines, x, self.tile, picture, last=True)
-        return picture, heatmap
+        sweep(self.up, [p['up_0'], p['up_1'], p['head']], affines, x, self.tile, result, last=True)
+        return result, heatmap
 
     def residual_block(self, x: np.ndarray, y: np.ndarray, params: Any, affine_of: AffineOf) -> None:
         """One block on the map x [h, w, C], in place; y is room for a map."""
@@ -314,7 +314,7 @@ def normalised(x: np.ndarray, norm: Affine) -> np.ndarray:
 def unsupported(generator: Generator) -> str:
     """Why a generator cannot go by tiles; '' where it can."""
     if generator.mlp_pool == 0:
-        return 'a full model takes pictures of one size'
+        return 'a full model takes images of one size'
     other = [
         f.name
         for f in fields(generator)

@@ -1,4 +1,4 @@
-"""A trained generator as a function of pictures."""
+"""A trained generator as a function of images."""
 
 import functools
 from typing import NamedTuple
@@ -20,7 +20,7 @@ DIRECTIONS = {'a2b': 'genA2B', 'b2a': 'genB2A'}
 
 
 class Translation(NamedTuple):
-    """What a generator made of pictures of one size, before they go back to theirs."""
+    """What a generator made of images of one size, before they go back to theirs."""
 
     image: np.ndarray  # [n, h, w, C], uint8 or float32 in [-1, 1] as the input was
     heatmap: np.ndarray | None  # float32 [n, h/4, w/4]; None for a generator without CAM
@@ -38,9 +38,9 @@ def load(
     """The Translator of a trained generator; reads that one network only.
 
     path: WORKDIR, or WORKDIR/checkpoints/STEP. direction: 'a2b' or 'b2a'. step: 'latest', 'best' or a number. weights:
-    'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: pictures of more than (2 * tile)**2 pixels
+    'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: images of more than (2 * tile)**2 pixels
     go by tiles of this side, with the same result and less memory (see tiles.py); 0 for never, as for ablated
-    generators. batch_size: pictures at once, at most; by default 8, and 1 on CPU, where more take longer each. Raises
+    generators. batch_size: images at once, at most; by default 8, and 1 on CPU, where more take longer each. Raises
     UserError for what cannot be.
     """
     if direction not in DIRECTIONS:
@@ -56,13 +56,13 @@ def load(
 
 
 class Translator:
-    """translator(images) -> pictures of the other domain; see `load` for making one.
+    """translator(images) -> images of the other domain; see `load` for making one.
 
     Images are [h, w, C] or [n, h, w, C], uint8 or floats in [-1, 1], RGB for most models (`channels`); results have the
     same form. size: 'train' goes through the generator at the size it was trained at and comes back at the given one;
     'original' goes as it is, at any size (a full model takes its own only); a number goes at that size. fit: how
-    pictures that are not square become so, as data.fit; by default as in training. One program is compiled for each
-    size, rounded up to multiples of 4, and each power of two in the number of pictures.
+    images that are not square become so, as data.fit; by default as in training. One program is compiled for each
+    size, rounded up to multiples of 4, and each power of two in the number of images.
     """
 
     def __init__(self, trained: Trained, direction: str, tile: int = 512, batch_size: int = 8):
@@ -123,16 +123,16 @@ class Translator:
         return f'{workdir} step {self.trained.step} {self.trained.weights}'
 
     def many(self, images: np.ndarray, size: int | str, fit: str | None) -> tuple[list[Fitted], Translation, bool]:
-        """The pictures of a call as fitted, their translations, and whether it was a single one."""
+        """The images of a call as fitted, their translations, and whether it was a single one."""
         pixels = np.asarray(images)
         single = pixels.ndim == 3
         pixels = self.checked(pixels[None] if single else pixels)
-        fitted = [self.fit(picture, size, fit) for picture in pixels]
+        fitted = [self.fit(image, size, fit) for image in pixels]
         x = np.stack([f.pixels for f in fitted])
         return fitted, self.run(x if x.dtype == np.uint8 else to_unit(x)), single
 
     def checked(self, images: np.ndarray) -> np.ndarray:
-        """uint8 as it is, floats as float32 in 0..255; raises UserError for what are no pictures of this generator."""
+        """uint8 as it is, floats as float32 in 0..255; raises UserError for what are no images of this generator."""
         wanted = f'[h, w, {self.channels}] or [n, h, w, {self.channels}]'
         if images.ndim != 4 or images.shape[-1] != self.channels or 0 in images.shape:
             raise UserError(f'images of shape {list(images.shape)}: {self.direction} of this model takes {wanted}')
@@ -146,7 +146,7 @@ class Translator:
         return (images.astype(np.float32) + 1) * np.float32(127.5)
 
     def fit(self, pixels: np.ndarray, size: int | str = 'train', mode: str | None = None) -> Fitted:
-        """A picture [h, w, C] in 0..255 as `run` takes it; raises UserError for a size that the model cannot take."""
+        """An image [h, w, C] in 0..255 as `run` takes it; raises UserError for a size that the model cannot take."""
         return fit(pixels, self.side(size), self.fit_mode(mode), self.background)
 
     def fit_mode(self, mode: str | None) -> str:
@@ -164,17 +164,17 @@ class Translator:
         if self.tied and side != self.image_size:
             raise UserError(
                 f"size={size}: {self.trained.where} is a full model (model.mlp_pool='full'), whose weights are tied to "
-                f"{self.image_size}x{self.image_size} pixels; size='train' takes pictures of any size through that one"
+                f"{self.image_size}x{self.image_size} pixels; size='train' takes images of any size through that one"
             )
         return side
 
     def run(self, x: np.ndarray) -> Translation:
-        """Pictures [n, h, w, C] of one size, multiples of 4: uint8, or float32 in [-1, 1] -> Translation."""
+        """Images [n, h, w, C] of one size, multiples of 4: uint8, or float32 in [-1, 1] -> Translation."""
         if self.tiled and x.shape[1] * x.shape[2] > (2 * self.tile) ** 2:
             images, heatmaps = zip(*map(self.tiled, x))
             return Translation(np.stack(images), np.stack(heatmaps))
         parts, at_once = [], self.batch_size
-        if self.tiled:  # no more memory for many pictures than for the largest untiled one
+        if self.tiled:  # no more memory for many images than for the largest untiled one
             at_once = max(1, min(at_once, (2 * self.tile) ** 2 // (x.shape[1] * x.shape[2])))
         for start in range(0, len(x), at_once):
             part = x[start : start + at_once]
@@ -187,7 +187,7 @@ class Translator:
 
 
 def forward(generator: Generator, params: dict, x: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-    """Pictures, uint8 or float32 in [-1, 1] -> pictures of the same type, heatmaps."""
+    """Images, uint8 or float32 in [-1, 1] -> images of the same type, heatmaps."""
     out = generator.apply({'params': params}, (x.astype(jnp.float32) - 127.5) / 127.5 if x.dtype == jnp.uint8 else x)
     image = out.image
     if x.dtype == jnp.uint8:

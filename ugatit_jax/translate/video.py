@@ -1,6 +1,6 @@
 """Videos, a file in and a file out, by PyAV: frames are translated as they come, the sound is copied.
 
-A frame's picture depends on its own statistics alone, as a single picture's; nothing holds neighbours together.
+A frame's image depends on its own statistics alone, as a single image's; nothing holds neighbours together.
 """
 
 import pathlib
@@ -65,7 +65,7 @@ def translate_video(
 
     if not {translator.channels, translator.out_channels} <= PIXELS.keys():
         raise UserError(
-            f'{translator.trained.where} has pictures of {translator.channels} and {translator.out_channels} '
+            f'{translator.trained.where} has images of {translator.channels} and {translator.out_channels} '
             'channels; videos have 3 or 1'
         )
     try:
@@ -102,15 +102,15 @@ def copy_streams(
     video.thread_type = 'AUTO'
     codec = 'libvpx-vp9' if target.lower().endswith('.webm') else 'libx264'
     sound = {stream.index: made.add_stream_from_template(stream) for stream in given.streams.audio}
-    stream, count, waiting = None, 0, []  # sound waits until the first pictures tell the video's size
+    stream, count, waiting = None, 0, []  # sound waits until the first images tell the video's size
     for packets, frames in batches(given, video, translator.batch_size):
         if frames:
-            pictures = np.stack([upright(frame, PIXELS[translator.channels]) for frame in frames])
-            pictures = translator(pictures.reshape(*pictures.shape[:3], -1), size=size, fit=fit)
+            images = np.stack([upright(frame, PIXELS[translator.channels]) for frame in frames])
+            images = translator(images.reshape(*images.shape[:3], -1), size=size, fit=fit)
             if stream is None:
-                stream = add_video(made, codec, pictures.shape[2], pictures.shape[1], video)
-            for frame, picture in zip(frames, pictures):
-                made.mux(stream.encode(as_frame(picture, frame, stream.pix_fmt)))
+                stream = add_video(made, codec, images.shape[2], images.shape[1], video)
+            for frame, image in zip(frames, images):
+                made.mux(stream.encode(as_frame(image, frame, stream.pix_fmt)))
             count += len(frames)
             progress(len(frames))
         waiting += packets
@@ -151,8 +151,8 @@ def upright(frame: 'av.VideoFrame', pixels: str) -> np.ndarray:
     """uint8 [h, w, 3] (or [h, w]) of a frame, turned as its player would."""
     # where a file does not say how colours are coded, players take BT.709 for high definition and FFmpeg does not
     unsaid = frame.colorspace == UNSPECIFIED and frame.height >= 720
-    picture = frame.to_ndarray(format=pixels, src_colorspace='ITU709' if unsaid else None)
-    return np.rot90(picture, round(frame.rotation / 90) % 4)
+    image = frame.to_ndarray(format=pixels, src_colorspace='ITU709' if unsaid else None)
+    return np.rot90(image, round(frame.rotation / 90) % 4)
 
 
 def add_video(
@@ -169,11 +169,11 @@ def add_video(
     return stream
 
 
-def as_frame(picture: np.ndarray, given: 'av.VideoFrame', pix_fmt: str) -> 'av.VideoFrame':
-    """A translated picture, uint8 [h, w, 1 or 3], at the time of the frame it was made of."""
+def as_frame(image: np.ndarray, given: 'av.VideoFrame', pix_fmt: str) -> 'av.VideoFrame':
+    """A translated image, uint8 [h, w, 1 or 3], at the time of the frame it was made of."""
     import av
 
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture.repeat(3 // picture.shape[-1], axis=-1)))
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image.repeat(3 // image.shape[-1], axis=-1)))
     frame = frame.reformat(format=pix_fmt, dst_colorspace='ITU709')
     frame.colorspace = BT709
     frame.pts, frame.time_base = given.pts, given.time_base

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ugatit_jax.models import cpu_convolution
+from ugatit_jax.models.ops import cpu_convolution
 from ugatit_jax.models.ops.convolution import Conv, UpConv
 from ugatit_jax.models.ops.cpu_convolution import stock
 from ugatit_jax.models.ops.padding import pad

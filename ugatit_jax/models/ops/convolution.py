@@ -6,8 +6,8 @@ from flax import linen as nn
 from jax import lax
 
 from ugatit_jax.compiler import on_cpu
-from ugatit_jax.models import cpu_convolution
 from ugatit_jax.models.initializers import bias_init, kernel_init
+from ugatit_jax.models.ops import cpu_convolution
 from ugatit_jax.models.ops.padding import Padding, pad
 
 
@@ -43,9 +43,9 @@ class Conv(nn.Module):
 class UpConv(nn.Module):
     """Nearest x2, reflect pad 1, convolution 3x3: [B, h, w, in] -> [B, 2h, 2w, features].
 
-    Computed, exactly, on the small picture: after nearest x2 the three taps of an even output fall on pixels
+    Computed, exactly, on the small image: after nearest x2 the three taps of an even output fall on pixels
     (i - 1, i, i), of an odd one on (i, i, i + 1), so each of the four phases is a 2x2 convolution, and the reflection
-    of the large picture is the edge of the small one. 2.25 times fewer operations and no large intermediate.
+    of the large image is the edge of the small one. 2.25 times fewer operations and no large intermediate.
     """
 
     features: int

@@ -13,11 +13,11 @@ import numpy as np
 from jax import lax
 
 from ugatit_jax.compiler import anew
-from ugatit_jax.models import winograd
+from ugatit_jax.models.ops import winograd
 from ugatit_jax.models.ops.padding import Padding, check_fit, pad
 
 MANY_WEIGHTS = 1500  # of an output, from which a convolution goes by rows of the kernel
-FEW_PIXELS = 64  # outputs a picture below which patches times a matrix wins
+FEW_PIXELS = 64  # outputs an image below which patches times a matrix wins
 THIN = 200  # taps times channels up to which all taps are written out beside each other
 
 
@@ -149,7 +149,7 @@ def turned(kernel: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def from_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `in` is few (pictures): one product."""
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `in` is few (images): one product."""
     return jnp.dot(taps(x, kernel.shape[0]), kernel.reshape(-1, kernel.shape[3]))
 
 
@@ -166,7 +166,7 @@ from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thi
 
 @jax.custom_vjp
 def to_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `out` is few (pictures).
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `out` is few (images).
 
     A row of taps is a product with their columns as channels, [B, ., ., k*out], of which each is added where it belongs.
     """

@@ -1,4 +1,4 @@
-"""Padding of pictures by reflection or repetition of what they have, NHWC."""
+"""Padding of images by reflection or repetition of what they have, NHWC."""
 
 import functools
 
