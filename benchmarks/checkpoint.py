@@ -20,8 +20,9 @@ from common import Step, configure, publish, timed, versions
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.command import use_compilation_cache
+from ugatit_jax.command import enable_compilation_cache
 from ugatit_jax.models.discriminator import fits
+from ugatit_jax.training.state import to_items
 
 CASES = '64:12:2,128:32:4'
 
@@ -56,7 +57,7 @@ def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
         for i in range(rounds + 1):  # the first is to warm up
             quiet = [timed_step() for _ in range(steps)]
             start = time.perf_counter()
-            checkpoints.save(int(step.state.step), step.state, config, {})
+            checkpoints.save(int(step.state.step), to_items(step.state), config, {})
             call = time.perf_counter() - start
             busy = []
             while checkpoints.manager.is_saving_in_progress():
@@ -98,7 +99,7 @@ def main() -> None:
     parser.add_argument('--steps', type=int, default=5, help='steps without a save in each round (default: 5)')
     parser.add_argument('--json', help='also write the figures to this file')
     options = parser.parse_args()
-    use_compilation_cache()
+    enable_compilation_cache()
     about = versions() | {'orbax': ocp.__version__}
     results = {}
     for case in options.case.split(','):

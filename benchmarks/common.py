@@ -1,6 +1,7 @@
 """What the benchmarks share: the machine in words, a step of a config, tables and JSON."""
 
 import argparse
+import gc
 import itertools
 import json
 import os
@@ -21,15 +22,16 @@ from ml_collections import FrozenConfigDict as ConfigDict
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from ugatit_jax import sharding  # noqa: E402 (the checkout comes first)
-from ugatit_jax.command import collect_rarely, give_back_memory  # noqa: E402
+from ugatit_jax.command import GC_THRESHOLD  # noqa: E402
 from ugatit_jax.config import default  # noqa: E402 (the checkout comes first)
 from ugatit_jax.config.resolve import resolve  # noqa: E402
 from ugatit_jax.errors import UserError, first_line  # noqa: E402
 from ugatit_jax.models.networks import Networks, make_networks  # noqa: E402
+from ugatit_jax.training.memory import trim_memory  # noqa: E402
 from ugatit_jax.training.state import TrainState, init_state  # noqa: E402
 from ugatit_jax.training.step import make_train_step  # noqa: E402
 
-collect_rarely()  # as training does
+gc.set_threshold(GC_THRESHOLD, 10, 10)  # as training does
 
 
 def versions() -> dict[str, Any]:
@@ -75,20 +77,20 @@ def cases(options: argparse.Namespace) -> Iterator[tuple[tuple[Any, ...], dict[s
         )
 
 
-def lower(config: ConfigDict) -> tuple[Networks, sharding.Placement, jax.stages.Lowered]:
+def lower(config: ConfigDict) -> tuple[Networks, sharding.StateSharding, jax.stages.Lowered]:
     """The train step of a config, traced for all devices as training does, with its networks and where its state is."""
     networks, size = make_networks(config), config.data.image_size
     mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
-    placement = sharding.Placement(mesh, config.training.shard_params)
-    state: TrainState = placement.describe(jax.eval_shape(lambda: init_state(networks, config)))
+    state_sharding = sharding.StateSharding(mesh, config.training.shard_params)
+    state: TrainState = state_sharding.describe(jax.eval_shape(lambda: init_state(networks, config)))
     shape = (config.data.batch_size, size, size, 3)
     images = {f'real_{d}': jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding.split(mesh)) for d in 'AB'}
     step = jax.jit(
-        make_train_step(networks, config, placement.gather),
+        make_train_step(networks, config, state_sharding.gather),
         donate_argnums=0,
-        out_shardings=(placement(state), sharding.replicated(mesh)),
+        out_shardings=(state_sharding(state), sharding.replicated(mesh)),
     )
-    return networks, placement, step.lower(state, images)
+    return networks, state_sharding, step.lower(state, images)
 
 
 class Step:
@@ -96,17 +98,17 @@ class Step:
 
     def __init__(self, config: ConfigDict):
         started = time.perf_counter()
-        networks, placement, lowered = lower(config)
+        networks, state_sharding, lowered = lower(config)
         self.trace_seconds = time.perf_counter() - started
         self.compiled = lowered.compile()
         self.compile_seconds = time.perf_counter() - started  # with tracing
-        give_back_memory()
-        self.state, self.metrics = jax.block_until_ready(init_state(networks, config, placement)), {}
-        give_back_memory()  # as training does
+        trim_memory()
+        self.state, self.metrics = jax.block_until_ready(init_state(networks, config, state_sharding)), {}
+        trim_memory()  # as training does
         rng, size = np.random.default_rng(0), config.data.image_size
         shape = (config.data.batch_size, size, size, 3)
-        self.batch = sharding.put_batch(
-            {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}, placement.mesh
+        self.batch = sharding.shard_batch(
+            {f'real_{domain}': rng.uniform(-1, 1, shape).astype(np.float32) for domain in 'AB'}, state_sharding.mesh
         )
 
     def run(self, steps: int) -> None:

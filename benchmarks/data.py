@@ -30,7 +30,7 @@ from configs import default
 from ugatit_jax.data import Datasets, device_resident, open_datasets, train_batches
 from ugatit_jax.data.augment import augment
 from ugatit_jax.data.pipeline import Batch
-from ugatit_jax.data.synthetic import Synthetic
+from ugatit_jax.data.sources.synthetic import Synthetic
 
 
 def make_folder(root: str, count: int, size: int = 256) -> None:

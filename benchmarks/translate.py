@@ -17,7 +17,7 @@ import jax
 import numpy as np
 from common import configure, publish, table, timed, versions
 
-from ugatit_jax.checkpoint.generators import Trained
+from ugatit_jax.checkpoint.generators import LoadedGenerators
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.translator import Translator
@@ -46,7 +46,7 @@ def make_translator(options: argparse.Namespace, batch_size: int, tile: int = 0)
     # biases and rho off their defaults, and larger weights: a difference should show
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda w: w + 0.05 * rng.standard_normal(w.shape, np.float32), params)
-    return Translator(Trained('none/checkpoints/0', 0, config, 'raw', {'genA2B': params}), 'a2b', tile, batch_size)
+    return Translator(LoadedGenerators('none/checkpoints/0', 0, config, 'raw', {'genA2B': params}), 'a2b', tile, batch_size)
 
 
 def take_times(run: Run, images: np.ndarray, rounds: int) -> tuple[list[float], list[float]]:

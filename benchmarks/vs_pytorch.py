@@ -36,7 +36,7 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
     import jax
     from common import Step, configure
 
-    from ugatit_jax.checkpoint.generators import Trained
+    from ugatit_jax.checkpoint.generators import LoadedGenerators
     from ugatit_jax.convert.official_names import write_networks
     from ugatit_jax.convert.read_official import make_layout
     from ugatit_jax.translate.translator import Translator
@@ -56,8 +56,8 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
     step = Step(config)
     state, layout = jax.device_get(step.state), make_layout('pytorch', config)
     if translating:
-        trained = Trained('none/checkpoints/0', 0, config, 'raw', {'genA2B': state.generator['genA2B']})
-        translator, images = Translator(trained, 'a2b', batch_size=options.batch_size), batch_of(options)[0]
+        loaded = LoadedGenerators('none/checkpoints/0', 0, config, 'raw', {'genA2B': state.generator['genA2B']})
+        translator, images = Translator(loaded, 'a2b', batch_size=options.batch_size), batch_of(options)[0]
 
         def translate(times: int) -> dict[str, float]:
             for _ in range(times):

@@ -1,5 +1,6 @@
 """Options and places that tests share."""
 
+import gc
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 import jax
 import pytest
 
-from ugatit_jax.command import collect_rarely
+from ugatit_jax.command import GC_THRESHOLD
 
 ROOT = pathlib.Path(__file__).parent.parent
 REFERENCE = ROOT.parent / 'shared' / 'reference'
@@ -22,7 +23,7 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')  # the tests' processes would shar
 jax.config.update('jax_platforms', os.environ['JAX_PLATFORMS'])
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
-collect_rarely()  # as the commands do
+gc.set_threshold(GC_THRESHOLD, 10, 10)  # as the commands do
 
 
 @pytest.fixture

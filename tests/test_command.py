@@ -15,8 +15,8 @@ from ugatit_jax.translate.__main__ import main as translate
 
 PROGRAM = """
 import sys, jax
-from ugatit_jax.command import use_compilation_cache
-use_compilation_cache(*sys.argv[1:])
+from ugatit_jax.command import enable_compilation_cache
+enable_compilation_cache(*sys.argv[1:])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
 jax.block_until_ready(jax.jit(lambda x: x * 2 + 1)(1.0))
 """

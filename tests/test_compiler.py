@@ -22,7 +22,7 @@ def update(optimizer, params, state):
 
 @pytest.mark.parametrize('cpu', [True, False])
 def test_adam_is_that_of_optax(cpu, monkeypatch):
-    monkeypatch.setattr(compiler, 'needed', lambda: cpu)
+    monkeypatch.setattr(compiler, 'single_cpu_device', lambda: cpu)
     expected = ours = PARAMS
     adam = optax.with_extra_args_support(optax.scale_by_adam(b1=0.5, b2=0.999, eps=1e-8))
     own = compiler.scale_by_adam(0.5, 0.999, 1e-8)
@@ -55,11 +55,11 @@ def test_after_returns_what_it_is_given():
 def test_anew_is_the_same_whatever_it_waits_for_and_xla_does_not_know(dtype):
     x = jnp.linspace(-1, 1, 6, dtype=dtype).reshape(2, 3)
     for value in (1.0, -0.0, -3.7, np.nan, -np.inf, 1e-40):
-        same = jax.jit(compiler.anew)(x, jnp.full((2, 2), value, dtype))
+        same = jax.jit(compiler.recompute_after)(x, jnp.full((2, 2), value, dtype))
         assert same.dtype == x.dtype and jnp.array_equal(same, x)
 
     def twice(x, y):
-        return jnp.sum(jnp.exp(x)) + jnp.sum(jnp.exp(compiler.anew(x, y)) * y)
+        return jnp.sum(jnp.exp(x)) + jnp.sum(jnp.exp(compiler.recompute_after(x, y)) * y)
 
     x = jnp.ones((64, 64), dtype)
     assert jax.jit(twice).lower(x, x).compile().as_text().count(' exponential(') == 2
@@ -67,7 +67,7 @@ def test_anew_is_the_same_whatever_it_waits_for_and_xla_does_not_know(dtype):
 
 @pytest.mark.parametrize('cpu', [True, False])
 def test_checkpoint_computes_activations_again_and_has_the_same_derivatives(cpu, monkeypatch):
-    monkeypatch.setattr(compiler, 'needed', lambda: cpu)
+    monkeypatch.setattr(compiler, 'single_cpu_device', lambda: cpu)
 
     def network(variables, images):
         return {'image': jnp.tanh(jnp.exp(images) @ variables['kernel']), 'logit': jnp.sum(images)}

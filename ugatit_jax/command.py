@@ -1,39 +1,58 @@
-"""Settings of the process that a command makes before anything else: other processes, caches, TensorFlow's manners."""
+"""What every command shares: settings of the process, logging, and exit codes."""
 
-import ctypes
 import gc
+import logging
 import os
-import pathlib
 import sys
+from collections.abc import Callable
 
-import jax
-from etils import epath
+from ugatit_jax.errors import CommandExit, UserError
+from ugatit_jax.files import cache_folder
 
-from ugatit_jax.errors import UserError
+GC_THRESHOLD = 100_000  # tracing a train step makes many objects that stay; at Python's 700 the GC took a fifth of its time
 
 
-def join_processes() -> None:
-    """Finds the other processes: as the environment says, or, where it does not, as JAX knows the cluster."""
-    numbers = {
-        name: int(os.environ[variable])
-        for name, variable in (('num_processes', 'JAX_NUM_PROCESSES'), ('process_id', 'JAX_PROCESS_ID'))
-        if variable in os.environ
-    }
+def run_command(command: Callable[[], int | None]) -> int:
+    """The exit code of a command: what it returns; with one line on stderr that of a CommandExit, or 130 at Ctrl-C."""
     try:
-        jax.distributed.initialize(**numbers)
-    except (RuntimeError, ValueError) as error:
-        raise UserError(
-            f'--distributed: {error}; outside Cloud TPU and Slurm set JAX_COORDINATOR_ADDRESS=HOST:PORT, '
-            'JAX_NUM_PROCESSES and JAX_PROCESS_ID'
-        ) from error
+        return command() or 0
+    except CommandExit as left:
+        print(f'ugatit_jax: {left}', file=sys.stderr)
+        return left.code
+    except KeyboardInterrupt:
+        print('ugatit_jax: interrupted', file=sys.stderr)
+        return 130
 
 
-def use_compilation_cache(place: str = '') -> None:
+def configure_logging(level: int = logging.INFO, time: bool = False) -> None:
+    """Sends this package's log lines to stderr, and of the libraries' only what matters to a user."""
+    logging.basicConfig(
+        level=level,
+        format='%(asctime)s %(message)s' if time else '%(message)s',
+        datefmt='%H:%M:%S',
+        stream=sys.stderr,
+        force=True,
+    )
+    logging.getLogger('jax').setLevel(logging.WARNING)
+    for name in ('absl', 'orbax', 'asyncio'):  # a save that fails is a page of theirs, and one line of ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def configure_process(compilation_cache: str = '') -> None:
+    """Settings before anything is traced: the compilation cache and the garbage collector."""
+    enable_compilation_cache(compilation_cache)
+    gc.set_threshold(GC_THRESHOLD, 10, 10)
+
+
+def enable_compilation_cache(place: str = '') -> None:
     """Keeps compiled programs for the next start in folder `place`, or not at all where it is 'off'.
 
     By default where JAX_COMPILATION_CACHE_DIR says, or in a folder of the user's. Raises UserError where `place` cannot
     be written.
     """
+    import jax  # here: commands that only look at files start without it
+    from etils import epath
+
     if place == 'off':
         jax.config.update('jax_compilation_cache_dir', None)
         jax.config.update('jax_enable_compilation_cache', False)
@@ -49,29 +68,26 @@ def use_compilation_cache(place: str = '') -> None:
         jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'compiled'))
 
 
-def collect_rarely() -> None:
-    """Lets Python look for cycles of garbage after 100,000 new objects, not after hundreds.
+def join_processes() -> None:
+    """Joins the other processes of a run: as the environment says, or, where it does not, as JAX knows the cluster."""
+    import jax
 
-    Tracing a train step makes very many that stay: looking through them again and again was a fifth of its time.
-    """
-    gc.set_threshold(100_000, 10, 10)
-
-
-def give_back_memory() -> None:
-    """Hands what Python and the C library keep of freed memory back to the system: over 1 GB after a step was compiled."""
-    gc.collect()
-    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None) if sys.platform == 'linux' else None  # glibc has it
-    if trim is not None:
-        trim(0)
-
-
-def cache_folder() -> pathlib.Path:
-    """The user's folder for what can be made or fetched again."""
-    return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'ugatit_jax'
+    numbers = {
+        name: int(os.environ[variable])
+        for name, variable in (('num_processes', 'JAX_NUM_PROCESSES'), ('process_id', 'JAX_PROCESS_ID'))
+        if variable in os.environ
+    }
+    try:
+        jax.distributed.initialize(**numbers)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f'--distributed: {error}; outside Cloud TPU and Slurm set JAX_COORDINATOR_ADDRESS=HOST:PORT, '
+            'JAX_NUM_PROCESSES and JAX_PROCESS_ID'
+        ) from error
 
 
 def hide_gpus_from_tensorflow() -> None:
-    """TensorFlow only reads images here; left alone it takes the GPU's memory, and talks."""
+    """Keeps TensorFlow, which only reads images here, off the GPU, whose memory it would take, and quiet."""
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')  # it computes nothing here, and would announce these
     try:

@@ -27,7 +27,7 @@ def on_gpu() -> bool:
     return jax.default_backend() == 'gpu'
 
 
-def needed() -> bool:
+def single_cpu_device() -> bool:
     """Whether programs are for one CPU device.
 
     Several exchange arrays, and XLA does not order exchanges inside of a loop or conditional against those outside: two
@@ -36,7 +36,7 @@ def needed() -> bool:
     return on_cpu() and jax.device_count() == 1
 
 
-def apart(tree: Tree) -> Tree:
+def optimization_barrier(tree: Tree) -> Tree:
     """`tree`; what is computed of it is neither fused with what made it nor shared with what else is made of the same.
 
     Not on a CPU, where barriers have no effect.
@@ -44,7 +44,7 @@ def apart(tree: Tree) -> Tree:
     return tree if on_cpu() else jax.lax.optimization_barrier(tree)
 
 
-def as_stored(x: jax.Array) -> jax.Array:
+def row_major_layout(x: jax.Array) -> jax.Array:
     """x, on one GPU with its last axis closest together in memory, as the state's arrays are.
 
     cuDNN has other orders for kernels. Without this XLA updates weights and both moments in those, and turns all of them
@@ -55,17 +55,17 @@ def as_stored(x: jax.Array) -> jax.Array:
 
 def after(token: jax.Array, tree: Tree) -> Tree:
     """`tree`, of floating-point arrays, not before the integer `token`, which is at least 0, is there."""
-    if not needed():
+    if not single_cpu_device():
         return tree
     return jax.lax.cond(token >= 0, lambda tree: tree, lambda tree: jax.tree.map(jnp.negative, tree), tree)
 
 
-def anew(x: jax.Array, token: jax.Array) -> jax.Array:
+def recompute_after(x: jax.Array, token: jax.Array) -> jax.Array:
     """x; what is computed of it is not what was computed of x before, and not before the first of floats `token` is there.
 
     A 0 is added, of which XLA learns only then.
     """
-    if not needed():
+    if not single_cpu_device():
         return x
     bits = jax.lax.bitcast_convert_type(token.reshape(-1)[0], f'int{8 * token.dtype.itemsize}')
     return x + ((bits & 1) >> 1).astype(x.dtype)
@@ -76,7 +76,7 @@ def checkpoint(function: Network) -> Network:
 
     What depends on variables alone, XLA may keep there, and so it may the activations of second derivatives.
     """
-    if not needed():
+    if not single_cpu_device():
         return jax.checkpoint(function)
 
     def first_elements(tree: Any) -> jax.Array:
@@ -88,7 +88,7 @@ def checkpoint(function: Network) -> Network:
 
     def backward(saved: tuple[Any, jax.Array, jax.Array], cotangents: Any) -> tuple[Any, jax.Array]:
         variables, images, mark = saved  # XLA may know the cotangents, as those of a mean; it does not know the output
-        images = anew(images, mark + first_elements(cotangents))
+        images = recompute_after(images, mark + first_elements(cotangents))
         return jax.vjp(function, variables, images)[1](cotangents)
 
     again = jax.custom_vjp(function)
@@ -104,7 +104,7 @@ def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformat
     numbers that parameters and gradients are read for: they come first, or both would be kept for them.
     """
     adam = optax.scale_by_adam(b1=b1, b2=b2, eps=eps)
-    if not needed():
+    if not single_cpu_device():
         return optax.with_extra_args_support(adam)
 
     @jax.jit  # networks alike are traced once

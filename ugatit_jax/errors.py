@@ -1,15 +1,31 @@
-"""The one exception that a user's mistake raises; main prints its line and exits with 2."""
+"""The exceptions that end a command with one line, and one-line forms of other exceptions."""
 
 
-class UserError(Exception):
-    """Bad input (file, flag, config, checkpoint): the message says what was wrong, where, and the way out."""
+class CommandExit(Exception):
+    """Ends a command with its message as the one line on stderr, and with exit code `code`."""
+
+    code = 1
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
-def named_line(error: Exception) -> str:
+class UserError(CommandExit):
+    """Bad input (file, flag, config, checkpoint): the message says what was wrong, where, and gives a hint."""
+
+    code = 2
+
+
+def printable(text: str) -> str:
+    """The text with undecodable bytes of file names escaped: printing them would raise."""
+    return text.encode('utf-8', 'backslashreplace').decode()
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def named_line(error: BaseException) -> str:
     """'TYPE: first line' of an exception, shortened, where its type says more than its message."""
     return f'{type(error).__name__}: {(str(error).strip().splitlines() or [""])[0][:200]}'
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an exception's message, or its type where it has none, for one-line reports."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -4,19 +4,17 @@
 Short on purpose: flags and the process's settings are here, everything else is in functions that tests can call.
 """
 
-import logging
 import sys
 
 from absl import flags
 from ml_collections import config_flags
 
-from ugatit_jax.command import collect_rarely, hide_gpus_from_tensorflow, join_processes, use_compilation_cache
+from ugatit_jax.command import configure_logging, configure_process, hide_gpus_from_tensorflow, join_processes, run_command
 from ugatit_jax.config.flags import parse
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.run import evaluate_run
 from ugatit_jax.training.dry_run import dry_run
 from ugatit_jax.training.loop import train
-from ugatit_jax.training.preemption import Preempted
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')
@@ -44,8 +42,7 @@ def main(argv: list[str]) -> None:
             raise UserError(f'--{name} is missing; for example: --config=configs/demo.py --workdir=runs/demo')
     if flags.FLAGS.distributed:
         join_processes()
-    use_compilation_cache(flags.FLAGS.compilation_cache)
-    collect_rarely()
+    configure_process(flags.FLAGS.compilation_cache)
     hide_gpus_from_tensorflow()
     if flags.FLAGS.mode == 'eval':
         evaluate_run(flags.FLAGS.config, flags.FLAGS.workdir, flags.FLAGS.step)
@@ -53,26 +50,11 @@ def main(argv: list[str]) -> None:
         (dry_run if flags.FLAGS.dry_run else train)(flags.FLAGS.config, flags.FLAGS.workdir)
 
 
-def run() -> None:
-    """Entry point: a user's mistake ends in one line and exit code 2."""
-    logging.basicConfig(
-        level=logging.INFO, format='%(asctime)s %(message)s', datefmt='%H:%M:%S', stream=sys.stderr, force=True
-    )
-    logging.getLogger('jax').setLevel(logging.WARNING)
-    for name in ('absl', 'orbax', 'asyncio'):  # a save that fails is a page of theirs, and one line of ours
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        main(parse(sys.argv))
-    except UserError as error:
-        print(f'ugatit_jax: {error}', file=sys.stderr)
-        sys.exit(2)
-    except Preempted as left:
-        print(f'ugatit_jax: {left}', file=sys.stderr)
-        sys.exit(left.code)
-    except KeyboardInterrupt:
-        print('ugatit_jax: interrupted; the same command continues from the last checkpoint', file=sys.stderr)
-        sys.exit(130)
+def run() -> int:
+    """Entry point; returns the exit code."""
+    configure_logging(time=True)
+    return run_command(lambda: main(parse(sys.argv)))
 
 
 if __name__ == '__main__':
-    run()
+    sys.exit(run())

@@ -6,7 +6,7 @@ python -m ugatit_jax.run_page WORKDIR
 import argparse
 import sys
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.command import run_command
 from ugatit_jax.report.run_page import write
 
 
@@ -15,12 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='python -m ugatit_jax.run_page', description='Makes WORKDIR/report.html again.')
     parser.add_argument('workdir', metavar='WORKDIR', help='the folder of a run')
     options = parser.parse_args(arguments)
-    try:
-        print(write(options.workdir))
-    except UserError as error:
-        print(f'ugatit_jax: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return run_command(lambda: print(write(options.workdir)))
 
 
 if __name__ == '__main__':

@@ -11,8 +11,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ugatit_jax.errors import UserError
 
-PIECES_FROM = 2**16  # elements: smaller arrays are not worth the exchange
-STAY_IN_PIECES = 2**25  # elements: the first matrix of the full model's MLP multiplies where its rows are
+MIN_SHARDED_ELEMENTS = 2**16  # elements: smaller arrays are not worth the exchange
+KEEP_SHARDED_ELEMENTS = 2**25  # elements: the first matrix of the full model's MLP multiplies where its rows are
 
 
 def make_mesh(batch_size: int, parts: int = 1) -> Mesh:
@@ -42,7 +42,7 @@ def same(tree: Any) -> Any:
     return tree
 
 
-class Placement(NamedTuple):
+class StateSharding(NamedTuple):
     """Where the leaves of a state are: on every device, or, with shard_params, large ones in pieces (ZeRO, FSDP)."""
 
     mesh: Mesh
@@ -55,7 +55,7 @@ class Placement(NamedTuple):
     def spec(self, shape: tuple[int, ...]) -> PartitionSpec:
         """Cuts the longest axis that divides over the devices."""
         axes = [i for i, n in enumerate(shape) if n % self.mesh.size == 0]
-        if not self.shard_params or math.prod(shape) < PIECES_FROM or not axes:
+        if not self.shard_params or math.prod(shape) < MIN_SHARDED_ELEMENTS or not axes:
             return PartitionSpec()
         longest = max(axes, key=lambda i: shape[i])
         return PartitionSpec(*('data' if i == longest else None for i in range(len(shape))))
@@ -76,19 +76,19 @@ class Placement(NamedTuple):
             return params
 
         def whole(leaf: jax.Array) -> jax.Array:
-            stays = leaf.size >= STAY_IN_PIECES
+            stays = leaf.size >= KEEP_SHARDED_ELEMENTS
             spec = self.spec(leaf.shape) if stays else PartitionSpec()
             return jax.lax.with_sharding_constraint(leaf, NamedSharding(self.mesh, spec))
 
         return jax.tree.map(whole, params)
 
 
-def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
+def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, Any]:
     """This process's rows of a batch as global arrays; asynchronous."""
     return jax.tree.map(lambda rows: jax.make_array_from_process_local_data(split(mesh), rows), batch)
 
 
-def map_rows(function: Callable[[jax.Array], Any], rows: Iterable[np.ndarray], size: int, mesh: Mesh) -> Iterator[Any]:
+def map_batches(function: Callable[[jax.Array], Any], rows: Iterable[np.ndarray], size: int, mesh: Mesh) -> Iterator[Any]:
     """Outputs of function(batch) on the host, for batches of at least `size` rows dealt over the devices.
 
     The last batch is filled up with copies of its last row, so that one program serves all, and its outputs are cut to

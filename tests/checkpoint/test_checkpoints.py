@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from configs import default
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json, complete, differences, refuse_differences
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json, complete, differences, validate_same_run
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.training.loop import first_not_finite
@@ -27,7 +28,7 @@ def test_differences_are_named_with_both_values():
 
 
 def test_harmless_changes_pass_and_others_do_not():
-    refuse_differences(
+    validate_same_run(
         config(),
         config(
             training__steps=5,
@@ -40,7 +41,7 @@ def test_harmless_changes_pass_and_others_do_not():
         'here',
     )
     with pytest.raises(UserError, match='here was made by another run: loss.cycle_weight was 10.0, is 5.0; set'):
-        refuse_differences(config(), config(loss__cycle_weight=5.0), 'here')
+        validate_same_run(config(), config(loss__cycle_weight=5.0), 'here')
 
 
 def test_the_first_of_the_recent_steps_that_is_not_finite_is_named():
@@ -77,6 +78,6 @@ def test_a_config_from_before_a_field_has_what_was_done_then():
     del before['optimizer']['decay_start'], before['training']['n_critic']
     before['converted'] = ['model.ch']
     assert complete(before) == now | {'converted': ['model.ch']}
-    refuse_differences(complete(before), now, 'here')
+    validate_same_run(complete(before), now, 'here')
     with pytest.raises(UserError, match="model.decoder_norm was 'adalin', is 'in'"):
-        refuse_differences(complete({**before, 'converted': None}), config(model__ch=32, model__decoder_norm='in'), 'here')
+        validate_same_run(complete({**before, 'converted': None}), config(model__ch=32, model__decoder_norm='in'), 'here')

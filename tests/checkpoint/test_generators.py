@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from configs import default
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json
-from ugatit_jax.checkpoint.generators import load_trained
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json
+from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
 
@@ -33,12 +34,12 @@ def workdir(tmp_path_factory):
 
 def test_the_newest_and_the_best_are_kept_and_found(workdir):
     assert sorted(p.name for p in (workdir / 'checkpoints').iterdir()) == ['2', '4']
-    assert [load_trained(str(workdir), step).step for step in ('latest', 'best', 2)] == [4, 2, 2]
-    assert load_trained(str(workdir / 'checkpoints' / '2')).step == 2
+    assert [load_generators(str(workdir), step).step for step in ('latest', 'best', 2)] == [4, 2, 2]
+    assert load_generators(str(workdir / 'checkpoints' / '2')).step == 2
 
 
 def test_averaged_weights_unless_raw_ones_are_asked_for(workdir):
-    averaged, raw = load_trained(str(workdir)), load_trained(str(workdir), weights='raw', names=('genB2A',))
+    averaged, raw = load_generators(str(workdir)), load_generators(str(workdir), weights='raw', names=('genB2A',))
     assert averaged.weights == 'ema' and averaged.config.training.ema_decay == 0.9
     np.testing.assert_array_equal(averaged.generator['genA2B']['w'], [2, 2])
     assert raw.weights == 'raw' and list(raw.generator) == ['genB2A']
@@ -47,10 +48,10 @@ def test_averaged_weights_unless_raw_ones_are_asked_for(workdir):
 
 def test_what_is_not_there_is_refused_with_what_is(workdir, tmp_path):
     with pytest.raises(UserError, match='has no step 3; it has 2, 4'):
-        load_trained(str(workdir), 3)
+        load_generators(str(workdir), 3)
     with pytest.raises(UserError, match='neither a workdir'):
-        load_trained(str(tmp_path))
+        load_generators(str(tmp_path))
     assert not list(tmp_path.iterdir())
     (tmp_path / 'checkpoints').mkdir()
     with pytest.raises(UserError, match='no finished checkpoint'):
-        load_trained(str(tmp_path))
+        load_generators(str(tmp_path))

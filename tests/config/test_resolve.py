@@ -4,7 +4,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import ablation, default
-from ugatit_jax.config.resolve import loss_weight, resolve, uses_identity
+from ugatit_jax.config.derived import loss_weight, uses_identity
+from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
 
 

@@ -25,16 +25,17 @@ from tests.helpers.official_files import (
 )
 from tests.helpers.torch_writer import write_legacy, write_zip
 from tests.training.test_goldens import outputs_of
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.convert import convert, official_names, read_official
 from ugatit_jax.convert.__main__ import main
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import GENERATORS, make_networks
 from ugatit_jax.models.spectral_norm import advance
-from ugatit_jax.sharding import Placement, make_mesh
+from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training.loop import train
-from ugatit_jax.training.state import init_state
+from ugatit_jax.training.state import from_items, init_state, to_items
 
 GOLDENS = {  # name: (numbers, official checkpoint; None where the test writes it)
     'embedded pytorch': (ROOT / 'tests/golden_data/pytorch_light.npz', None),
@@ -163,14 +164,14 @@ def test_a_fresh_start_from_a_pytorch_file_is_restored_at_step_0(tmp_path):
     convert.convert(str(tmp_path / 'x.pt'), str(tmp_path / 'run'), image_size=32)
     checkpoints = Checkpoints(str(tmp_path / 'run'))
     fresh = init_state(make_networks(config), config)
-    state = checkpoints.restore(checkpoints.latest(), fresh, config, Placement(make_mesh(1)))
+    state = from_items(checkpoints.restore(checkpoints.latest(), to_items(fresh), config, StateSharding(make_mesh(1))))
     assert int(state.step) == 0 and not any(leaf.any() for leaf in jax.tree.leaves(state.generator_opt))
     np.testing.assert_array_equal(
         state.generator['genB2A']['stem']['kernel'], restored(tmp_path / 'run')['own'].params['genB2A']['stem']['kernel']
     )
     with pytest.raises(UserError, match='model.ch was 2, is 3'):
         other = small('pytorch', model__ch=3)
-        checkpoints.restore(0, state, other, Placement(make_mesh(1)))
+        checkpoints.restore(0, to_items(state), other, StateSharding(make_mesh(1)))
 
 
 @pytest.fixture(scope='module')
@@ -194,7 +195,7 @@ def test_generators_alone(arrays, tmp_path):
         np.testing.assert_array_equal(value, arrays[name], err_msg=name)
     checkpoints = Checkpoints(str(tmp_path / 'both'))
     with pytest.raises(UserError, match='generators only'):
-        checkpoints.restore(0, None, restored(tmp_path / 'both')['own'].config, Placement(make_mesh(1)))
+        checkpoints.restore(0, {}, restored(tmp_path / 'both')['own'].config, StateSharding(make_mesh(1)))
 
 
 def test_half_precision_is_widened(arrays, tmp_path):

@@ -16,7 +16,8 @@ from tests.helpers.official_files import (
     write_tensorflow,
 )
 from tests.helpers.torch_writer import write_zip
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.convert.convert import convert
 
 

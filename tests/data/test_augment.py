@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.data.conftest import smooth
-from ugatit_jax.data.augment import augment, normalize
+from ugatit_jax.data.augment import augment
+from ugatit_jax.images import normalize
 
 
 @pytest.fixture(scope='module')

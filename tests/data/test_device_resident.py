@@ -61,7 +61,8 @@ SCRIPT = """
     import itertools, jax, numpy as np
     from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
     from configs import default
-    from ugatit_jax.data import device_resident, open_datasets
+    from ugatit_jax.data import device_resident
+    from ugatit_jax.data import open_datasets
     from ugatit_jax.data.augment import augment
     from ugatit_jax.data.pipeline import global_indices
     assert jax.device_count() == 4

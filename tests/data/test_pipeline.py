@@ -12,8 +12,8 @@ import pytest
 from tests.data.conftest import make_folder
 from ugatit_jax.data import cache, open_datasets, pipeline, train_batches
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.data.sources import Selected
-from ugatit_jax.data.synthetic import Synthetic
+from ugatit_jax.data.sources.open_source import Selected
+from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.errors import UserError
 
 
@@ -165,7 +165,7 @@ def test_neither_leaving_nor_exiting_hangs(folder_config):
         import time
         from configs import default
         from ugatit_jax.data import train_batches
-        from ugatit_jax.data.synthetic import Synthetic
+        from ugatit_jax.data.sources.synthetic import Synthetic
 
         class Slow(Synthetic):
             def read(self, i):

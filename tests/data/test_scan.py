@@ -5,7 +5,7 @@ import pytest
 
 from tests.data.conftest import encoded, make_folder, smooth
 from ugatit_jax.data import scan
-from ugatit_jax.data.folder import FolderSource
+from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.errors import UserError
 
 
@@ -28,20 +28,20 @@ def test_bad_files_are_named_with_reasons_and_left_out(folder, caplog):
     assert report.bad[1][1].startswith('damaged')
     assert len(report.good) == 18
     assert '005.png' not in report.keys
-    scan.refuse_or_report(report, 0.1)
+    scan.validate_bad_fraction(report, 0.1)
     assert 'left out 005.png: empty file' in caplog.text
     assert 'goes on with 18 of 20' in caplog.text
     with pytest.raises(
         UserError, match=r'2 of 20 files.*10\.0%.*max_bad_fraction=0\.09.*005\.png: empty file; 007\.png: damaged'
     ):
-        scan.refuse_or_report(report, 0.09)
+        scan.validate_bad_fraction(report, 0.09)
 
 
 def test_refusal_names_the_first_ones_only(folder):
     for path in list(folder.iterdir())[:15]:
         path.write_bytes(b'')
     with pytest.raises(UserError, match='and 5 more') as error:
-        scan.refuse_or_report(run(folder), 0.5)
+        scan.validate_bad_fraction(run(folder), 0.5)
     assert '\n' not in str(error.value)
 
 
@@ -49,7 +49,7 @@ def test_nothing_readable_is_refused_whatever_the_share(folder):
     for path in folder.iterdir():
         path.write_bytes(b'')
     with pytest.raises(UserError, match='20 of 20'):
-        scan.refuse_or_report(run(folder), 1.0)
+        scan.validate_bad_fraction(run(folder), 1.0)
 
 
 def test_second_scan_reads_only_what_changed(folder):
@@ -105,7 +105,7 @@ def test_undecodable_names_are_printed_escaped(folder):
         file.write(b'')
     report = run(folder)
     with pytest.raises(UserError, match=r'caf\\udce9\.png') as error:
-        scan.refuse_or_report(report, 0.0)
+        scan.validate_bad_fraction(report, 0.0)
     str(error.value).encode()
     assert run(folder).read == 0
 

@@ -16,7 +16,7 @@ from tests.training.test_loop import SMALL, main
 from ugatit_jax import sharding
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
-from ugatit_jax.data.sources import Datasets, Selected
+from ugatit_jax.data.sources.open_source import Datasets, Selected
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import classifier
 from ugatit_jax.evaluate.evaluator import Evaluator, make_evaluator

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ugatit_jax.data.synthetic import Synthetic
+from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.evaluate import classifier as classifier_module
 from ugatit_jax.evaluate.classifier import train_classifier
 from ugatit_jax.evaluate.heatmap import heatmap_metrics

@@ -13,7 +13,7 @@ from ugatit_jax.config.resolve import resolve
 from ugatit_jax.convert import convert, official_names, read_official
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, make_networks
-from ugatit_jax.training.state import init_state
+from ugatit_jax.training.state import init_state, to_items
 
 STEP, BETA2 = 3, np.float32(0.999)
 
@@ -106,6 +106,6 @@ def make_own_runs(folder: pathlib.Path) -> dict[str, str]:
         state = state.replace(ema=jax.tree.map(lambda x: x + 1, state.ema))
         made[reference] = str(folder / reference)
         checkpoints = Checkpoints(made[reference])
-        checkpoints.save(0, state, config, {})
+        checkpoints.save(0, to_items(state), config, {})
         checkpoints.close()
     return made

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 
 from configs import default
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.models.networks import make_networks
 

@@ -4,14 +4,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ugatit_jax.models.spectral_norm import COLLECTION, SpectralConv, advance, advances, norms, power_iteration, ungrouped
+from ugatit_jax.models.spectral_norm import (
+    COLLECTION,
+    SpectralConv,
+    advance,
+    norms,
+    power_iteration,
+    power_iteration_steps,
+    select_group,
+)
 
 
 def make(features: int = 6) -> tuple[SpectralConv, dict, dict, jax.Array]:
     module = SpectralConv(features, 4, 2, (1, 1))
     x = jax.random.normal(jax.random.key(1), (4, 8, 8, 3))
     variables = module.init(jax.random.key(0), x)
-    return module, variables['params'], ungrouped(variables[COLLECTION]), x
+    return module, variables['params'], select_group(variables[COLLECTION]), x
 
 
 def one_group(vectors: dict) -> dict:
@@ -30,7 +38,7 @@ def test_parts_of_a_batch_have_their_own_sigma():
     module, params, start, x = make()
     first = advance(params, start)
     second = advance(params, first)
-    together = module.apply({'params': params, COLLECTION: advances(params, start, 2)}, x)
+    together = module.apply({'params': params, COLLECTION: power_iteration_steps(params, start, 2)}, x)
     for rows, vectors in ((slice(0, None, 2), first), (slice(1, None, 2), second)):
         alone = module.apply({'params': params, **one_group(vectors)}, x[rows])
         np.testing.assert_allclose(together[rows], alone, rtol=1e-5, atol=1e-6)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from configs import default
-from ugatit_jax.checkpoint.checkpoints import as_json
+from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.report import history, run_page
 from ugatit_jax.report.curves import POINTS, smooth, thin

@@ -12,7 +12,7 @@ from tests.helpers.goldens import Golden, assert_close
 from ugatit_jax.convert import official_names
 from ugatit_jax.models import losses
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
-from ugatit_jax.models.spectral_norm import COLLECTION, advance, advances, for_evaluation
+from ugatit_jax.models.spectral_norm import COLLECTION, advance, for_evaluation, power_iteration_steps
 from ugatit_jax.training.objectives import Augmentation, generate, generator_objective
 from ugatit_jax.training.state import start_state
 from ugatit_jax.training.step import make_train_step
@@ -136,7 +136,7 @@ def test_generator_losses(golden):
         pytest.skip('no loss/ in this file: test_steps has its losses')
     generator, discriminator, spectral = golden.read('init/')
     real, config = golden.images(prefix='loss_input'), golden.config
-    after = advances(discriminator, spectral, 1)
+    after = power_iteration_steps(discriminator, spectral, 1)
 
     @jax.jit
     def objective(generator: dict, real: dict) -> dict:

@@ -6,9 +6,11 @@ from flax import linen as nn
 
 from configs import default
 from ugatit_jax.data import open_datasets
+from ugatit_jax.images import to_rgb
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.models.networks import Networks
-from ugatit_jax.training.preview import PreviewImages, choose, draw, grid, jet, overlay, to_rgb
+from ugatit_jax.report.drawing import grid, jet, overlay
+from ugatit_jax.training.preview import PreviewImages, choose, draw
 
 
 def test_jet_runs_from_blue_to_red_and_a_flat_heatmap_is_blue():

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from ugatit_jax.config.derived import parse_steps
 from ugatit_jax.errors import UserError
-from ugatit_jax.training.profiler import Profiler, parse_steps
+from ugatit_jax.training.profiler import Profiler
 
 
 @pytest.mark.parametrize('text', ['3', '0:2', '4:3', 'a:b', '2:11', '-1:2', ':'])

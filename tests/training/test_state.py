@@ -8,7 +8,9 @@ import pytest
 from configs import default
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.state import init_state, learning_rate, make_optimizer
+from ugatit_jax.training.learning_rate import learning_rate
+from ugatit_jax.training.optimizer import make_optimizer
+from ugatit_jax.training.state import init_state
 
 
 def schedule(reference: str, steps: int):

@@ -126,21 +126,21 @@ from ugatit_jax import sharding
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
-sharding.PIECES_FROM, sharding.STAY_IN_PIECES = 64, 1024
+sharding.MIN_SHARDED_ELEMENTS, sharding.KEEP_SHARDED_ELEMENTS = 64, 1024
 fields = dict(data__batch_size=4, augment__diffaugment="color,translation,cutout", training__compute_dtype="float64")
 config = tiny(**fields, **eval(sys.argv[3]))
 mesh = sharding.make_mesh(4, config.training.accumulate)
 assert mesh.size == int(sys.argv[1]), mesh
 networks = make_networks(config)
-placement = sharding.Placement(mesh, config.training.shard_params)
-state = init_state(networks, config, placement)
+state_sharding = sharding.StateSharding(mesh, config.training.shard_params)
+state = init_state(networks, config, state_sharding)
 state = jax.tree.map(lambda x: x.astype(float) if x.dtype == "float32" else x, state)
 pieces = [x for x in jax.tree.leaves(state.generator_opt) if not x.is_fully_replicated]
 assert bool(pieces) == config.training.shard_params
-step = jax.jit(make_train_step(networks, config, placement.gather), donate_argnums=0,
-               out_shardings=(placement(state), sharding.replicated(mesh)))
+step = jax.jit(make_train_step(networks, config, state_sharding.gather), donate_argnums=0,
+               out_shardings=(state_sharding(state), sharding.replicated(mesh)))
 for k in range(3):
-    state, metrics = step(state, sharding.put_batch(jax.device_get(batch_of(config, k, 4)), mesh))
+    state, metrics = step(state, sharding.shard_batch(jax.device_get(batch_of(config, k, 4)), mesh))
 np.savez(sys.argv[2], **jax.device_get(metrics))
 """
 

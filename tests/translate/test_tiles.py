@@ -9,9 +9,9 @@ import pytest
 from configs import default
 from tests.helpers.translation import noise_image
 from ugatit_jax.config.resolve import resolve
+from ugatit_jax.images import normalize
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.tiles import KNOWN_FIELDS, Layer, TiledGenerator, cover, unsupported
-from ugatit_jax.translate.translator import to_unit
 
 
 def generator_and_weights(**model):
@@ -31,7 +31,7 @@ def generator_and_weights(**model):
 def test_tiled_equals_untiled(model, size):
     """With an odd number of small columns; and with images lower than a tile."""
     generator, params = generator_and_weights(**model)
-    x = to_unit(noise_image(*size))
+    x = normalize(noise_image(*size))
     whole = jax.jit(generator.apply)({'params': params}, x[None])
     image, heatmap = TiledGenerator(generator, params, 32)(x)
     assert np.std(image) > 0.05
@@ -43,7 +43,7 @@ def test_uint8_in_and_out():
     generator, params = generator_and_weights(reference='paper')
     x = noise_image(56, 92)  # the size of the test above, whose programs serve again
     image, _ = TiledGenerator(generator, params, 32)(x)
-    unit, _ = TiledGenerator(generator, params, 32)(to_unit(x))
+    unit, _ = TiledGenerator(generator, params, 32)(normalize(x))
     assert image.dtype == np.uint8 and abs(image - (unit + 1) * 127.5).max() <= 0.51
 
 

@@ -10,8 +10,8 @@ import ugatit_jax
 from tests.conftest import ROOT
 from tests.helpers.translation import STEP, noise_image, write_checkpoint
 from ugatit_jax.errors import UserError
+from ugatit_jax.images import normalize
 from ugatit_jax.translate import fitting
-from ugatit_jax.translate.translator import to_unit
 
 
 @pytest.fixture(scope='module')
@@ -36,15 +36,15 @@ def test_form_of_the_input_is_that_of_the_output(translator):
     assert many.shape == (3, 16, 16, 3) and many.dtype == np.uint8 and many.std() > 5
     single = translator(x[0])
     assert single.shape == (16, 16, 3) and abs(single.astype(int) - many[0]).max() <= 1
-    unit = translator(to_unit(x))
+    unit = translator(normalize(x))
     assert unit.dtype == np.float32 and abs((unit + 1) * 127.5 - many).max() <= 0.6
-    assert translator(to_unit(x).astype(np.float64)).dtype == np.float32
+    assert translator(normalize(x).astype(np.float64)).dtype == np.float32
 
 
 def test_weights_and_directions_differ(workdir, translator):
-    x = to_unit(noise_image(16, 16))
-    assert translator.trained.weights == 'ema' and translator.trained.step == STEP
-    assert translator.trained.generator.keys() == {'genA2B'}  # one network is read
+    x = normalize(noise_image(16, 16))
+    assert translator.loaded.weights == 'ema' and translator.loaded.step == STEP
+    assert translator.loaded.generator.keys() == {'genA2B'}  # one network is read
     raw = ugatit_jax.load(workdir, weights='raw')
     assert abs(raw(x) - translator(x)).max() > 0.1
     back = ugatit_jax.load(f'{workdir}/checkpoints/{STEP}', direction='b2a')
@@ -63,7 +63,7 @@ def test_weights_and_directions_differ(workdir, translator):
 )
 def test_sizes_come_back(translator, size, fit, shape):
     x = noise_image(30, 46)
-    for images in (x, to_unit(x)[None])[: 2 if size == 'train' else 1]:  # each type is a program of its own
+    for images in (x, normalize(x)[None])[: 2 if size == 'train' else 1]:  # each type is a program of its own
         out, heatmap = translator(images, size=size, fit=fit), translator.heatmap(images, size=size, fit=fit)
         assert out.shape == (*images.shape[:-3], *shape, 3) and out.dtype == images.dtype
         assert heatmap.shape == out.shape[:-1] and heatmap.dtype == np.float32 and heatmap.min() >= 0 and heatmap.std() > 0
@@ -103,14 +103,14 @@ def test_one_compilation_for_a_size_and_a_power_of_two(workdir):
 
 def test_large_images_go_by_tiles_with_the_same_result(workdir, translator):
     tiled = ugatit_jax.load(workdir, tile=8)
-    x = to_unit(noise_image(30, 46))[None]
+    x = normalize(noise_image(30, 46))[None]
     np.testing.assert_allclose(tiled(x, size='original'), translator(x, size='original'), atol=1e-4)
     assert tiled.forward._cache_size() == 0
 
 
 def test_a_full_model_takes_its_own_size_only(tmp_path):
     translator = ugatit_jax.load(write_checkpoint(tmp_path, model__mlp_pool='full', training__ema_decay=0.0))
-    assert translator.trained.weights == 'raw' and translator.tiled is None
+    assert translator.loaded.weights == 'raw' and translator.tiled is None
     assert translator(noise_image(30, 46)).shape == (30, 46, 3)
     for size in ('original', 32):
         with pytest.raises(UserError, match="16x16 pixels; size='train'"):

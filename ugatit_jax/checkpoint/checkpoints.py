@@ -9,8 +9,6 @@ entry, `converted`: the fields that the file decided. A run that continues from 
 """
 
 import contextlib
-import json
-import math
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -21,38 +19,10 @@ from etils import epath
 from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
-from ugatit_jax.config import default
-from ugatit_jax.config.resolve import fill
+from ugatit_jax.checkpoint.best_step import badness, best_step
+from ugatit_jax.checkpoint.compatibility import as_json, complete, differences, validate_same_run
 from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.sharding import Placement
-from ugatit_jax.training.state import TrainState
-
-HARMLESS = (  # may differ, as all of `evaluation`, between a run and its continuation: they change neither the weights'
-    # shapes nor the batches
-    'init_from',  # it acts at the start only: what is continued has these weights already, trained on
-    'training.steps',
-    'training.log_every',
-    'training.checkpoint_every',
-    'training.keep_checkpoints',
-    'training.keep_every',
-    'training.keep_best',
-    'training.preview_every',
-    'training.preview_images',
-    'training.scan_blocks',
-    'training.profile_steps',
-    'training.on_nan',
-    'training.accumulate',
-    'training.remat',
-    'training.shard_params',
-    'data.max_bad_fraction',
-    'data.data_dir',
-    'data.download',
-    'data.cache_mb',
-    'data.cache_dir',
-    'data.workers',
-    'data.device_resident',
-    'data.device_resident_mb',
-)
+from ugatit_jax.sharding import StateSharding
 
 
 class Checkpoints:
@@ -111,21 +81,18 @@ class Checkpoints:
             if which not in steps:
                 raise UserError(f'{self.directory} has no step {which}; it has {", ".join(map(str, steps))}')
             return which
-        best = self.read_config(steps[-1])['training'].get('keep_best')
-        metrics = {step: self.metrics(step) for step in steps} if best else {}
-        if not any(metrics.values()):
+        best = self.read_config(steps[-1])['training']['keep_best']
+        if (step := best_step({step: self.metrics(step) for step in steps}, best)) is None:
             raise UserError(
                 f'{self.directory} does not know its best: train with training.keep_best=METRIC, or name a step of '
                 f'{", ".join(map(str, steps))}'
             )
-        return min((step for step in steps if metrics[step]), key=lambda step: badness(metrics[step], best))
+        return step
 
-    def save(self, step: int, state: TrainState, config: ConfigDict, metrics: dict[str, Any]) -> None:
-        """Starts to save the state of `step`, unless it is there; returns when the devices' arrays may be donated."""
+    def save(self, step: int, items: dict[str, Any], config: ConfigDict, metrics: dict[str, Any]) -> None:
+        """Starts to save the items of `step`, unless it is there; returns when the devices' arrays may be donated."""
         if step != self.latest():
-            generators, training = separate(state)
-            numbers = {name: float(value) for name, value in metrics.items()}
-            self.write(step, as_json(config), numbers, generators=generators, training=training)
+            self.write(step, as_json(config), {name: float(value) for name, value in metrics.items()}, **items)
 
     def write(self, step: int, config: dict[str, Any], metrics: dict[str, float] | None = None, **items: Any) -> None:
         """Starts to write the items of a checkpoint, each a tree of arrays, and the metrics that 'best' looks at.
@@ -172,35 +139,26 @@ class Checkpoints:
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f'{self.directory}/{step}: not a checkpoint of ugatit_jax ({first_line(error)})') from error
 
-    def restore(self, step: int, state: TrainState, config: ConfigDict, placement: Placement) -> TrainState:
-        """The state of a checkpoint where `placement` says, whatever devices saved it; raises UserError if the run differs.
+    def restore(self, step: int, items: dict[str, Any], config: ConfigDict, state_sharding: StateSharding) -> dict[str, Any]:
+        """The items of a checkpoint, sharded as `state_sharding` says, whatever devices saved them.
 
-        `state` tells the shapes: arrays, or what jax.eval_shape gives.
+        items: trees that tell the shapes, of arrays or of what jax.eval_shape gives. Raises UserError where the run
+        differs from `config` in what cannot change, or a file cannot be read.
         """
-        refuse_differences(self.read_config(step), as_json(config), f'{self.directory}/{step}')
+        validate_same_run(self.read_config(step), as_json(config), f'{self.directory}/{step}')
         if not self.has(step, 'training'):
             raise UserError(
                 f'{self.directory}/{step} has generators only, converted from a file without discriminators: it can '
                 'translate but not be trained on; take another --workdir'
             )
-
-        generators, training = separate(state)
+        wanted = {name: ocp.args.StandardRestore(state_sharding.describe(tree)) for name, tree in items.items()}
         try:
-            restored = self.manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    generators=ocp.args.StandardRestore(placement.describe(generators)),
-                    training=ocp.args.StandardRestore(placement.describe(training)),
-                ),
-            )
+            return dict(self.manager.restore(step, args=ocp.args.Composite(**wanted)))
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
                 f'{self.directory}/{step} cannot be restored ({first_line(error)}); remove that folder to continue from '
                 'the checkpoint before it'
             ) from error
-        return state.replace(
-            generator=restored['generators']['raw'], ema=restored['generators']['ema'], **restored['training']
-        )
 
     def has(self, step: int, item: str) -> bool:
         """Whether a checkpoint has an item."""
@@ -268,59 +226,3 @@ def plain(error: Exception) -> str:
         if reason.lower() in str(error).lower()
     ]
     return found[0] if found else text[:200]
-
-
-def badness(metrics: dict[str, float], best: str) -> float:
-    """What is smallest for the best checkpoint: metric `best`, or minus it where its name begins with '-'."""
-    sign = -1 if best.startswith('-') else 1
-    return sign * metrics.get(best.removeprefix('-'), sign * math.inf)
-
-
-def separate(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
-    """State as the two items of a checkpoint: generators, and everything else."""
-    training = {
-        name: getattr(state, name)
-        for name in ('step', 'key', 'discriminator', 'spectral', 'generator_opt', 'discriminator_opt')
-    }
-    return {'raw': state.generator, 'ema': state.ema}, training
-
-
-def as_json(config: ConfigDict) -> dict[str, Any]:
-    """A config as what JSON keeps of it: nested dicts, tuples as lists."""
-    return json.loads(config.to_json_best_effort())
-
-
-def complete(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored config with the fields that are younger than it; their defaults are what was done before them."""
-    filled = as_json(default.get_config())
-    for group, value in stored.items():
-        filled[group] = filled.get(group, {}) | value if isinstance(value, dict) else value
-    config = ConfigDict(filled)
-    fill(config)
-    return as_json(config)
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> dict[str, tuple[Any, Any]]:
-    """Fields of two configs that differ: {'model.ch': (old, new)}, None where one has no such field."""
-    result = {}
-    for name in sorted(old.keys() | new.keys()):
-        a, b = old.get(name), new.get(name)
-        if isinstance(a, dict) and isinstance(b, dict):
-            result |= differences(a, b, f'{prefix}{name}.')
-        elif a != b:
-            result[prefix + name] = (a, b)
-    return result
-
-
-def refuse_differences(old: dict[str, Any], new: dict[str, Any], where: str) -> None:
-    """Raises UserError with the fields in which a run cannot be continued as configured."""
-    old = dict(old)
-    decided = old.pop('converted', None)
-    changed = {
-        name: values
-        for name, values in differences(old, new).items()
-        if name not in HARMLESS and not name.startswith('evaluation') and (decided is None or name in decided)
-    }
-    if changed:
-        fields = ', '.join(f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items())
-        raise UserError(f'{where} was made by another run: {fields}; set them back, or take another --workdir')

@@ -1,4 +1,4 @@
-"""Trained generators from a workdir, for everything that uses them and does not train."""
+"""LoadedGenerators generators from a workdir, for everything that uses them and does not train."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.errors import UserError
 
 
-class Trained(NamedTuple):
+class LoadedGenerators(NamedTuple):
     """Generators of one checkpoint."""
 
     where: str  # its folder
@@ -19,9 +19,9 @@ class Trained(NamedTuple):
     generator: dict[str, Any]  # parameters by name, genA2B and genB2A or one of them; numpy
 
 
-def load_trained(
+def load_generators(
     path: str, step: int | str = 'latest', weights: str = 'auto', names: tuple[str, ...] | None = None
-) -> Trained:
+) -> LoadedGenerators:
     """Generators of WORKDIR at `step` ('latest', 'best' or a number), or of WORKDIR/checkpoints/STEP.
 
     weights: 'raw', 'ema', or 'auto' for the averaged ones where there are some. names: the generators to read, all that
@@ -47,7 +47,7 @@ def load_trained(
         generator = checkpoints.read(step, 'generators', *(f'{weights}/{name}' for name in names))[weights]
     finally:
         checkpoints.close()
-    return Trained(where, step, ConfigDict(config), weights, generator)
+    return LoadedGenerators(where, step, ConfigDict(config), weights, generator)
 
 
 def workdir_of(path: str) -> tuple[str, int | None] | None:

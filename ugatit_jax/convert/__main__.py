@@ -13,8 +13,8 @@ import sys
 
 import jax
 
+from ugatit_jax.command import configure_logging, run_command
 from ugatit_jax.convert.convert import convert
-from ugatit_jax.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,14 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument('--weights', choices=('raw', 'ema'), default='raw', help='generators of a workdir (default: raw)')
     options = vars(parser.parse_args(arguments))
-    for name in ('absl', 'jax', 'orbax'):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        print('\n'.join(convert(options.pop('source'), options.pop('to'), **options)))
-    except UserError as error:
-        print(f'ugatit_jax: {error}', file=sys.stderr)
-        return 2
-    return 0
+    configure_logging(logging.WARNING)
+    source, target = options.pop('source'), options.pop('to')
+    return run_command(lambda: print('\n'.join(convert(source, target, **options))))
 
 
 if __name__ == '__main__':

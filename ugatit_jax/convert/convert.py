@@ -12,14 +12,15 @@ import numpy as np
 import optax
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json, separate
-from ugatit_jax.checkpoint.generators import load_trained, workdir_of
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json
+from ugatit_jax.checkpoint.generators import load_generators, workdir_of
 from ugatit_jax.config.reference import reference_fields
 from ugatit_jax.convert.official_names import unstack_blocks, write_networks
-from ugatit_jax.convert.read_official import RELEASES, Moments, Released, make_layout, read_tensorflow, read_torch
+from ugatit_jax.convert.read_official import RELEASES, Moments, OfficialCheckpoint, make_layout, read_tensorflow, read_torch
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
-from ugatit_jax.training.state import start_state
+from ugatit_jax.training.state import start_state, to_items
 
 OFFICIAL_ORDER = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')
 # what both releases have, whatever `reference` is
@@ -56,7 +57,7 @@ def convert(
     if workdir_of(source):
         if suffix not in WRITERS:
             raise UserError(f'--from={source} is of this project already; --to is NAME.pt or NAME.safetensors then')
-        refuse_flags(official, 'an official checkpoint')
+        validate_flags(official, 'an official checkpoint')
         own = read_own(source, weights)
         WRITERS[suffix](target, own)
         return [f'wrote {target}: {", ".join(own.params)} of {own.where}']
@@ -69,25 +70,25 @@ def convert(
     return report(source, target, released)
 
 
-def refuse_flags(flags: dict[str, Any], only_for: str) -> None:
+def validate_flags(flags: dict[str, Any], only_for: str) -> None:
     """Raises UserError for a flag that would have no effect."""
     for name, value in flags.items():
         if value is not None:
             raise UserError(f'--{name}={value} is for {only_for}; leave it out')
 
 
-def read_official(path: str, image_size: int | None, direction: str | None, smoothing: bool | None) -> Released:
+def read_official(path: str, image_size: int | None, direction: str | None, smoothing: bool | None) -> OfficialCheckpoint:
     """What an official checkpoint holds, of whichever release; raises UserError."""
     if os.path.isdir(path) or os.path.exists(f'{path}.index') or path.endswith('.index'):
-        refuse_flags(dict(direction=direction), 'a PyTorch file of one generator')
+        validate_flags(dict(direction=direction), 'a PyTorch file of one generator')
         return read_tensorflow(path, image_size, smoothing)
     if not os.path.exists(path):
         raise UserError(f'--from={path}: there is no such file, folder or TensorFlow prefix')
-    refuse_flags(dict(smoothing=smoothing), 'a TensorFlow checkpoint')
+    validate_flags(dict(smoothing=smoothing), 'a TensorFlow checkpoint')
     return read_torch(path, image_size, direction)
 
 
-def write_workdir(workdir: str, released: Released) -> None:
+def write_workdir(workdir: str, released: OfficialCheckpoint) -> None:
     """Writes a checkpoint from which main continues: with the file's step and optimiser, or 0 and fresh ones."""
     config = released.config
     # what a run that continues has to agree with; the rest (data, rates, losses) is the run's own
@@ -110,7 +111,7 @@ def write_workdir(workdir: str, released: Released) -> None:
                 generator_opt=carried(state.generator_opt, generators, released.step),
                 discriminator_opt=carried(state.discriminator_opt, discriminators, released.step),
             )
-        items = dict(zip(('generators', 'training'), separate(state)))
+        items = to_items(state)
     else:
         items = {'generators': {'raw': weights[0], 'ema': {}}}
     checkpoints.write(released.step, saved_config, **items)
@@ -132,7 +133,7 @@ def carried(fresh: optax.OptState, moments: Moments, step: int) -> optax.OptStat
     return tuple(part(state) for state in fresh)
 
 
-def report(source: str, target: str, released: Released) -> list[str]:
+def report(source: str, target: str, released: OfficialCheckpoint) -> list[str]:
     """What was read and written, and how to go on."""
     c = released.config
     kind = 'full' if c.model.mlp_pool == 'full' else 'light'
@@ -160,15 +161,15 @@ def report(source: str, target: str, released: Released) -> list[str]:
 
 def read_own(path: str, weights: str) -> Own:
     """Networks of one of our checkpoints, the generators raw or averaged; raises UserError."""
-    trained = load_trained(path, weights=weights)
-    params, spectral = trained.generator, {}
+    loaded = load_generators(path, weights=weights)
+    params, spectral = loaded.generator, {}
     checkpoints = Checkpoints(workdir_of(path)[0])
-    if checkpoints.has(trained.step, 'training'):
-        training = checkpoints.read(trained.step, 'training', 'discriminator', 'spectral')
+    if checkpoints.has(loaded.step, 'training'):
+        training = checkpoints.read(loaded.step, 'training', 'discriminator', 'spectral')
         params, spectral = params | training['discriminator'], training['spectral']
     checkpoints.close()
     params = {name: params[name] for name in OFFICIAL_ORDER if name in params}
-    return Own(trained.where, trained.step, trained.config, params, spectral)
+    return Own(loaded.where, loaded.step, loaded.config, params, spectral)
 
 
 def unlike_pytorch(own: Own) -> list[str]:

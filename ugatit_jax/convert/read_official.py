@@ -24,7 +24,7 @@ from ugatit_jax.convert.official_names import Entry, Layout, get, official_shape
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, Networks, make_networks
-from ugatit_jax.models.spectral_norm import COLLECTION, ungrouped
+from ugatit_jax.models.spectral_norm import COLLECTION, select_group
 
 NETWORKS = GENERATORS + DISCRIMINATORS
 RELEASES = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}
@@ -42,7 +42,7 @@ class Moments(NamedTuple):
     square: dict[str, Any]
 
 
-class Released(NamedTuple):
+class OfficialCheckpoint(NamedTuple):
     """What an official file holds, as ours."""
 
     release: str  # 'pytorch' | 'tensorflow'
@@ -55,7 +55,7 @@ class Released(NamedTuple):
     moments: tuple[Moments, Moments] | None  # of generators, discriminators; None where it has none
 
 
-def read_torch(path: str, image_size: int | None = None, direction: str | None = None) -> Released:
+def read_torch(path: str, image_size: int | None = None, direction: str | None = None) -> OfficialCheckpoint:
     """Networks of a file of torch.save; `direction` is that of a lone generator. Raises UserError."""
     tree = torch_file.load(path)
     if not isinstance(tree, dict) or not tree:
@@ -75,7 +75,7 @@ def read_torch(path: str, image_size: int | None = None, direction: str | None =
     return assemble(path, 'pytorch', arrays, list(tree), image_size)
 
 
-def read_tensorflow(path: str, image_size: int | None = None, smoothing: bool | None = None) -> Released:
+def read_tensorflow(path: str, image_size: int | None = None, smoothing: bool | None = None) -> OfficialCheckpoint:
     """Networks of a TensorFlow checkpoint, with Adam's moments; `smoothing` is how it was trained. Raises UserError."""
     file = tensorflow_file.load(path)
     prefixes = {name: Layout('tensorflow', 0, {}, (0, 0)).prefix(name) for name in NETWORKS}
@@ -126,7 +126,7 @@ def assemble(
     names: list[str],
     image_size: int | None,
     settings: Mapping[str, Any] | None = None,
-) -> Released:
+) -> OfficialCheckpoint:
     """Our weights and config from the arrays of some networks; `settings` are what their shapes do not tell."""
     settings = {**sizes(path, release, arrays, names, image_size), **(settings or {})}
     config = default.get_config()
@@ -135,7 +135,7 @@ def assemble(
     config = resolve(config)
     plain = default.get_config()
     settings = {name: value for name, value in settings.items() if value != get(plain, name.replace('.', '/'))}
-    released = Released(release, settings, config, {}, {}, {}, 0, None)
+    released = OfficialCheckpoint(release, settings, config, {}, {}, {}, 0, None)
     layout = layout_of(released)
     arrays = {name: as_float32(path, name, value) for name, value in arrays.items()}
     check_arrays(path, layout, config, arrays, names)
@@ -154,7 +154,7 @@ def as_float32(path: str, name: str, value: Any) -> np.ndarray:
     return value
 
 
-def layout_of(released: Released) -> Layout:
+def layout_of(released: OfficialCheckpoint) -> Layout:
     """Sizes of a file's networks as the tables need them."""
     return make_layout(released.release, released.config)
 
@@ -264,7 +264,7 @@ def module_shapes(module: nn.Module, side: int, channels: int) -> tuple[Any, Any
     """Trees of shapes of a module's parameters and spectral vectors, for images [1, side, side, channels]."""
     image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     variables = jax.eval_shape(module.init, jax.random.key(0), image)
-    return variables['params'], jax.eval_shape(ungrouped, variables.get(COLLECTION, {}))
+    return variables['params'], jax.eval_shape(select_group, variables.get(COLLECTION, {}))
 
 
 def our_shape(shapes: tuple[Any, Any], entry: Entry) -> tuple[int, ...]:

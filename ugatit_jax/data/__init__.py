@@ -1,6 +1,6 @@
 """The data path: open_datasets(config), train_batches(...), eval_images(...). Importing it needs no TensorFlow."""
 
 from ugatit_jax.data.pipeline import train_batches
-from ugatit_jax.data.sources import Datasets, Source, eval_images, open_datasets
+from ugatit_jax.data.sources.open_source import Datasets, Source, eval_images, open_datasets
 
 __all__ = ['Datasets', 'Source', 'eval_images', 'open_datasets', 'train_batches']

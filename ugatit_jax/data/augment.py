@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ugatit_jax.images import normalize
+
 Array = jax.Array
 
 
@@ -44,12 +46,6 @@ def augment(
 
     bits = _random_bits(key, batch['A'].shape[0])
     return {f'real_{domain}': jax.vmap(one)(batch[domain], bits[i]) for i, domain in enumerate('AB')}
-
-
-def normalize(pixels: Array) -> Array:
-    """uint8 to float32 in [-1, 1], equal to what eval_images gives, bit for bit."""
-    # Not x / 127.5 - 1: compiled, it becomes a fused multiply-add that ends at 1.0000001.
-    return (pixels.astype(jnp.float32) - 127.5) * np.float32(1 / 127.5)
 
 
 def uniform(bits: Array) -> Array:

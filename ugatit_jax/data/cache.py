@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 from ml_collections import ConfigDict
 
-from ugatit_jax.data.sources import Source, load_image
+from ugatit_jax.data.sources.open_source import Source, load_image
 from ugatit_jax.errors import UserError
 
 _logger = logging.getLogger(__name__)

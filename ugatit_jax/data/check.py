@@ -7,7 +7,6 @@ refuse the images, with 2 where there are none.
 """
 
 import argparse
-import logging
 import math
 import os
 import sys
@@ -15,11 +14,13 @@ import sys
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from ugatit_jax.data import folder, scan
+from ugatit_jax.command import configure_logging, run_command
+from ugatit_jax.data import scan
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.data.splits import SPLITS
-from ugatit_jax.errors import UserError
+from ugatit_jax.data.sources import folder
+from ugatit_jax.data.sources.splits import SPLITS
+from ugatit_jax.errors import UserError, printable
 
 _TILE = 112  # pixels of an image on the contact sheet
 _TEXT = 14  # pixels of the line under it
@@ -45,14 +46,14 @@ def check(
         bad, allowed = len(report.bad), max_bad_fraction * report.total
         if bad > allowed or not report.good:
             refusals.append(
-                scan.printable(
+                printable(
                     f'{report.name}: {bad} of {report.total} files cannot be used ({bad / report.total:.1%}), '
                     f'above the share of {max_bad_fraction:.1%}'
                 )
             )
     lines = [_table(reports)]
     for split, report in reports.items():
-        lines += [scan.printable(f'bad: {split}/{key}: {reason}') for key, reason in report.bad]
+        lines += [printable(f'bad: {split}/{key}: {reason}') for key, reason in report.bad]
     lines += [f'warning: {warning}' for warning in scan.usual_mistakes(reports, image_size)]
     if output:
         _contact_sheet(sources, reports).save(output, format='PNG', pnginfo=_signature())
@@ -71,17 +72,16 @@ def main(arguments: list[str] | None = None) -> int:
         '--max_bad_fraction', type=float, default=0.01, help='data.max_bad_fraction of the run (default: 0.01)'
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format='%(levelname)s: %(message)s')
-    try:
-        report, refusals = check(
-            options.path, options.output, options.image_size, options.channels, options.max_bad_fraction
-        )
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
+    configure_logging()
+    return run_command(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Checks as the flags say and prints; returns 1 where a run would refuse the images."""
+    report, refusals = check(options.path, options.output, options.image_size, options.channels, options.max_bad_fraction)
     print(report)
     for refusal in refusals:
-        print(f'error: {refusal}', file=sys.stderr)
+        print(f'ugatit_jax: {refusal}', file=sys.stderr)
     return 1 if refusals else 0
 
 

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from ugatit_jax.data.cache import bytes_needed, cached_images
 from ugatit_jax.data.pipeline import STREAMS, available_cores
 from ugatit_jax.data.shuffle import shuffled_index
-from ugatit_jax.data.sources import Source, load_size
+from ugatit_jax.data.sources.open_source import Source, load_size
 from ugatit_jax.errors import UserError
 
 _logger = logging.getLogger(__name__)

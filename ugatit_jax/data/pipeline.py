@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from ugatit_jax.config.resolve import draws_per_step
+from ugatit_jax.config.derived import draws_per_step
 from ugatit_jax.data.cache import Images, cached_images
 from ugatit_jax.data.shuffle import MAX_EXAMPLES, shuffled_index
-from ugatit_jax.data.sources import Source, load_size
+from ugatit_jax.data.sources.open_source import Source, load_size
 from ugatit_jax.errors import UserError
 
 STREAMS = {'A': 0, 'B': 1}  # of shuffled_index: the domains are shuffled apart

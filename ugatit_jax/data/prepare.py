@@ -14,9 +14,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from ugatit_jax.data import folder, prepared, scan
-from ugatit_jax.data.splits import SPLITS, MissingSplit
-from ugatit_jax.errors import UserError
+from ugatit_jax.command import configure_logging, run_command
+from ugatit_jax.data import scan
+from ugatit_jax.data.sources import folder, prepared
+from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
+from ugatit_jax.errors import UserError, printable
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, root: str, keys: list[str]):
         for i, key in enumerate(keys):
-            yield i, {'image': (epath.Path(root) / key).read_bytes(), 'name': scan.printable(key)}
+            yield i, {'image': (epath.Path(root) / key).read_bytes(), 'name': printable(key)}
 
 
 def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float = 0.01) -> dict[str, tuple[int, int]]:
@@ -74,7 +76,7 @@ def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float
             _logger.warning('%s has no %s: there will be nothing to evaluate on', root, split)
             continue
         report = scan.scan(images)
-        scan.refuse_or_report(report, max_bad_fraction)
+        scan.validate_bad_fraction(report, max_bad_fraction)
         folders[split] = (images.root, report.keys)
         counts[split] = (len(report.good), len(report.bad))
     try:
@@ -93,16 +95,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--channels', type=int, default=3, help='only matters for .npy arrays (default: 3)')
     parser.add_argument('--max_bad_fraction', type=float, default=0.01, help='share of unreadable files to go on with')
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format='%(levelname)s: %(message)s')
-    try:
-        counts = prepare(options.source, options.output, options.channels, options.max_bad_fraction)
-    except UserError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    for split, (images, left_out) in counts.items():
+    configure_logging(logging.WARNING)
+    return run_command(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prepares as the flags say and prints what there is."""
+    for split, (images, left_out) in prepare(
+        options.source, options.output, options.channels, options.max_bad_fraction
+    ).items():
         print(f'{split}: {images} images, {left_out} files left out')
     print(f'read them with --config.data.source=prepared:{options.output}')
-    return 0
 
 
 if __name__ == '__main__':

@@ -17,9 +17,9 @@ import numpy as np
 import PIL
 import tqdm
 
-from ugatit_jax.command import cache_folder
 from ugatit_jax.data.decode import DecodeError, Probe
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, printable
+from ugatit_jax.files import cache_folder
 
 _logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def scan(source: Scannable, progress: bool = True) -> Report:
     )
 
 
-def refuse_or_report(
+def validate_bad_fraction(
     report: Report,
     max_bad_fraction: float,
     field: str = 'data.max_bad_fraction={:g}',
@@ -181,11 +181,6 @@ def cache_path(name: str) -> pathlib.Path:
         )
     )
     return cache_folder() / f'scan-{hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()[:20]}.json'
-
-
-def printable(text: str) -> str:
-    """The text with undecodable parts of file names escaped: printing them would raise."""
-    return text.encode('utf-8', 'backslashreplace').decode()
 
 
 def _probe(source: Scannable, i: int) -> list:

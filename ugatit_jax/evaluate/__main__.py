@@ -7,11 +7,9 @@ trained run is evaluated by `python -m ugatit_jax.main --config=... --workdir=..
 """
 
 import argparse
-import logging
 import sys
 
-from ugatit_jax.command import collect_rarely, use_compilation_cache
-from ugatit_jax.errors import UserError
+from ugatit_jax.command import configure_logging, configure_process, run_command
 from ugatit_jax.evaluate import protocols
 from ugatit_jax.evaluate.folders import evaluate_folders
 
@@ -30,19 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--output', metavar='DIR', help='for metrics.json and report.html (default: FAKE-evaluation)')
     parser.add_argument('--protocol', choices=list(protocols.PROTOCOLS), default='fidelity', help='(default: %(default)s)')
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format='%(message)s', stream=sys.stderr)
-    logging.getLogger('jax').setLevel(logging.WARNING)
-    use_compilation_cache()
-    collect_rarely()
-    try:
+    configure_logging()
+
+    def run() -> None:
+        configure_process()
         evaluate_folders(**vars(options))
-    except UserError as error:
-        print(f'ugatit_jax: {error}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('ugatit_jax: interrupted', file=sys.stderr)
-        return 130
-    return 0
+
+    return run_command(run)
 
 
 if __name__ == '__main__':

@@ -12,10 +12,11 @@ import re
 import sys
 from typing import Any, NamedTuple
 
-from ugatit_jax.atomic_files import replace_text
-from ugatit_jax.config.resolve import DIRECTIONS
+from ugatit_jax.command import run_command
+from ugatit_jax.config.derived import DIRECTIONS
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluate.results import METRICS
+from ugatit_jax.files import atomic_write_text
 
 PAPER = {  # KID x 100 of its Table 1: selfie2anime, anime2selfie
     'paper': (11.61, 11.52),
@@ -169,7 +170,7 @@ def write(folder: pathlib.Path, runs: list[Run]) -> list[pathlib.Path]:
     found = {'made_by': MADE_BY, 'rows': summary(runs), 'runs': [run._asdict() for run in runs], 'notes': differing(runs)}
     texts = (json.dumps(found, indent=1, allow_nan=False) + '\n', markdown(runs))
     for path, text in zip(paths, texts, strict=True):
-        replace_text(path, text)
+        atomic_write_text(path, text)
     return paths
 
 
@@ -187,14 +188,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('runs', type=pathlib.Path, help='folder of ROW/seedN')
     parser.add_argument('--protocol', help='of the evaluations, where runs have several')
     options = parser.parse_args(arguments)
-    try:
+
+    def run() -> None:
         runs = read_runs(options.runs, options.protocol)
         paths = write(options.runs, runs)
-    except UserError as error:
-        print(f'ugatit_jax: {error}', file=sys.stderr)
-        return 2
-    print(markdown(runs) + '\n' + '\n'.join(f'wrote {path}' for path in paths))
-    return 0
+        print(markdown(runs) + '\n' + '\n'.join(f'wrote {path}' for path in paths))
+
+    return run_command(run)
 
 
 if __name__ == '__main__':

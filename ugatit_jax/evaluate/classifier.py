@@ -14,6 +14,7 @@ import optax
 from flax import linen as nn
 
 from ugatit_jax.data.preprocess import fit_square
+from ugatit_jax.images import normalize
 
 SIDE = 64  # pixels that it sees
 IMAGES = 400  # of each domain at most that it learns from
@@ -53,7 +54,7 @@ class Classifier:
 def shrink(images: Iterable[np.ndarray]) -> np.ndarray:
     """uint8 [H, W, 3] each -> float32 [n, 64, 64, 3] in [-1, 1]."""
     small = np.stack([fit_square(pixels, SIDE) for pixels in images])
-    return small.astype(np.float32) / 127.5 - 1
+    return normalize(small)
 
 
 def train_classifier(images_A: Iterable[np.ndarray], images_B: Iterable[np.ndarray], seed: int) -> Classifier:

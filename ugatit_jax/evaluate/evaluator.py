@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ugatit_jax.config.resolve import DIRECTIONS
+from ugatit_jax.config.derived import DIRECTIONS
 from ugatit_jax.data import Datasets, Source, eval_images
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.data.sources import spread_out
+from ugatit_jax.data.sources.open_source import spread_out
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import protocols, weights
 from ugatit_jax.evaluate.classifier import IMAGES, SIDE, Classifier, train_classifier
@@ -21,9 +21,9 @@ from ugatit_jax.evaluate.heatmap import heatmap_metrics
 from ugatit_jax.evaluate.inception_features import Extractor
 from ugatit_jax.evaluate.kid_fid import Estimate
 from ugatit_jax.evaluate.translation import Translation, translate
+from ugatit_jax.images import to_rgb
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.training.objectives import uses_identity
-from ugatit_jax.training.preview import to_rgb
 from ugatit_jax.training.state import Params
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Evaluator:
 
     @functools.cached_property
     def classifier(self) -> Classifier:
-        """Trained on the training images as they lie there, before augmentation."""
+        """LoadedGenerators on the training images as they lie there, before augmentation."""
         images = {}
         for domain in 'AB':
             source = getattr(self.datasets, f'train_{domain}')
@@ -166,7 +166,7 @@ def make_evaluator(config: ConfigDict, datasets: Datasets, networks: Networks, m
     training.keep_best is a metric that there will not be.
     """
     if not config.evaluation.every:
-        return refuse_missing_best(config, None)
+        return validate_best_is_evaluated(config, None)
     named = config.evaluation.inception_weights
     extractor = None
     if named != 'none':
@@ -182,7 +182,7 @@ def make_evaluator(config: ConfigDict, datasets: Datasets, networks: Networks, m
     evaluator = Evaluator(config, datasets, networks, mesh, extractor, config.evaluation.images)
     for note in evaluator.notes:
         logger.warning('%s', note)
-    refuse_missing_best(config, evaluator)
+    validate_best_is_evaluated(config, evaluator)
     return evaluator
 
 
@@ -191,7 +191,7 @@ def metric_names() -> list[str]:
     return [f'{name}{suffix}' for name in ALWAYS + HEATMAP + INCEPTION for suffix in ('', *(f'_{d}' for d in DIRECTIONS))]
 
 
-def refuse_missing_best(config: ConfigDict, evaluator: Evaluator | None) -> None:
+def validate_best_is_evaluated(config: ConfigDict, evaluator: Evaluator | None) -> None:
     """Raises UserError where training.keep_best is a metric of evaluations, and checkpoints will be without it."""
     best, every, saved = config.training.keep_best, config.evaluation.every, config.training.checkpoint_every
     name = best.removeprefix('-').removesuffix('_A2B').removesuffix('_B2A')

@@ -11,9 +11,9 @@ from etils import epath
 
 from ugatit_jax import sharding
 from ugatit_jax.data import scan
-from ugatit_jax.data.folder import FolderSource
-from ugatit_jax.data.sources import Selected, Source, spread_out
-from ugatit_jax.errors import UserError
+from ugatit_jax.data.sources.folder import FolderSource
+from ugatit_jax.data.sources.open_source import Selected, Source, spread_out
+from ugatit_jax.errors import UserError, printable
 from ugatit_jax.evaluate import kid_fid, protocols
 from ugatit_jax.evaluate.evaluator import checksum
 from ugatit_jax.evaluate.inception_features import Extractor
@@ -75,10 +75,10 @@ def open_folder(path: str) -> Source:
         raise UserError(f'{path}: no such folder; name one with images in it')
     source: Any = FolderSource(path, channels=3)
     report = scan.scan(source)
-    scan.refuse_or_report(report, BAD_FRACTION, 'the share that is left out', '')
+    scan.validate_bad_fraction(report, BAD_FRACTION, 'the share that is left out', '')
     extras = heatmaps_and_strips(source.keys)
     if extras:
-        logger.info('%s: left out %d heatmaps and strips beside the images', scan.printable(path), len(extras))
+        logger.info('%s: left out %d heatmaps and strips beside the images', printable(path), len(extras))
     source = Selected(source, [i for i in report.good if source.keys[i] not in extras])
     if len(source) < 2:
         raise UserError(f'{path} has {len(source)} image; an evaluation needs 2 or more')

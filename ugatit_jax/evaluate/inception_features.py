@@ -25,5 +25,5 @@ class Extractor:
     def __call__(self, images: Iterable[np.ndarray], protocol: str) -> np.ndarray:
         """Images, uint8 [H, W, 3] each of its own size -> float32 [n, 2048]."""
         rows = (prepare(pixels, protocol) for pixels in images)
-        batches = sharding.map_rows(lambda x: self.apply(self.params, x), rows, self.batch_size, self.mesh)
+        batches = sharding.map_batches(lambda x: self.apply(self.params, x), rows, self.batch_size, self.mesh)
         return np.concatenate(list(batches))

@@ -10,12 +10,11 @@ import numpy as np
 from etils import epath
 
 from ugatit_jax import __version__
-from ugatit_jax.atomic_files import replace_text
-from ugatit_jax.data.scan import printable
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, printable
 from ugatit_jax.evaluate.kid_fid import Estimate
 from ugatit_jax.evaluate.protocols import PROTOCOLS, SPREADS, caveats
 from ugatit_jax.evaluate.weights import INCEPTION, Weights
+from ugatit_jax.files import atomic_write_text
 from ugatit_jax.report.page import data_uri, render
 
 FILES = ('metrics.json', 'report.html')
@@ -168,7 +167,7 @@ class Results:
         """Writes metrics.json and report.html into a folder that `check_output` let pass; each appears whole."""
         folder = epath.Path(directory)
         for name, text in zip(FILES, (json.dumps(self.as_json(), indent=1, allow_nan=False) + '\n', self.html())):
-            replace_text(folder / name, text)
+            atomic_write_text(folder / name, text)
 
 
 def check_output(directory: str) -> None:

@@ -9,17 +9,17 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from ugatit_jax import sharding
-from ugatit_jax.checkpoint.generators import Trained, load_trained, parse_step
+from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
-from ugatit_jax.data.sources import spread_out
+from ugatit_jax.data.sources.open_source import spread_out
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.evaluator import Evaluator, Scored, checksum
 from ugatit_jax.evaluate.inception_features import Extractor
 from ugatit_jax.evaluate.results import Results, Row, check_output, finish, weight_notes
 from ugatit_jax.evaluate.weights import load_weights
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.preview import overlay
+from ugatit_jax.report.drawing import overlay
 
 logger = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     Reads the generators alone; writes WORKDIR/evaluation/STEP-PROTOCOL/ and prints the table. The networks are as the
     checkpoint has them; data and evaluation are config's. Raises UserError.
     """
-    trained = load_trained(workdir, parse_step(step))
-    config = resolve(with_networks_of(config, trained))
-    folder = epath.Path(trained.where).parent.parent / 'evaluation'
-    output = str(folder / f'{trained.step}-{config.evaluation.protocol}')
+    loaded = load_generators(workdir, parse_step(step))
+    config = resolve(with_networks_of(config, loaded))
+    folder = epath.Path(loaded.where).parent.parent / 'evaluation'
+    output = str(folder / f'{loaded.step}-{config.evaluation.protocol}')
     check_output(output)
     notes = []
-    if config.data.source != trained.config.data.source:
-        notes.append(f'evaluated on {config.data.source}; the run was trained on {trained.config.data.source}')
+    if config.data.source != loaded.config.data.source:
+        notes.append(f'evaluated on {config.data.source}; the run was trained on {loaded.config.data.source}')
     weights = None
     if config.evaluation.inception_weights == 'none':
         notes.append('no KID and FID: evaluation.inception_weights is none')
@@ -58,7 +58,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     evaluator = Evaluator(
         config, open_datasets(config), make_networks(config), mesh, None if weights is None else Extractor(weights, mesh)
     )
-    generator = jax.device_put(trained.generator, sharding.replicated(mesh))
+    generator = jax.device_put(loaded.generator, sharding.replicated(mesh))
     scored = evaluator(generator)
     counts = {
         name: {
@@ -69,11 +69,11 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
         for name, one in scored.items()
     }
     results = Results(
-        title=f'Evaluation of {pathlib.Path(workdir).name}, step {trained.step}',
+        title=f'Evaluation of {pathlib.Path(workdir).name}, step {loaded.step}',
         about={
-            'checkpoint': trained.where,
-            'step': str(trained.step),
-            'weights': trained.weights,
+            'checkpoint': loaded.where,
+            'step': str(loaded.step),
+            'weights': loaded.weights,
             'data': config.data.source,
             'image size': str(config.data.image_size),
         },
@@ -93,20 +93,20 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     return finish(results, output)
 
 
-def with_networks_of(config: ConfigDict, trained: Trained) -> ConfigDict:
+def with_networks_of(config: ConfigDict, loaded: LoadedGenerators) -> ConfigDict:
     """config with the fields that a checkpoint's generators and their images follow from."""
     config = config.copy_and_resolve_references()
     followed = {
-        'model': list(trained.config.model),
-        'loss': list(trained.config.loss),
+        'model': list(loaded.config.model),
+        'loss': list(loaded.config.loss),
         'data': ['image_size', 'channels_A', 'channels_B', 'fit', 'background', 'swap'],
         'training': ['compute_dtype'],
     }
     for group, names in followed.items():
         for name in names:
-            if name in config[group] and name in trained.config[group]:  # an older one may lack a field, and have another
+            if name in config[group] and name in loaded.config[group]:  # an older one may lack a field, and have another
                 with config.ignore_type():
-                    config[group][name] = trained.config[group][name]
+                    config[group][name] = loaded.config[group][name]
     # a best checkpoint was chosen when it was trained; no evaluation of a run chooses another
     config.training.keep_best = ''
     return config
@@ -120,8 +120,7 @@ def galleries(direction: str, scored: Scored) -> dict[str, list[Row]]:
     def row(i: int) -> Row:
         images = {f'real_{source}': translation.real[i]}
         if translation.heatmap is not None:
-            scaled = translation.real[i : i + 1].astype(np.float32) / 127.5 - 1
-            images['heatmap'] = overlay(scaled, translation.heatmap[i : i + 1])[0]
+            images['heatmap'] = overlay(translation.real[i : i + 1], translation.heatmap[i : i + 1])[0]
         images |= {f'fake_{target}': translation.fake[i], f'rec_{source}': translation.rec[i]}
         return Row(images, f'log odds {scored.target_logit[i]:+.1f}, cycle L1 {translation.metrics["cycle_l1"][i]:.3f}')
 

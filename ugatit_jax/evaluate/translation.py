@@ -10,9 +10,9 @@ from flax import linen as nn
 
 from ugatit_jax import sharding
 from ugatit_jax.evaluate.image_errors import l1, psnr
+from ugatit_jax.images import to_rgb
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.models.networks import Networks
-from ugatit_jax.training.preview import to_rgb
 from ugatit_jax.training.state import Params
 
 
@@ -49,7 +49,7 @@ def translate(
 
     def run(name: str, images: np.ndarray) -> GeneratorOutput:
         apply = functools.partial(forward(networks.module(name), mesh), generator[name])
-        return next(sharding.map_rows(apply, images, batch_size, mesh))
+        return next(sharding.map_batches(apply, images, batch_size, mesh))
 
     there, back = f'gen{direction}', f'gen{direction[::-1]}'
     parts: dict[str, list[Any]] = {}

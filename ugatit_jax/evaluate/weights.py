@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ugatit_jax.atomic_files import whole_file
 from ugatit_jax.checkpoint import torch_file
-from ugatit_jax.command import cache_folder
 from ugatit_jax.errors import UserError, named_line
 from ugatit_jax.evaluate import inception
+from ugatit_jax.files import atomic_file, cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +116,7 @@ def fetch(published: Published) -> pathlib.Path:
 def download(url: str, path: pathlib.Path, published: Published) -> None:
     """Downloads beside `path` and renames when all bytes are there and right, so that a file there is always whole."""
     digest, size = hashlib.sha256(), 0
-    with whole_file(str(path)) as partial:
+    with atomic_file(str(path)) as partial:
         with open(partial, 'wb') as file, urllib.request.urlopen(url, timeout=TIMEOUT) as response:
             while chunk := response.read(1 << 20):
                 size += len(chunk)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.compiler import anew, apart, on_cpu
+from ugatit_jax.compiler import on_cpu, optimization_barrier, recompute_after
 
 EPS = 1e-5  # inside the square root, in both releases
 # mean, variance [B, 1, 1, C] and parameters -> factor and offset for `affine`, each broadcast to the moments
@@ -36,7 +36,7 @@ def sums(*maps: jax.Array) -> tuple[jax.Array, ...]:
     """
     if on_cpu():
         return tuple(jnp.sum(x, axis=(1, 2), keepdims=True) for x in maps)
-    rows = apart(tuple(jnp.sum(x, axis=2, keepdims=True) for x in maps))
+    rows = optimization_barrier(tuple(jnp.sum(x, axis=2, keepdims=True) for x in maps))
     return tuple(jnp.sum(x, axis=1, keepdims=True) for x in rows)
 
 
@@ -71,8 +71,8 @@ def normalize_backward(affine_of: AffineOf, relu: bool, saved: tuple, dy: jax.Ar
         return jnp.broadcast_to(factor, mean.shape), jnp.broadcast_to(offset, mean.shape)
 
     (factor, offset), vjp = jax.vjp(broadcast, mean, variance, *parameters)
-    # subtracted anew: XLA would keep the forward pass's difference, a map more, if it saw that it is the same
-    mean = anew(mean, dy)
+    # recomputed: XLA would keep the forward pass's difference, a map more, if it saw that it is the same
+    mean = recompute_after(mean, dy)
 
     def before_affine(x: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
         centred, dy = x.astype(mean.dtype) - mean, dy.astype(mean.dtype)
@@ -82,7 +82,7 @@ def normalize_backward(affine_of: AffineOf, relu: bool, saved: tuple, dy: jax.Ar
     d_offset, d_factor = sums(dy_affine, dy_affine * centred)
     d_mean, d_variance, *d_parameters = vjp((d_factor, d_offset))
     n = x.shape[1] * x.shape[2]
-    centred, dy = before_affine(*apart((x, dy)))  # again, or accelerators would write both out for the sums
+    centred, dy = before_affine(*optimization_barrier((x, dy)))  # again, or accelerators would write both out for the sums
     dx = dy * factor + (d_mean - factor * d_offset) / n + centred * (2 / n * d_variance)
     return dx.astype(x.dtype), *d_parameters
 

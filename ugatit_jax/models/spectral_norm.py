@@ -38,7 +38,7 @@ def advance(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str,
     return {name: advance(params[name], spectral[name]) for name in spectral}
 
 
-def advances(params: Mapping[str, Any], spectral: Mapping[str, Any], times: int) -> Any:
+def power_iteration_steps(params: Mapping[str, Any], spectral: Mapping[str, Any], times: int) -> Any:
     """Vectors after each of `times` power iterations, leaf [times, n]: a group for each forward, as modules read them."""
 
     def once(spectral: Any, _: None) -> tuple[Any, Any]:
@@ -46,7 +46,7 @@ def advances(params: Mapping[str, Any], spectral: Mapping[str, Any], times: int)
         return spectral, spectral
 
     # a loop on a CPU, where it compiles faster
-    return jax.lax.scan(once, spectral, length=times, unroll=1 if compiler.needed() else times)[1]
+    return jax.lax.scan(once, spectral, length=times, unroll=1 if compiler.single_cpu_device() else times)[1]
 
 
 def for_evaluation(params: Mapping[str, Any], spectral: Mapping[str, Any], iterate: bool) -> Mapping[str, Any]:
@@ -54,8 +54,8 @@ def for_evaluation(params: Mapping[str, Any], spectral: Mapping[str, Any], itera
     return advance(params, spectral) if iterate else spectral
 
 
-def ungrouped(spectral: Mapping[str, Any], group: int = 0) -> Any:
-    """One group's vectors, without the axis: the first of `advances`, what `Module.init` made, or a single forward's."""
+def select_group(spectral: Mapping[str, Any], group: int = 0) -> Any:
+    """u and v of one forward, without the group axis; see `power_iteration_steps`."""
     return jax.tree.map(lambda leaf: leaf[group], spectral)
 
 

@@ -18,11 +18,12 @@ from typing import Any
 from etils import epath
 from PIL import Image
 
-from ugatit_jax.atomic_files import replace_text
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json, differences
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json, differences
 from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError, named_line
+from ugatit_jax.files import atomic_write_text
 from ugatit_jax.report import history
 from ugatit_jax.report.curves import POINTS
 from ugatit_jax.report.history import duration
@@ -112,7 +113,7 @@ def write(workdir: str) -> epath.Path:
         config=marked,
         changed=sum(row['changed'] for group in marked for row in group['rows']),
     )
-    return replace_text(folder / 'report.html', page)
+    return atomic_write_text(folder / 'report.html', page)
 
 
 def config_of(workdir: str, events: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,9 +5,9 @@ import logging
 from ml_collections import ConfigDict
 
 from ugatit_jax import sharding
-from ugatit_jax.checkpoint.generators import load_trained
+from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.data.sources import check_fields, open_source
+from ugatit_jax.data.sources.open_source import check_fields, open_source
 from ugatit_jax.training import memory
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
     counts = None
     kind, _, place = config.data.source.partition(':')
     if kind == 'tfds' and place:
-        from ugatit_jax.data.tfds_source import named_builder  # imports TensorFlow Datasets
+        from ugatit_jax.data.sources.tfds import named_builder  # imports TensorFlow Datasets
 
         prepared = named_builder(place, config.data.data_dir).is_prepared()
         logger.info('images: %s is %s', config.data.source, 'there' if prepared else 'not there: the run fetches it')
@@ -39,6 +39,6 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
         )
         counts = len(sources['train_A']), len(sources['train_B'])
     if config.init_from:
-        logger.info('starts from %s', load_trained(config.init_from).where)
+        logger.info('starts from %s', load_generators(config.init_from).where)
     memory.report(config, mesh, counts)
     logger.info('dry run: settings and data source are in order; %s is as it was', workdir)

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.checkpoint.checkpoints import Checkpoints, as_json, differences
-from ugatit_jax.checkpoint.generators import Trained, load_trained, workdir_of
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json, differences
+from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, workdir_of
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import GENERATORS
 from ugatit_jax.training.state import TrainState
@@ -26,7 +27,7 @@ def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
     spectral vectors are taken with them, or stay fresh where a converted checkpoint has none. Step, key and optimisers
     are those of a new run. Raises UserError that names arrays of other shapes and the settings that differ.
     """
-    source = load_trained(path)
+    source = load_generators(path)
     if missing := [name for name in GENERATORS if name not in source.generator]:
         raise UserError(f'init_from={path}: {source.where} has no {missing[0]}; a run needs both generators')
     weights = {'generator': source.generator} | read_discriminators(source)
@@ -44,7 +45,7 @@ def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
     return state.replace(ema=jax.tree.map(jnp.copy, state.generator)) if config.training.ema_decay else state
 
 
-def read_discriminators(source: Trained) -> dict[str, Any]:
+def read_discriminators(source: LoadedGenerators) -> dict[str, Any]:
     """{'discriminator', 'spectral'} of a checkpoint as numpy; {} where it has generators only."""
     checkpoints = Checkpoints(workdir_of(source.where)[0])
     try:
@@ -61,7 +62,7 @@ def put(like: jax.Array, value: np.ndarray) -> jax.Array:
     return jax.make_array_from_callback(like.shape, like.sharding, lambda index: value[index])
 
 
-def refuse_other_shapes(wanted: Any, found: Any, source: Trained, config: ConfigDict) -> None:
+def refuse_other_shapes(wanted: Any, found: Any, source: LoadedGenerators, config: ConfigDict) -> None:
     """Raises UserError if two trees of arrays differ in names or shapes."""
 
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -83,7 +84,7 @@ def refuse_other_shapes(wanted: Any, found: Any, source: Trained, config: Config
     )
 
 
-def settings(source: Trained, config: ConfigDict) -> str:
+def settings(source: LoadedGenerators, config: ConfigDict) -> str:
     """Fields of the model and of its images in which a checkpoint differs from `config`: 'model.ch=32 (is 64)'."""
     here, there = (
         {

@@ -7,24 +7,24 @@ import jax
 from ml_collections import ConfigDict
 
 from ugatit_jax import sharding
-from ugatit_jax.config.resolve import draws_per_step
+from ugatit_jax.config.derived import draws_per_step
 from ugatit_jax.data import device_resident, train_batches
 from ugatit_jax.data.augment import augment
 from ugatit_jax.data.pipeline import prefetch
-from ugatit_jax.data.sources import Datasets
+from ugatit_jax.data.sources.open_source import Datasets
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.training.state import TrainState
 from ugatit_jax.training.step import make_train_step, step_key
 
 
 def make_inputs(
-    datasets: Datasets, networks: Networks, config: ConfigDict, placement: sharding.Placement
+    datasets: Datasets, networks: Networks, config: ConfigDict, state_sharding: sharding.StateSharding
 ) -> tuple[Callable[[int], Iterator[Any]], Callable[[TrainState, Any], Any]]:
     """open_batches(first), the batches from step `first` on, and step_function(state, batch), augmentation included.
 
     Where data.device_resident is set, a "batch" is the whole set, always the same arrays, and the step draws from it.
     """
-    train_step, mesh = make_train_step(networks, config, placement.gather), placement.mesh
+    train_step, mesh = make_train_step(networks, config, state_sharding.gather), state_sharding.mesh
     fields = {name: config.augment[name] for name in ('flip', 'brightness', 'contrast', 'saturation', 'translate')}
     arrays = None
     if config.data.device_resident:
@@ -34,7 +34,7 @@ def make_inputs(
         if arrays is not None:
             return iter(lambda: arrays, None)
         local = train_batches(datasets.train_A, datasets.train_B, config, first, jax.process_index(), jax.process_count())
-        return prefetch(local, lambda batch: sharding.put_batch(batch, mesh))
+        return prefetch(local, lambda batch: sharding.shard_batch(batch, mesh))
 
     def step_function(state: TrainState, batch: Any) -> Any:
         if arrays is not None:

@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 
 from ugatit_jax import sharding
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.command import give_back_memory
-from ugatit_jax.config.resolve import resolve, uses_identity
+from ugatit_jax.config.derived import parse_steps, uses_identity
+from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluate.evaluator import make_evaluator, metric_names
@@ -24,11 +24,12 @@ from ugatit_jax.report import history
 from ugatit_jax.training import memory, out_of_memory, preview
 from ugatit_jax.training.init_from import start_from
 from ugatit_jax.training.inputs import make_inputs
+from ugatit_jax.training.memory import trim_memory
 from ugatit_jax.training.metric_writer import Reporter
 from ugatit_jax.training.preemption import Preemption
-from ugatit_jax.training.profiler import Profiler, parse_steps
+from ugatit_jax.training.profiler import Profiler
 from ugatit_jax.training.rho import compiled_rho_layers, compiled_rho_statistics
-from ugatit_jax.training.state import TrainState, init_state, with_other_key
+from ugatit_jax.training.state import TrainState, from_items, init_state, to_items, with_other_key
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
     """The run itself; `exits` closes what is open, however the run ends."""
     mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
-    placement = sharding.Placement(mesh, config.training.shard_params)
+    state_sharding = sharding.StateSharding(mesh, config.training.shard_params)
 
     # data
     datasets = open_datasets(config)
@@ -71,8 +72,8 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
 
     def start() -> tuple[TrainState, int]:
         if (latest := checkpoints.latest()) is not None:
-            return checkpoints.restore(latest, shapes, config, placement), latest
-        state = init_state(networks, config, placement)
+            return from_items(checkpoints.restore(latest, to_items(shapes), config, state_sharding)), latest
+        state = init_state(networks, config, state_sharding)
         return (start_from(config.init_from, state, config) if config.init_from else state), 0
 
     state, first = start()
@@ -99,7 +100,7 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
     evaluator = make_evaluator(config, datasets, networks, mesh)
 
     def show(step: int) -> None:
-        generator = placement.whole(state.ema or state.generator)
+        generator = state_sharding.whole(state.ema or state.generator)
         sheet = preview.draw(networks, generator, preview_images, uses_identity(config))
         rho = jax.device_get(compiled_rho_layers(state.generator))
         if lead:
@@ -110,18 +111,18 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
         show(0)
 
     # the step, compiled before the first batch is waited for
-    open_batches, step_function = make_inputs(datasets, networks, config, placement)
+    open_batches, step_function = make_inputs(datasets, networks, config, state_sharding)
     batches = open_batches(first)
     started = time.monotonic()
     logger.info('compiling the train step')
     batch = next(batches)
-    traced = jax.jit(step_function, donate_argnums=0, out_shardings=(placement(shapes), sharding.replicated(mesh))).trace(
-        state, batch
-    )
+    traced = jax.jit(
+        step_function, donate_argnums=0, out_shardings=(state_sharding(shapes), sharding.replicated(mesh))
+    ).trace(state, batch)
     memory.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)), traced.jaxpr.jaxpr)
-    refuse_unknown_best(config, traced.out_info[1])
+    validate_keep_best(config, traced.out_info[1])
     train_step = traced.lower().compile()
-    give_back_memory()
+    trim_memory()
     logger.info('compiled in %.0f s', time.monotonic() - started)
     reporter.start(first)
     profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
@@ -164,11 +165,11 @@ def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) 
         if due(step, config.training.preview_every, last) and not away:
             show(step)
         if evaluate:
-            scores = evaluator.metrics(placement.whole(state.ema or state.generator))
+            scores = evaluator.metrics(state_sharding.whole(state.ema or state.generator))
             reporter.log_evaluation(step, scores)
             metrics = metrics | scores  # of the checkpoint: training.keep_best looks at both
         if save:
-            checkpoints.save(step, state, config, metrics)
+            checkpoints.save(step, to_items(state), config, metrics)
         if away:
             checkpoints.close()
             raise preemption.leave(step, workdir)
@@ -183,7 +184,7 @@ def due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
 
 
-def refuse_unknown_best(config: ConfigDict, metrics: dict[str, Any]) -> None:
+def validate_keep_best(config: ConfigDict, metrics: dict[str, Any]) -> None:
     """Raises UserError where training.keep_best names neither one of the step's metrics nor one of evaluations."""
     best, known = config.training.keep_best, [*metrics, *metric_names()]
     if best and best.removeprefix('-') not in known:

@@ -10,9 +10,12 @@ whose gradients XLA takes in place, and 0.6 with training.remat (docs/performanc
 compared on a GPU or TPU, nor with bfloat16; several CPU devices need more, as order.py does nothing for them.
 """
 
+import ctypes
 import functools
+import gc
 import logging
 import math
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -21,10 +24,10 @@ from jax.extend import core
 from jax.sharding import AbstractMesh, Mesh
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.config.resolve import draws_per_step
+from ugatit_jax.config.derived import draws_per_step
 from ugatit_jax.data.preprocess import training_load_size
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, make_networks
-from ugatit_jax.sharding import STAY_IN_PIECES, Placement
+from ugatit_jax.sharding import KEEP_SHARDED_ELEMENTS, StateSharding
 from ugatit_jax.training.liveness import peak_bytes
 from ugatit_jax.training.state import TrainState, init_state
 from ugatit_jax.training.step import make_train_step
@@ -60,16 +63,16 @@ def estimate(
     """
     networks = make_networks(config)
     state = jax.eval_shape(lambda: init_state(networks, config))
-    placement = Placement(AbstractMesh((devices,), ('data',)), config.training.shard_params)
-    on_device = functools.partial(bytes_on_device, placement=placement)
+    state_sharding = StateSharding(AbstractMesh((devices,), ('data',)), config.training.shard_params)
+    on_device = functools.partial(bytes_on_device, state_sharding=state_sharding)
     peak = step_bytes(config, state, devices, step)
     # the gradients of both generators are complete at the step's end: they are part of its temporary buffers
     activations = max(peak - tree_bytes(state.generator), 0)
     both = {'generator': state.generator, 'discriminator': state.discriminator}
-    gathered = whole_on_device(both, placement) - on_device(both) if config.training.shard_params else 0
+    gathered = whole_on_device(both, state_sharding) - on_device(both) if config.training.shard_params else 0
     parts = {
         'weights': on_device(state.generator) + on_device(state.discriminator),
-        'gradients': whole_on_device(state.generator, placement),
+        'gradients': whole_on_device(state.generator, state_sharding),
         'optimiser': on_device(state.generator_opt) + on_device(state.discriminator_opt),
         'averaged copy': on_device(state.ema),
         'spectral vectors': on_device(state.spectral),
@@ -90,18 +93,18 @@ def tree_bytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def bytes_on_device(tree: Any, placement: Placement) -> int:
+def bytes_on_device(tree: Any, state_sharding: StateSharding) -> int:
     """Bytes of a tree on one device."""
     return sum(
-        tree_bytes(leaf) // (placement.mesh.size if 'data' in placement.spec(leaf.shape) else 1)
+        tree_bytes(leaf) // (state_sharding.mesh.size if 'data' in state_sharding.spec(leaf.shape) else 1)
         for leaf in jax.tree.leaves(tree)
     )
 
 
-def whole_on_device(tree: Any, placement: Placement) -> int:
+def whole_on_device(tree: Any, state_sharding: StateSharding) -> int:
     """Bytes of a tree on one device while it is used: but for the largest matrices, pieces are gathered (sharding.py)."""
-    large = [leaf for leaf in jax.tree.leaves(tree) if math.prod(leaf.shape) >= STAY_IN_PIECES]
-    return tree_bytes(tree) - tree_bytes(large) + bytes_on_device(large, placement)
+    large = [leaf for leaf in jax.tree.leaves(tree) if math.prod(leaf.shape) >= KEEP_SHARDED_ELEMENTS]
+    return tree_bytes(tree) - tree_bytes(large) + bytes_on_device(large, state_sharding)
 
 
 def step_bytes(config: ConfigDict, state: TrainState, devices: int, step: core.Jaxpr | None) -> int:
@@ -210,3 +213,11 @@ def advice(size: Estimate, config: ConfigDict) -> list[str]:
     )
     options.append((0.5 * activations + 0.7 * (states - mlp), f'a smaller model.ch, now {model.ch}'))
     return [text for saved, text in sorted(options, key=lambda option: -option[0])[:4] if saved > 0]
+
+
+def trim_memory() -> None:
+    """Returns freed memory that Python and glibc keep to the system: over 1 GB after a step was compiled."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None) if sys.platform == 'linux' else None  # glibc has it
+    if trim is not None:
+        trim(0)

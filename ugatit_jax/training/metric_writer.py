@@ -14,9 +14,9 @@ from etils import epath
 from ml_collections import FrozenConfigDict as ConfigDict
 from PIL import Image
 
-from ugatit_jax.atomic_files import replace_text
-from ugatit_jax.checkpoint.checkpoints import as_json
+from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.errors import first_line, named_line
+from ugatit_jax.files import atomic_write_text
 from ugatit_jax.report import history
 from ugatit_jax.report.history import duration
 from ugatit_jax.report.run_page import PageWriter
@@ -194,7 +194,7 @@ def forget_after(path: epath.Path, step: int) -> None:
     lines = path.read_text().splitlines(keepends=True)
     kept = [line for line in lines if line.endswith('\n') and 0 < step_of(line) <= step]
     if len(kept) < len(lines):
-        replace_text(path, ''.join(kept))
+        atomic_write_text(path, ''.join(kept))
 
 
 def step_of(line: str) -> int:

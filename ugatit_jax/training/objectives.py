@@ -9,7 +9,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from ugatit_jax.compiler import checkpoint
-from ugatit_jax.config.resolve import loss_weight, uses_identity
+from ugatit_jax.config.derived import loss_weight, uses_identity
 from ugatit_jax.data.diffaugment import diffaugment
 from ugatit_jax.models import DiscriminatorOutput, losses
 from ugatit_jax.models.networks import DISCRIMINATORS, Networks

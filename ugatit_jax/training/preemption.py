@@ -9,10 +9,12 @@ from typing import Self
 import jax
 from jax.experimental import multihost_utils
 
+from ugatit_jax.errors import CommandExit
+
 EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}  # 75: "try again later" (EX_TEMPFAIL of sysexits.h)
 
 
-class Preempted(Exception):
+class Preempted(CommandExit):
     """The run was asked to leave and has saved; `code` is the process's exit status."""
 
     def __init__(self, message: str, code: int):

@@ -9,16 +9,15 @@ import numpy as np
 from etils import epath
 from flax import linen as nn
 from ml_collections import ConfigDict
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ugatit_jax.data import Datasets, eval_images
-from ugatit_jax.data.sources import spread_out
+from ugatit_jax.data.sources.open_source import spread_out
+from ugatit_jax.images import to_rgb
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.models.networks import Networks
+from ugatit_jax.report.drawing import grid, overlay
 from ugatit_jax.training.state import Params
-
-MARGIN = 4  # pixels between images
-HEADER = 16  # pixels above each direction's block, for the columns' names
 
 
 class PreviewImages(NamedTuple):
@@ -80,45 +79,3 @@ def save(sheet: Image.Image, workdir: str, step: int) -> epath.Path:
     with path.open('wb') as file:
         sheet.save(file, 'PNG')
     return path
-
-
-def grid(columns: dict[str, np.ndarray]) -> Image.Image:
-    """Columns of images, uint8 [n, h, w, 3] each, under their names."""
-    n, h, w, _ = next(iter(columns.values())).shape
-    sheet = Image.new('RGB', (len(columns) * (w + MARGIN) + MARGIN, n * (h + MARGIN) + HEADER + MARGIN), 'white')
-    draw_text = ImageDraw.Draw(sheet)
-    for i, (name, images) in enumerate(columns.items()):
-        x = MARGIN + i * (w + MARGIN)
-        while draw_text.textlength(name) > w + MARGIN:  # small images
-            name = name[:-1]
-        draw_text.text((x, 2), name, fill='black')
-        for j, image in enumerate(images):
-            sheet.paste(Image.fromarray(image), (x, HEADER + j * (h + MARGIN)))
-    return sheet
-
-
-def to_rgb(images: np.ndarray) -> np.ndarray:
-    """[n, h, w, C] in [-1, 1] -> uint8 [n, h, w, 3]: grey repeated, of many channels the first three."""
-    images = images if images.shape[-1] >= 3 else images[..., :1].repeat(3, axis=-1)
-    return np.clip(np.round((images[..., :3] + 1) * 127.5), 0, 255).astype(np.uint8)
-
-
-def overlay(images: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
-    """Heatmaps [n, h/4, w/4] in colours, half and half over images [n, h, w, C] in [-1, 1]: uint8 [n, h, w, 3]."""
-    images = to_rgb(images)
-    colours = [
-        np.asarray(Image.fromarray(jet(heatmap)).resize(image.shape[1::-1], Image.Resampling.BILINEAR))
-        for image, heatmap in zip(images, heatmaps, strict=True)
-    ]
-    return ((images.astype(np.uint16) + np.stack(colours)) // 2).astype(np.uint8)
-
-
-def jet(heatmap: np.ndarray) -> np.ndarray:
-    """heatmap [h, w] from its smallest to its largest value in the colours from blue to red: uint8 [h, w, 3].
-
-    As the PyTorch release colours them; a flat one is all blue, where the release divides by zero.
-    """
-    span = heatmap.max() - heatmap.min()
-    x = (heatmap - heatmap.min()) / (span if span > 0 else 1)
-    rgb = np.stack([1.5 - abs(4 * x - peak) for peak in (3, 2, 1)], axis=-1)
-    return np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8)

@@ -5,23 +5,7 @@ from typing import Any
 
 import jax
 
-from ugatit_jax.errors import UserError
-
 logger = logging.getLogger(__name__)
-
-
-def parse_steps(text: str, last: int) -> tuple[int, int] | None:
-    """'a:b' -> (a, b), steps a to b, both included; '' -> None. Raises UserError where that is no part of 1 to `last`."""
-    if not text:
-        return None
-    first, _, final = text.partition(':')
-    steps = (int(first), int(final)) if first.isdecimal() and final.isdecimal() else (0, 0)
-    if not 1 <= steps[0] <= steps[1] <= last:
-        raise UserError(
-            f'config: training.profile_steps={text!r} does not work; it has to be a:b with 1 <= a <= b <= {last}, the last '
-            'step (training.steps)'
-        )
-    return steps
 
 
 class Profiler:

@@ -1,7 +1,6 @@
 """Everything that a run is: one pytree, without functions in it; and how it starts."""
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +11,10 @@ from flax import linen as nn
 from flax import struct
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.compiler import scale_by_adam
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, Networks
-from ugatit_jax.models.spectral_norm import COLLECTION, ungrouped
-from ugatit_jax.sharding import Placement
+from ugatit_jax.models.spectral_norm import COLLECTION, select_group
+from ugatit_jax.sharding import StateSharding
+from ugatit_jax.training.optimizer import make_optimizer
 
 Params = dict[str, Any]
 
@@ -34,49 +33,7 @@ class TrainState:
     ema: Params  # averaged generators; {} where they are off
 
 
-def learning_rate(config: ConfigDict, kind: str = 'generator') -> optax.Schedule:
-    """Rate of step number count + 1, of generators or discriminators: constant for a half, then linear to 0 (the releases).
-
-    decay_epochs 0: lowered at every step, before the update, as the PyTorch release does. Otherwise a staircase of
-    that many epochs, as the TensorFlow release does: lr * (epochs - epoch) / (epochs - epochs // 2). Other starts of the
-    decay, cosine (lr * (1 + cos(pi * count / steps)) / 2) and constant rates are ours.
-    """
-    o, steps = config.optimizer, config.training.steps
-    rate = o.learning_rate if kind == 'generator' or o.learning_rate_D is None else o.learning_rate_D
-    rate *= config.data.batch_size ** {'none': 0, 'linear': 1, 'sqrt': 0.5}[o.batch_scaling]
-    if o.decay == 'constant':
-        return optax.constant_schedule(rate)
-    if o.decay == 'cosine':
-        return optax.cosine_decay_schedule(rate, steps)
-    epochs = o.decay_epochs
-    if not epochs:
-        full = max(int(steps * o.decay_start), 1)
-        linear = optax.linear_schedule(rate, 0, max(steps - math.ceil(steps * o.decay_start), 1), full)
-        return lambda count: linear(count + 1)
-    full = int(epochs * o.decay_start)
-
-    def staircase(count: jax.Array) -> jax.Array:
-        epoch = jnp.asarray(count, jnp.uint32) * epochs // steps  # uint32: config.resolve keeps the product below it
-        return rate * jnp.clip((epochs - epoch.astype(jnp.float32)) / (epochs - full), 0, 1)
-
-    return staircase
-
-
-def make_optimizer(config: ConfigDict, kind: str = 'generator') -> optax.GradientTransformationExtraArgs:
-    """Adam of generators or discriminators, with eps as PyTorch and the paper have it.
-
-    For 'coupled' decay torch's L2 term is in every gradient, after clipping. `update` wants `metrics`, see order.py.
-    """
-    o, schedule = config.optimizer, learning_rate(config, kind)
-    adam = scale_by_adam(o.beta1, o.beta2, o.eps)
-    clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
-    decay = [optax.add_decayed_weights(o.weight_decay)] if o.weight_decay_mode == 'coupled' else []
-    updates = config.training.n_critic if kind == 'discriminator' else 1  # a step
-    rate = schedule if updates == 1 else lambda count: schedule(count // updates)
-    return optax.chain(*clip, *decay, adam, optax.scale_by_learning_rate(rate))
-
-
-def init_state(networks: Networks, config: ConfigDict, placement: Placement | None = None) -> TrainState:
+def init_state(networks: Networks, config: ConfigDict, state_sharding: StateSharding | None = None) -> TrainState:
     """The state before the first step, all from config.seed; made where it stays, networks of one kind by one program."""
     key = jax.random.key(config.seed)
     # weights from the backend's own generator: threefry takes a minute to compile for this many draws
@@ -87,28 +44,30 @@ def init_state(networks: Networks, config: ConfigDict, placement: Placement | No
     for name, network_key in zip(names, jax.random.split(init_key, len(names))):
         domain = name[3] if name in GENERATORS else name[-1]  # genA2B sees A, disGA sees A
         shape = (1, size, size, channels[domain])
-        variables[name] = network_init(networks.module(name), shape, placement)(network_key)
-    return placed(functools.partial(start_state, config), placement)(
+        variables[name] = network_init(networks.module(name), shape, state_sharding)(network_key)
+    return placed(functools.partial(start_state, config), state_sharding)(
         {name: variables[name]['params'] for name in GENERATORS},
         {name: variables[name]['params'] for name in DISCRIMINATORS},
-        {name: ungrouped(variables[name].get(COLLECTION, {})) for name in DISCRIMINATORS},
+        {name: select_group(variables[name].get(COLLECTION, {})) for name in DISCRIMINATORS},
         key,
     )
 
 
 @functools.cache
-def network_init(module: nn.Module, shape: tuple[int, ...], placement: Placement | None) -> Callable[[jax.Array], Any]:
+def network_init(
+    module: nn.Module, shape: tuple[int, ...], state_sharding: StateSharding | None
+) -> Callable[[jax.Array], Any]:
     """Compiled init of a network for images of `shape`: key -> variables."""
-    return placed(lambda key: module.init(key, jnp.zeros(shape)), placement)
+    return placed(lambda key: module.init(key, jnp.zeros(shape)), state_sharding)
 
 
-def placed(function: Callable[..., Any], placement: Placement | None) -> Callable[..., Any]:
-    """`function`, compiled, with its results where `placement` says."""
-    compiled = jax.jit(function) if placement is None else None
+def placed(function: Callable[..., Any], state_sharding: StateSharding | None) -> Callable[..., Any]:
+    """`function`, compiled, with its results where `state_sharding` says."""
+    compiled = jax.jit(function) if state_sharding is None else None
 
     def call(*args: Any) -> Any:
         nonlocal compiled
-        compiled = compiled or jax.jit(function, out_shardings=placement(jax.eval_shape(function, *args)))
+        compiled = compiled or jax.jit(function, out_shardings=state_sharding(jax.eval_shape(function, *args)))
         return compiled(*args)
 
     return call
@@ -135,3 +94,18 @@ def start_state(
         # a copy: the step donates its state, and a buffer cannot be donated twice
         ema=jax.tree.map(jnp.copy, generator) if config.training.ema_decay else {},
     )
+
+
+def to_items(state: TrainState) -> dict[str, Any]:
+    """The state as the two items of a checkpoint: 'generators', which is all that translation needs, and 'training'."""
+    training = {
+        name: getattr(state, name)
+        for name in ('step', 'key', 'discriminator', 'spectral', 'generator_opt', 'discriminator_opt')
+    }
+    return {'generators': {'raw': state.generator, 'ema': state.ema}, 'training': training}
+
+
+def from_items(items: dict[str, Any]) -> TrainState:
+    """The inverse of `to_items`."""
+    generators = items['generators']
+    return TrainState(generator=generators['raw'], ema=generators['ema'], **items['training'])

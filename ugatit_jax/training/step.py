@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from ugatit_jax.compiler import after, apart, as_stored
-from ugatit_jax.config.resolve import draws_per_step
+from ugatit_jax.compiler import after, optimization_barrier, row_major_layout
+from ugatit_jax.config.derived import draws_per_step
 from ugatit_jax.data.diffaugment import parse_policy
 from ugatit_jax.models import losses
 from ugatit_jax.models.networks import Networks
-from ugatit_jax.models.spectral_norm import advances, ungrouped
+from ugatit_jax.models.spectral_norm import power_iteration_steps, select_group
+from ugatit_jax.training.learning_rate import learning_rate
 from ugatit_jax.training.objectives import (
     Augmentation,
     Images,
@@ -23,7 +24,8 @@ from ugatit_jax.training.objectives import (
     generate,
     generator_objective,
 )
-from ugatit_jax.training.state import Params, TrainState, learning_rate, make_optimizer
+from ugatit_jax.training.optimizer import make_optimizer
+from ugatit_jax.training.state import Params, TrainState
 
 
 def make_train_step(
@@ -61,7 +63,7 @@ def make_train_step(
             """One update on one batch: (discriminators as kept, spectral vectors, optimiser) afterwards, and metrics."""
             discriminator = gather(kept)
             # real, then fake, each after a power iteration of its own, as the PyTorch release runs them
-            vectors, penalty = advances(discriminator, spectral, 3 if penalized else 2), None
+            vectors, penalty = power_iteration_steps(discriminator, spectral, 3 if penalized else 2), None
             key = jax.random.fold_in(keys[0], draw) if policy and draws > 1 else keys[0]
             if penalized:
                 third = jax.tree.map(lambda leaf: leaf[2:], vectors)
@@ -75,11 +77,11 @@ def make_train_step(
                     discriminator, networks, config, real, fake, both, Augmentation(policy, key, real['rows']), penalty
                 )
 
-            grads, metrics = mean_over_parts(gradients, real, parts)
-            grads = jax.tree.map(as_stored, grads)
+            grads, metrics = accumulate_gradients(gradients, real, parts)
+            grads = jax.tree.map(row_major_layout, grads)
             metrics |= gradient_norms(grads)
             updates, opt_state = optimizers['discriminator'].update(grads, opt_state, kept, metrics=metrics)
-            return (optax.apply_updates(kept, updates), ungrouped(vectors, -1), opt_state), metrics
+            return (optax.apply_updates(kept, updates), select_group(vectors, -1), opt_state), metrics
 
         critic = (state.discriminator, state.spectral, state.discriminator_opt)
         if critic_batches:  # on their own batches
@@ -95,10 +97,10 @@ def make_train_step(
         new_discriminator, spectral, discriminator_opt = critic
 
         # generators, against the updated discriminators
-        # apart, or a GPU would convert weights for the convolutions in the update's program, which then is not in place; one
+        # optimization_barrier, or a GPU would convert weights for the convolutions in the update's program, which then is not in place; one
         # by one, as the first convolutions need not wait for the last update
-        updated = gather(jax.tree.map(apart, new_discriminator))
-        vectors = advances(updated, spectral, 1)
+        updated = gather(jax.tree.map(optimization_barrier, new_discriminator))
+        vectors = power_iteration_steps(updated, spectral, 1)
 
         def generator_gradients(real: Images) -> tuple[Params, Metrics]:
             outputs, outputs_vjp = shared or fakes(real)
@@ -108,8 +110,8 @@ def make_train_step(
             )
             return jax.tree.map(jnp.add, grads, *outputs_vjp(outputs_grads)), metrics
 
-        g_grads, g_metrics = mean_over_parts(generator_gradients, real, parts)
-        g_grads = jax.tree.map(as_stored, g_grads)
+        g_grads, g_metrics = accumulate_gradients(generator_gradients, real, parts)
+        g_grads = jax.tree.map(row_major_layout, g_grads)
         g_metrics |= gradient_norms(g_grads)
         updates, generator_opt = optimizers['generator'].update(
             g_grads, state.generator_opt, state.generator, metrics=g_metrics
@@ -121,7 +123,7 @@ def make_train_step(
             step=state.step + 1,
             generator=new_generator,
             discriminator=new_discriminator,
-            spectral=ungrouped(vectors),
+            spectral=select_group(vectors),
             generator_opt=generator_opt,
             discriminator_opt=discriminator_opt,
             ema=average(config, state, new_generator),
@@ -154,7 +156,7 @@ def average(config: ConfigDict, state: TrainState, generator: Params) -> Params:
     return optax.incremental_update(generator, state.ema, 1 - decay)
 
 
-def mean_over_parts(function: Callable[[Any], Any], batch: Any, parts: int) -> Any:
+def accumulate_gradients(function: Callable[[Any], Any], batch: Any, parts: int) -> Any:
     """Mean of function(part) over `parts` equal parts of a tree of [B, ...], one after another.
 
     Part p has the rows p, p + parts, ...: so each device keeps the rows that it has.

@@ -10,10 +10,9 @@ import argparse
 import logging
 import sys
 
-from ugatit_jax.command import collect_rarely, use_compilation_cache
+from ugatit_jax.command import configure_logging, configure_process, run_command
 from ugatit_jax.data.preprocess import FIT_MODES
-from ugatit_jax.data.scan import printable
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, printable
 from ugatit_jax.translate.files import translate
 from ugatit_jax.translate.outputs import FORMATS, PAGE
 from ugatit_jax.translate.translator import DIRECTIONS, load
@@ -65,38 +64,37 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code: 1 where some files failed, 2 where nothing could be done."""
     options = parse(arguments)
-    for name in ('absl', 'jax', 'orbax'):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    use_compilation_cache()
-    collect_rarely()
-    try:
-        if not 1 <= options.quality <= 100:
-            raise UserError(f'--quality={options.quality}: it is from 1 to 100')
-        translator = load(
-            options.checkpoint,
-            options.direction,
-            step=options.step,
-            weights=options.weights,
-            tile=options.tile,
-            batch_size=options.batch_size,
-        )
-        count, failures = translate(
-            translator,
-            options.input,
-            options.output,
-            size=options.size,
-            fit=options.fit,
-            suffix=options.format,
-            quality=options.quality,
-            heatmap=options.heatmap,
-            strip=options.strip,
-            compare=options.compare,
-            overwrite=options.overwrite,
-            metadata=not options.no_metadata,
-        )
-    except UserError as error:
-        print(f'ugatit_jax: {error}', file=sys.stderr)
-        return 2
+    configure_logging(logging.WARNING)
+    return run_command(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Translates as the flags say; returns 1 where some files failed."""
+    configure_process()
+    if not 1 <= options.quality <= 100:
+        raise UserError(f'--quality={options.quality}: it is from 1 to 100')
+    translator = load(
+        options.checkpoint,
+        options.direction,
+        step=options.step,
+        weights=options.weights,
+        tile=options.tile,
+        batch_size=options.batch_size,
+    )
+    count, failures = translate(
+        translator,
+        options.input,
+        options.output,
+        size=options.size,
+        fit=options.fit,
+        suffix=options.format,
+        quality=options.quality,
+        heatmap=options.heatmap,
+        strip=options.strip,
+        compare=options.compare,
+        overwrite=options.overwrite,
+        metadata=not options.no_metadata,
+    )
     print(f'{count - len(failures)} of {count} translated into {options.output}')
     if failures:
         print(f'ugatit_jax: {len(failures)} of {count} files could not be translated:', file=sys.stderr)

@@ -10,18 +10,18 @@ import jax
 import numpy as np
 import tqdm
 
-from ugatit_jax.atomic_files import whole_file
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import resize
-from ugatit_jax.data.scan import printable
-from ugatit_jax.errors import UserError, first_line, named_line
+from ugatit_jax.errors import UserError, first_line, named_line, printable
+from ugatit_jax.files import atomic_file
+from ugatit_jax.images import to_rgb
 from ugatit_jax.report import page
-from ugatit_jax.training import preview
+from ugatit_jax.report.drawing import overlay
 from ugatit_jax.translate import video
 from ugatit_jax.translate.fitting import Fitted, restore, restore_heatmap
 from ugatit_jax.translate.inputs import find_inputs, read_image
-from ugatit_jax.translate.outputs import PAGE, Job, one_line, plan, provenance, refuse_existing, write_image
-from ugatit_jax.translate.translator import Translator, to_unit
+from ugatit_jax.translate.outputs import PAGE, Job, one_line, plan, provenance, validate_not_existing, write_image
+from ugatit_jax.translate.translator import Translator
 
 PAGE_SIDE, PAGE_QUALITY = 384, 88  # of images in the page, which holds them all
 WAITING_BATCHES = 4  # of images of other sizes, before one that is not full has to go
@@ -29,7 +29,7 @@ WAITING_BATCHES = 4  # of images of other sizes, before one that is not full has
 Failures = list[tuple[str, str]]  # (name, reason)
 
 
-class Wishes(NamedTuple):
+class OutputOptions(NamedTuple):
     """What is to be made of each image."""
 
     size: int | str
@@ -78,12 +78,12 @@ def translate(
             f'--heatmap, --strip and --compare draw images, not the {translator.out_channels} channels of this model'
         )
     if (heatmap or strip) and not has_heatmap(translator):
-        raise UserError(f'{translator.trained.where} has no heatmap: its generators have no CAM')
+        raise UserError(f'{translator.loaded.where} has no heatmap: its generators have no CAM')
     found = find_inputs(inputs, output)
     extras = [name for name, wanted in (('heatmap', heatmap), ('strip', strip)) if wanted]
     jobs = plan(found, output, f'.{suffix}', extras, compare)
     if not overwrite:
-        refuse_existing(jobs, output, compare)
+        validate_not_existing(jobs, output, compare)
     videos = [job for job in jobs if 'video' in job.targets]
     if videos:
         video.require_av()
@@ -97,7 +97,7 @@ def translate(
         raise UserError(f'--output={output} cannot be made: {first_line(error)}') from error
 
     texts = provenance(translator.model, translator.direction) if metadata else {}
-    wishes = Wishes(size, fit, quality, texts, compare)
+    wishes = OutputOptions(size, fit, quality, texts, compare)
     images = [job for job in jobs if job not in videos]
     failures, pairs = translate_images(translator, images, wishes)
     for job in videos:
@@ -113,7 +113,7 @@ def has_heatmap(translator: Translator) -> bool:
     return jax.eval_shape(translator.forward, translator.params, x)[1] is not None
 
 
-def translate_images(translator: Translator, jobs: list[Job], wishes: Wishes) -> tuple[Failures, list[Pair]]:
+def translate_images(translator: Translator, jobs: list[Job], wishes: OutputOptions) -> tuple[Failures, list[Pair]]:
     """All images in batches of one size; returns what failed, and rows of the page in the jobs' order."""
     failures, rows = [], {}
     waiting: dict[tuple[int, ...], list[tuple[Job, Fitted]]] = {}
@@ -147,7 +147,7 @@ def translate_images(translator: Translator, jobs: list[Job], wishes: Wishes) ->
 
 
 def read_ahead(
-    translator: Translator, jobs: list[Job], wishes: Wishes, pool: concurrent.futures.Executor
+    translator: Translator, jobs: list[Job], wishes: OutputOptions, pool: concurrent.futures.Executor
 ) -> Iterator[tuple[Job, Fitted | str]]:
     """Images as the network takes them, or why not, read while others are computed: two batches ahead."""
 
@@ -171,7 +171,7 @@ def read_ahead(
 
 
 def finish_batch(
-    translator: Translator, batch: list[tuple[Job, Fitted]], wishes: Wishes, pool: concurrent.futures.Executor
+    translator: Translator, batch: list[tuple[Job, Fitted]], wishes: OutputOptions, pool: concurrent.futures.Executor
 ) -> list[Pair | str | None]:
     """Computes and writes one batch: for each a row of the page (None without one), or why it failed."""
     try:
@@ -193,13 +193,13 @@ def finish_batch(
 
 
 def write_results(
-    job: Job, fitted: Fitted, image: np.ndarray, heatmap: np.ndarray | None, rec: np.ndarray | None, wishes: Wishes
+    job: Job, fitted: Fitted, image: np.ndarray, heatmap: np.ndarray | None, rec: np.ndarray | None, wishes: OutputOptions
 ) -> Pair | None:
     """Writes the files of one image; image, heatmap, rec (the cycle's): as the network made them."""
     made = restore(image, fitted)
     write_image(job.targets['image'], made, wishes.texts, wishes.quality)
     if {'heatmap', 'strip'} & job.targets.keys():
-        looked = preview.overlay(to_unit(fitted.shown)[None], restore_heatmap(heatmap, fitted)[None])[0]
+        looked = overlay(fitted.shown[None], restore_heatmap(heatmap, fitted)[None])[0]
     if 'heatmap' in job.targets:
         write_image(job.targets['heatmap'], looked, wishes.texts, wishes.quality)
     if 'strip' in job.targets:  # as the releases have it, an image below the other
@@ -210,7 +210,7 @@ def write_results(
 
 def rgb(pixels: np.ndarray) -> np.ndarray:
     """uint8 [h, w, C] -> [h, w, 3]."""
-    return preview.to_rgb(to_unit(pixels)[None])[0]
+    return to_rgb(pixels)
 
 
 def thumbnail(pixels: np.ndarray) -> str:
@@ -221,7 +221,7 @@ def thumbnail(pixels: np.ndarray) -> str:
     return page.data_uri(small, PAGE_QUALITY)
 
 
-def translate_video(translator: Translator, job: Job, wishes: Wishes) -> Failures:
+def translate_video(translator: Translator, job: Job, wishes: OutputOptions) -> Failures:
     """One video with a progress bar of its own; returns why it failed."""
     try:
         with tqdm.tqdm(unit='frames', desc=printable(job.name), disable=None) as bar:
@@ -246,7 +246,7 @@ def write_page(path: str, pairs: list[Pair], translator: Translator, texts: dict
         'compare.html', pairs=pairs, model=translator.model, source=source, target=target, software=texts.get('Software')
     )
     try:
-        with whole_file(path) as partial:
+        with atomic_file(path) as partial:
             pathlib.Path(partial).write_text(html, encoding='utf-8')
     except OSError as error:
         raise UserError(f'{path} cannot be written: {first_line(error)}') from error

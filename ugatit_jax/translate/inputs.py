@@ -7,9 +7,8 @@ import stat
 import numpy as np
 
 from ugatit_jax.data.decode import DecodeError, decode
-from ugatit_jax.data.folder import list_folder
-from ugatit_jax.data.scan import printable
-from ugatit_jax.errors import UserError
+from ugatit_jax.data.sources.folder import list_folder
+from ugatit_jax.errors import UserError, printable
 
 
 def find_inputs(given: list[str], output: str) -> list[tuple[str, str]]:

@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 import ugatit_jax
-from ugatit_jax.atomic_files import whole_file
-from ugatit_jax.data.scan import printable
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, printable
+from ugatit_jax.files import atomic_file
 from ugatit_jax.translate import video
 
 FORMATS = {'png': 'PNG', 'jpg': 'JPEG', 'webp': 'WEBP'}
@@ -58,7 +57,7 @@ def plan(inputs: list[tuple[str, str]], output: str, suffix: str, extras: list[s
     return jobs
 
 
-def refuse_existing(jobs: list[Job], output: str, page: bool) -> None:
+def validate_not_existing(jobs: list[Job], output: str, page: bool) -> None:
     """Raises UserError where a result would take the place of a file."""
     targets = [target for job in jobs for target in job.targets.values()] + [os.path.join(output, PAGE)] * page
     there = [target for target in targets if os.path.lexists(target)]
@@ -91,7 +90,7 @@ def write_image(path: str, pixels: np.ndarray, texts: dict[str, str], quality: i
     sRGB without a profile, no EXIF but the provenance. Raises OSError.
     """
     suffix = pathlib.Path(path).suffix[1:]
-    with whole_file(path) as partial, open(partial, 'wb') as file:
+    with atomic_file(path) as partial, open(partial, 'wb') as file:
         if suffix == 'npy':
             np.save(file, pixels)
             return

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from ugatit_jax.images import denormalize, normalize
 from ugatit_jax.models import Generator
 from ugatit_jax.models.adalin import adalin_affine, affine, instance_affine
 from ugatit_jax.models.cam import CAM
@@ -109,7 +110,7 @@ def run_tile(
     `Layer.source` gives them. new: 1 for rows, columns of the output that no tile before had. last: y is the image.
     """
     if x.dtype == jnp.uint8:
-        x = (x.astype(jnp.float32) - 127.5) / 127.5
+        x = normalize(x)
     for layer, weights, norm, (rows, columns) in zip(layers, params, affines, places):
         if norm is not None:
             x = nn.relu(affine(x, *norm)).astype(x.dtype)
@@ -165,7 +166,7 @@ def sweep(
             )
             if out is not None:
                 y, (rows, columns) = np.asarray(y), [slice(t.start, t.start + t.length) for t in (row_tile, column_tile)]
-                out[rows, columns] = np.clip(np.round((y + 1) * 127.5), 0, 255) if out.dtype == np.uint8 else y
+                out[rows, columns] = denormalize(y) if out.dtype == np.uint8 else y
             counts.append(row_tile.new.sum() * column_tile.new.sum())
             means.append(mean)
             squares.append(square)

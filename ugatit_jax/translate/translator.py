@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ugatit_jax.checkpoint.generators import Trained, load_trained
+from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
 from ugatit_jax.compiler import on_cpu
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError
+from ugatit_jax.images import denormalize, normalize
 from ugatit_jax.models import Generator
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.fitting import MULTIPLE, SMALLEST, Fitted, fit, restore, restore_heatmap
@@ -51,8 +52,8 @@ def load(
         batch_size = 1 if on_cpu() else 8
     if batch_size < 1:
         raise UserError(f'batch_size={batch_size}: it is 1 or more')
-    trained = load_trained(path, step, weights, (DIRECTIONS[direction],))
-    return Translator(trained, direction, tile, batch_size)
+    loaded = load_generators(path, step, weights, (DIRECTIONS[direction],))
+    return Translator(loaded, direction, tile, batch_size)
 
 
 class Translator:
@@ -65,16 +66,16 @@ class Translator:
     size, rounded up to multiples of 4, and each power of two in the number of images.
     """
 
-    def __init__(self, trained: Trained, direction: str, tile: int = 512, batch_size: int = 8):
-        config = trained.config
+    def __init__(self, loaded: LoadedGenerators, direction: str, tile: int = 512, batch_size: int = 8):
+        config = loaded.config
         there, back = direction.upper().split('2')
-        self.trained, self.direction, self.tile, self.batch_size = trained, direction, tile, batch_size
+        self.loaded, self.direction, self.tile, self.batch_size = loaded, direction, tile, batch_size
         self.generator: Generator = getattr(make_networks(config), DIRECTIONS[direction])
         self.channels, self.out_channels = config.data[f'channels_{there}'], config.data[f'channels_{back}']
         self.image_size = config.data.image_size
         self.tied = config.model.mlp_pool == 'full'
         self.background = tuple(config.data.background)
-        params = trained.generator[DIRECTIONS[direction]]
+        params = loaded.generator[DIRECTIONS[direction]]
         self.params = jax.device_put(params)
         self.forward = jax.jit(functools.partial(forward, self.generator))
         self.tiled = TiledGenerator(self.generator, self.params, tile) if tile and not unsupported(self.generator) else None
@@ -92,7 +93,7 @@ class Translator:
         """Where the generator looks: float32 [h, w] or [n, h, w], not negative, as large as the images."""
         fitted, translations, single = self.many(images, size, fit)
         if translations.heatmap is None:
-            raise UserError(f'{self.trained.where} has no heatmap: its generators have no CAM')
+            raise UserError(f'{self.loaded.where} has no heatmap: its generators have no CAM')
         out = [restore_heatmap(heatmap, f) for f, heatmap in zip(fitted, translations.heatmap)]
         return out[0] if single else np.stack(out)
 
@@ -106,7 +107,7 @@ class Translator:
     @functools.cached_property
     def back(self) -> 'Translator':
         """The Translator of the other direction, of the same checkpoint; read when it is first asked for."""
-        t = self.trained
+        t = self.loaded
         return load(
             t.where,
             '2'.join(reversed(self.direction.split('2'))),
@@ -119,8 +120,8 @@ class Translator:
     @property
     def model(self) -> str:
         """Which weights these are, for people: the workdir's name, step and kind."""
-        workdir = self.trained.where.rstrip('/').split('/')[-3]
-        return f'{workdir} step {self.trained.step} {self.trained.weights}'
+        workdir = self.loaded.where.rstrip('/').split('/')[-3]
+        return f'{workdir} step {self.loaded.step} {self.loaded.weights}'
 
     def many(self, images: np.ndarray, size: int | str, fit: str | None) -> tuple[list[Fitted], Translation, bool]:
         """The images of a call as fitted, their translations, and whether it was a single one."""
@@ -129,7 +130,7 @@ class Translator:
         pixels = self.checked(pixels[None] if single else pixels)
         fitted = [self.fit(image, size, fit) for image in pixels]
         x = np.stack([f.pixels for f in fitted])
-        return fitted, self.run(x if x.dtype == np.uint8 else to_unit(x)), single
+        return fitted, self.run(x if x.dtype == np.uint8 else normalize(x)), single
 
     def checked(self, images: np.ndarray) -> np.ndarray:
         """uint8 as it is, floats as float32 in 0..255; raises UserError for what are no images of this generator."""
@@ -151,7 +152,7 @@ class Translator:
 
     def fit_mode(self, mode: str | None) -> str:
         """The way to a square, by default training's; raises UserError."""
-        mode = mode or self.trained.config.data.fit
+        mode = mode or self.loaded.config.data.fit
         if mode not in FIT_MODES:
             raise UserError(f'fit={mode!r}: it is one of {", ".join(FIT_MODES)}')
         return mode
@@ -163,7 +164,7 @@ class Translator:
             raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {MULTIPLE} from {SMALLEST} on")
         if self.tied and side != self.image_size:
             raise UserError(
-                f"size={size}: {self.trained.where} is a full model (model.mlp_pool='full'), whose weights are tied to "
+                f"size={size}: {self.loaded.where} is a full model (model.mlp_pool='full'), whose weights are tied to "
                 f"{self.image_size}x{self.image_size} pixels; size='train' takes images of any size through that one"
             )
         return side
@@ -188,13 +189,8 @@ class Translator:
 
 def forward(generator: Generator, params: dict, x: jax.Array) -> tuple[jax.Array, jax.Array | None]:
     """Images, uint8 or float32 in [-1, 1] -> images of the same type, heatmaps."""
-    out = generator.apply({'params': params}, (x.astype(jnp.float32) - 127.5) / 127.5 if x.dtype == jnp.uint8 else x)
+    out = generator.apply({'params': params}, normalize(x) if x.dtype == jnp.uint8 else x)
     image = out.image
     if x.dtype == jnp.uint8:
-        image = jnp.clip(jnp.round((image + 1) * 127.5), 0, 255).astype(jnp.uint8)
+        image = denormalize(image)
     return image, out.heatmap
-
-
-def to_unit(pixels: np.ndarray) -> np.ndarray:
-    """0..255 of any type -> float32 in [-1, 1]."""
-    return np.clip((pixels.astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5), -1, 1)

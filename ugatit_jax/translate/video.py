@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ugatit_jax.atomic_files import whole_file
 from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.files import atomic_file
 
 if TYPE_CHECKING:
     import av
@@ -65,12 +65,12 @@ def translate_video(
 
     if not {translator.channels, translator.out_channels} <= PIXELS.keys():
         raise UserError(
-            f'{translator.trained.where} has images of {translator.channels} and {translator.out_channels} '
+            f'{translator.loaded.where} has images of {translator.channels} and {translator.out_channels} '
             'channels; videos have 3 or 1'
         )
     try:
         with (
-            whole_file(target) as partial,
+            atomic_file(target) as partial,
             av.open(source) as given,
             av.open(partial, 'w', format=container_format(target)) as made,
         ):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ugatit_jax.compiler import anew
+from ugatit_jax.compiler import recompute_after
 from ugatit_jax.models.ops import winograd
 from ugatit_jax.models.ops.padding import Padding, check_fit, pad
 
@@ -111,7 +111,7 @@ def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> 
     else:
         (dx,) = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
     # x is here long before dy; XLA would cut it up then, and hold the parts of all convolutions at once
-    columns = columns_of(anew(x, dy), k, w, stride)
+    columns = columns_of(recompute_after(x, dy), k, w, stride)
     # as [out, k*in] over three axes: XLA turns the first factor round, dy, the smaller one; over one axis is slower here
     rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i : i + stride * (h - 1) + 1 : stride]) for i in range(k)]
     return dx, jnp.stack(rows).reshape(k, features, k, channels).transpose(0, 2, 3, 1)
@@ -157,7 +157,7 @@ def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tup
     """Gradients; that to x, where it is wanted, is a convolution to few channels."""
     x, kernel = saved
     k = kernel.shape[0]
-    dkernel = sum_of_products(taps(anew(x, dy), k), dy)
+    dkernel = sum_of_products(taps(recompute_after(x, dy), k), dy)
     return to_thin(in_zeros(dy, k - 1), turned(kernel)), dkernel.reshape(kernel.shape)
 
 

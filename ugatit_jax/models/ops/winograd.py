@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ugatit_jax.compiler import anew
+from ugatit_jax.compiler import recompute_after
 
 TILE, REACH, TAPS = 4, 6, 3  # outputs, inputs and weights of a tile along one axis
 # where the polynomials behind the sums are evaluated, besides infinity. In float32, at 256 channels, output and gradients
@@ -65,10 +65,10 @@ def forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array
 def backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Gradients to x and kernel from dy [B, 4t, 4s, out]."""
     x, kernel = saved
-    # the sums of the forward pass are made anew: XLA would keep them, more than x itself, if it saw that they are the same
-    inputs, weights, dtiles = tiles(BT, anew(x, dy)), of_kernel(anew(kernel, dy)), tiles(A, dy)
+    # recomputed: XLA would keep the forward pass's transformed tiles, which are larger than x, if it saw that they are equal
+    inputs, weights, dtiles = tiles(BT, recompute_after(x, dy)), of_kernel(recompute_after(kernel, dy)), tiles(A, dy)
     pixels = REACH, REACH, -1
-    # one axis of pixels: with three XLA writes both factors anew, the other way round
+    # one axis of pixels: with three XLA writes a transposed copy of both factors
     dkernel = jnp.einsum('uvni,uvno->uvio', inputs.reshape(*pixels, x.shape[3]), dtiles.reshape(*pixels, dy.shape[3]))
     dkernel = jnp.dot(GG.T.astype(dkernel.dtype), dkernel.reshape(REACH * REACH, -1)).reshape(kernel.shape)
     dinputs = jnp.einsum('uvbtso,uvio->uvbtsi', dtiles, weights)

@@ -5,8 +5,8 @@ import pytest
 
 from tests.data.conftest import encoded, make_folder, smooth
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.data.folder import FolderSource, check_folder, list_folder
-from ugatit_jax.data.splits import MissingSplit
+from ugatit_jax.data.sources.folder import FolderSource, check_folder, list_folder
+from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError
 
 
@@ -97,7 +97,7 @@ def test_remote_listing_equals_the_local_one(tmp_path, monkeypatch):
     (tmp_path / '.DS_Store').write_bytes(b'x')
     (tmp_path / 'notes.txt').write_bytes(b'x')
     local = [key for key, _ in list_folder(str(tmp_path))]
-    monkeypatch.setattr('ugatit_jax.data.folder._is_remote', lambda path: True)
+    monkeypatch.setattr('ugatit_jax.data.sources.folder._is_remote', lambda path: True)
     source = FolderSource(str(tmp_path), 3)
     assert source.keys == local
     assert source.read(0).shape == (24, 24, 3)

@@ -5,8 +5,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tests.data.conftest import encoded, smooth
-from ugatit_jax.data import open_datasets, tfds_source
+from ugatit_jax.data import open_datasets
 from ugatit_jax.data.decode import DecodeError
+from ugatit_jax.data.sources import tfds as tfds_source
 from ugatit_jax.errors import UserError
 
 

@@ -9,11 +9,13 @@ from typing import Protocol
 import numpy as np
 from ml_collections import ConfigDict
 
-from ugatit_jax.data import folder, preprocess, scan
+from ugatit_jax.data import preprocess, scan
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.data.splits import MissingSplit
-from ugatit_jax.data.synthetic import Synthetic
+from ugatit_jax.data.sources import folder
+from ugatit_jax.data.sources.splits import MissingSplit
+from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.errors import UserError, named_line
+from ugatit_jax.images import normalize
 
 _logger = logging.getLogger(__name__)
 
@@ -133,7 +135,7 @@ def open_datasets(config: ConfigDict) -> Datasets:
                 _logger.warning('%s has no test images of domain %s: nothing can be evaluated there', data.source, domain)
             elif data.source.startswith(('folder:', 'tfds:')):  # the others were checked when they were made
                 report = scan.scan(source)
-                scan.refuse_or_report(report, data.max_bad_fraction)
+                scan.validate_bad_fraction(report, data.max_bad_fraction)
                 reports[split + domain] = report
                 source = Selected(source, report.good) if report.bad else source
             opened[f'{split}_{domain}'] = source
@@ -185,7 +187,7 @@ def eval_images(source: Source, indices: Sequence[int], config: ConfigDict) -> n
     """Images as the networks see them in evaluation, without augmentation: float32 [k, size, size, C] in [-1, 1]."""
     data = config.data
     images = [load_image(source, i, data.image_size, data.fit, _background(data.background)) for i in indices]
-    return (np.stack(images).astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
+    return normalize(np.stack(images))
 
 
 def load_image(source: Source, i: int, size: int, fit: str, background: tuple) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ugatit_jax.data.synthetic import Synthetic
+from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.errors import UserError
 
 

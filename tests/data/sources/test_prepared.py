@@ -46,7 +46,8 @@ def test_reading_needs_no_tensorflow_and_no_images(places):
         find = PathFinder.find_spec  # as if TensorFlow were not installed
         PathFinder.find_spec = lambda name, *rest: None if name.split('.')[0] == 'tensorflow' else find(name, *rest)
         from configs import default
-        from ugatit_jax.data import eval_images, open_datasets
+        from ugatit_jax.data import eval_images
+        from ugatit_jax.data import open_datasets
         config = default.get_config()
         config.data.update(source='prepared:' + sys.argv[1], image_size=16)
         print(eval_images(open_datasets(config).train_A, [0, 11], config).shape)

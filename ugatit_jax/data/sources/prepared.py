@@ -6,7 +6,7 @@ import numpy as np
 from etils import epath
 
 from ugatit_jax.data.decode import decode
-from ugatit_jax.data.splits import MissingSplit
+from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError
 
 BUILDER_NAME = 'unpaired_folder'

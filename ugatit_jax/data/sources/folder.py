@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
-from ugatit_jax.data.splits import MissingSplit
+from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError
 
 _logger = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
-"""Files that appear under their names when they are complete, and not before."""
+"""Atomic writes: a file has its name when it is complete, and not before. And the folder for caches."""
 
 import contextlib
 import os
+import pathlib
 import secrets
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from etils import epath
 
 
 @contextlib.contextmanager
-def whole_file(path: str) -> Iterator[str]:
+def atomic_file(path: str) -> Iterator[str]:
     """The name of an empty file beside `path` to write into; it becomes `path`, or is removed when something is raised.
 
     Makes missing folders. What was at `path` before is replaced then, as a name: a link's target is left alone.
@@ -28,7 +29,7 @@ def whole_file(path: str) -> Iterator[str]:
         raise
 
 
-def replace_text(path: epath.Path, text: str) -> epath.Path:
+def atomic_write_text(path: epath.Path, text: str) -> epath.Path:
     """Writes a text beside `path`, of any file system, and renames it: whoever reads sees the old one or the new one."""
     beside = path.parent / f'.{path.name}.{os.getpid()}.tmp'
     try:
@@ -38,3 +39,8 @@ def replace_text(path: epath.Path, text: str) -> epath.Path:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
     return path
+
+
+def cache_folder() -> pathlib.Path:
+    """The user's folder for what can be made or downloaded again: XDG_CACHE_HOME/ugatit_jax or ~/.cache/ugatit_jax."""
+    return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'ugatit_jax'

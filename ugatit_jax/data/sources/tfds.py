@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
-from ugatit_jax.data.splits import MissingSplit
+from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError, named_line
 
 _logger = logging.getLogger(__name__)

@@ -1,0 +1,45 @@
+"""Drawings of images for people: labelled grids, and heatmaps laid over images."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ugatit_jax.images import to_rgb
+
+MARGIN = 4  # pixels between images
+HEADER = 16  # pixels above the images, for the columns' names
+
+
+def grid(columns: dict[str, np.ndarray]) -> Image.Image:
+    """Columns of images, uint8 [n, h, w, 3] each, under their names."""
+    n, h, w, _ = next(iter(columns.values())).shape
+    sheet = Image.new('RGB', (len(columns) * (w + MARGIN) + MARGIN, n * (h + MARGIN) + HEADER + MARGIN), 'white')
+    draw_text = ImageDraw.Draw(sheet)
+    for i, (name, images) in enumerate(columns.items()):
+        x = MARGIN + i * (w + MARGIN)
+        while draw_text.textlength(name) > w + MARGIN:  # small images
+            name = name[:-1]
+        draw_text.text((x, 2), name, fill='black')
+        for j, image in enumerate(images):
+            sheet.paste(Image.fromarray(image), (x, HEADER + j * (h + MARGIN)))
+    return sheet
+
+
+def overlay(images: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
+    """Heatmaps [n, h/4, w/4] in colours, half and half over images [n, h, w, C] in [-1, 1]: uint8 [n, h, w, 3]."""
+    images = to_rgb(images)
+    colours = [
+        np.asarray(Image.fromarray(jet(heatmap)).resize(image.shape[1::-1], Image.Resampling.BILINEAR))
+        for image, heatmap in zip(images, heatmaps, strict=True)
+    ]
+    return ((images.astype(np.uint16) + np.stack(colours)) // 2).astype(np.uint8)
+
+
+def jet(heatmap: np.ndarray) -> np.ndarray:
+    """heatmap [h, w] from its smallest to its largest value in the colours from blue to red: uint8 [h, w, 3].
+
+    As the PyTorch release colours them; a flat one is all blue, where the release divides by zero.
+    """
+    span = heatmap.max() - heatmap.min()
+    x = (heatmap - heatmap.min()) / (span if span > 0 else 1)
+    rgb = np.stack([1.5 - abs(4 * x - peak) for peak in (3, 2, 1)], axis=-1)
+    return np.round(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
