@@ -1,7 +1,7 @@
-"""Does asynchronous saving stall the steps? Steps with and without a save beside them, in turn, and how long save() blocks.
+"""Does asynchronous saving slow the steps down? Steps with and without a save beside them, and how long save() blocks.
 
-    python benchmarks/checkpoint.py                                        # demo size, and the light model of ch 32 at 128
-    python benchmarks/checkpoint.py --case=256:64:4 --rounds=5 --json=checkpoint.json     # image_size:ch:n_res
+    python -m benchmarks.checkpoint                                        # demo size, and the light model of ch 32 at 128
+    python -m benchmarks.checkpoint --case=256:64:4 --rounds=5 --json=checkpoint.json     # image_size:ch:n_res
 
 Each round runs some steps without a save, calls save(), runs steps until the checkpoint is on disk and one more, and
 waits for it. Times are medians over all rounds. Programs come from the compilation cache where it has them.
@@ -10,42 +10,46 @@ waits for it. Times are medians over all rounds. Programs come from the compilat
 import argparse
 import pathlib
 import statistics
+import sys
 import tempfile
 import time
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from common import Step, configure, publish, timed, versions
 from ml_collections import FrozenConfigDict as ConfigDict
 
+from benchmarks.common import Step, configure, make_parser, publish, timed, versions
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.command import enable_compilation_cache
+from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.training.state import to_items
 
 CASES = '64:12:2,128:32:4'
+DEPTHS = (7, 6, 5, 4)  # of the global discriminators: the paper's first
+PATCH_PADDING = (1, 2)  # model.patch_padding of the default reference
 
 
 def config_of(case: str) -> ConfigDict:
-    """The resolved config of 'image_size:ch:n_res', with averaged generators; the deepest discriminators that fit."""
+    """The resolved config of 'image_size:ch:n_res', with averaged generators and the deepest discriminators that fit."""
     try:
         size, ch, n_res = map(int, case.split(':'))
     except ValueError:
-        raise SystemExit(f'--case={case}: it is image_size:ch:n_res, such as {CASES}') from None
+        raise UserError(f'--case={case}: it is image_size:ch:n_res, such as {CASES}') from None
     return configure(
         {
             'data.image_size': size,
             'model.ch': ch,
             'model.n_res': n_res,
             'training.ema_decay': 0.999,
-            'model.n_layers_global': next(depth for depth in (7, 6, 5, 4) if fits(size, depth, (1, 2))),
+            'model.n_layers_global': next((depth for depth in DEPTHS if fits(size, depth, PATCH_PADDING)), DEPTHS[-1]),
         }
     )
 
 
 def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
-    """Medians of one config; every step is waited for, so that a delayed one is seen."""
+    """Medians of one config; every step is waited for, so that a slow one is seen."""
     step = Step(config)
 
     def timed_step() -> float:
@@ -91,15 +95,9 @@ def measure(config: ConfigDict, rounds: int, steps: int) -> dict[str, Any]:
     return result
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--case', default=CASES, help=f'image_size:ch:n_res, several with commas (default: {CASES})')
-    parser.add_argument('--rounds', type=int, default=5, help='saves per case (default: 5)')
-    parser.add_argument('--steps', type=int, default=5, help='steps without a save in each round (default: 5)')
-    parser.add_argument('--json', help='also write the figures to this file')
-    options = parser.parse_args()
-    enable_compilation_cache()
+def measure_all(options: argparse.Namespace) -> None:
+    """Measures and prints each case."""
+    configure_process()
     about = versions() | {'orbax': ocp.__version__}
     results = {}
     for case in options.case.split(','):
@@ -107,8 +105,18 @@ def main() -> None:
         print(f'\n{case}  (image_size:ch:n_res)')
         for name, value in results[case].items():
             print(f'  {name.replace("_", " "):28} {"-" if value is None else f"{value:12,.4g}"}')
-    publish(about, options, results, options.json)
+    publish(about, options, results)
+
+
+def main() -> int:
+    """The command line."""
+    parser = make_parser('checkpoint', __doc__)
+    parser.add_argument('--case', default=CASES, help=f'image_size:ch:n_res, several with commas (default: {CASES})')
+    parser.add_argument('--rounds', type=int, default=5, help='saves per case (default: 5)')
+    parser.add_argument('--steps', type=int, default=5, help='steps without a save in each round (default: 5)')
+    options = parser.parse_args()
+    return run_command(lambda: measure_all(options))
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

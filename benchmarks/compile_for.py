@@ -1,12 +1,12 @@
-"""What XLA makes of the train step for a GPU or TPU that is not there: memory, programs, bytes; nothing runs.
+"""Compiles the train step for a GPU or TPU that this machine does not have: memory, kernels, bytes. Nothing runs.
 
     pip install -e .[cuda]   # or .[tpu]: the compilers come with the plugins
-    python benchmarks/compile_for.py --target=h100 --batches 1 8
-    python benchmarks/compile_for.py --target=v5e  # takes minutes
+    python -m benchmarks.compile_for --target=h100 --batches 1 8
+    python -m benchmarks.compile_for --target=v5e  # takes minutes
 
-Programs are what one step launches, those in loops as often as they turn. GB are what they read and write of the device's
-memory, each by itself, as if nothing stayed in a cache; what lies in a TPU's fast memory is not told apart. Without a GPU
-XLA cannot try which form of a convolution is fastest (autotuning), and does not count the memory that some of them take.
+Kernels are the launches of one step, those in a loop times its trip count. "GB read and written" is the traffic between
+them and the device's memory, as if nothing stayed in a cache; for a TPU its fast memory (VMEM) is not told apart. Without a
+GPU XLA cannot autotune, that is try which algorithm of a convolution is fastest, and does not count its scratch memory.
 """
 
 import argparse
@@ -22,12 +22,15 @@ from unittest import mock
 os.environ |= {'JAX_PLATFORMS': 'cpu', 'TPU_SKIP_MDS_QUERY': '1', 'TPU_WORKER_HOSTNAMES': 'localhost', 'TPU_WORKER_ID': '0'}
 os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_gpu_autotune_level=0'
 
-import jax  # noqa: E402
+import jax  # noqa: E402 (the variables above come first)
 import numpy as np  # noqa: E402
-from common import cases, configure, lower, publish, table, versions  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
 
-# what XLA has to know of an NVIDIA H100 SXM with 80 GB: limits, sizes, rates as CUDA tells them
+from benchmarks.common import cases, configure, lower, make_parser, publish, table, versions  # noqa: E402
+from ugatit_jax.command import configure_process, run_command  # noqa: E402
+from ugatit_jax.errors import UserError, first_line  # noqa: E402
+
+# an NVIDIA H100 SXM with 80 GB as CUDA describes it to XLA
 H100 = """
 gpu_device_info {
   name: "NVIDIA H100 80GB HBM3" device_vendor: "NVIDIA Corporation" cuda_compute_capability { major: 9 }
@@ -47,112 +50,117 @@ TARGETS = {
     'h100': ('gpu', dict(platform='cuda', topology_name='h100', topology='1x1x1', target_config=H100)),
     'v5e': ('tpu', dict(platform='tpu', topology_name='v5e:2x2')),
 }
-ITEM = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 's64': 8, 'u64': 8, 'f64': 8}
-NO_PROGRAM = ('parameter', 'get-tuple-element', 'bitcast', 'constant', 'tuple', 'after-all', 'while', 'call', 'conditional')
-HEAD = ('model', 'size, ch', 'batch', 'dtype', 'state GB', 'work GB', 'programs', 'GB read and written', 'compile s')
+# bytes of an element
+ITEM_SIZE = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 's64': 8, 'u64': 8, 'f64': 8}
+NO_KERNEL = ('parameter', 'get-tuple-element', 'bitcast', 'constant', 'tuple', 'after-all', 'while', 'call', 'conditional')
+HEAD = ('model', 'size, ch', 'batch', 'dtype', 'state GB', 'work GB', 'kernels', 'GB read and written', 'compile s')
 
 
 def size(types: str) -> int:
-    """Bytes of all arrays in a piece of HLO."""
+    """Bytes of all arrays in a type of HLO, such as 'f32[2,3]{1,0}' or a tuple of them."""
     return sum(
-        ITEM.get(kind, 0) * math.prod(int(n) for n in shape.split(',') if n)
+        ITEM_SIZE.get(kind, 0) * math.prod(int(n) for n in shape.split(',') if n)
         for kind, shape in re.findall(r'\b(\w+)\[([\d,]*)\]', types)
     )
 
 
-def programs(hlo: str) -> tuple[int, Counter[str]]:
-    """How many programs a compiled module launches, and bytes by their kind: an operation, a fusion or a library's call."""
-    computations, count, bytes_of, name, entry = {}, 0, Counter(), '', ''
+class Instruction(NamedTuple):
+    """A line of HLO."""
+
+    type: str  # of the result
+    operation: str
+    arguments: str
+    attributes: str = ''
+
+    @property
+    def argument_names(self) -> list[str]:
+        """Names of the instructions whose results are the arguments."""
+        return re.findall(r'%([\w.\-]+)', self.arguments)
+
+
+Computation = dict[str, Instruction]  # by the name of its result
+
+
+def kernels(hlo: str) -> tuple[int, Counter[str]]:
+    """The kernel launches of a compiled module, and their bytes by kind: an operation, 'fusion' or a library's function."""
+    computations, entry = parse_hlo(hlo)
+    count, bytes_by_kind = 0, Counter()
+
+    def walk(computation: str, times: int) -> None:
+        nonlocal count
+        for instruction in computations[computation].values():
+            if instruction.operation in ('while', 'call', 'conditional'):
+                trips = re.search(r'known_trip_count\D*(\d+)', instruction.attributes)
+                for inner in re.findall(
+                    r'(?:body|to_apply|(?:tru|fals)e_computation)=%([\w.\-]+)', instruction.attributes
+                ):
+                    walk(inner, times * (int(trips[1]) if trips else 1))
+            elif instruction.operation not in NO_KERNEL:
+                target = re.search(r'custom_call_target="([^"]*)"', instruction.attributes)
+                kind = target[1] if target else instruction.operation
+                bytes_by_kind[kind] += times * traffic(instruction, computations[computation], computations)
+                count += times
+
+    walk(entry, 1)
+    return count, bytes_by_kind
+
+
+def parse_hlo(hlo: str) -> tuple[dict[str, Computation], str]:
+    """The computations of a module by name, and the name of its entry."""
+    computations, name, entry = {}, '', ''
     for line in re.sub(r'/\*.*?\*/', '', hlo).splitlines():
         if start := re.match(r'(ENTRY )?%([\w.\-]+) \(.*\{\s*$', line):
             name = start[2]
             entry, computations[name] = name if start[1] else entry, {}
         elif found := re.match(r'\s+(?:ROOT )?%([\w.\-]+) = (\([^=]*?\)|\S+) ([\w\-]+)\((.*)', line):
             computations[name][found[1]] = Instruction(found[2], found[3], *found[4].split('), ', 1))
-
-    def walk(computation: str, times: int) -> None:
-        nonlocal count
-        for instruction in computations[computation].values():
-            if instruction.operation in ('while', 'call', 'conditional'):
-                turns = re.search(r'known_trip_count\D*(\d+)', instruction.rest)
-                for inner in re.findall(r'(?:body|to_apply|(?:tru|fals)e_computation)=%([\w.\-]+)', instruction.rest):
-                    walk(inner, times * (int(turns[1]) if turns else 1))
-            elif instruction.operation not in NO_PROGRAM:
-                target = re.search(r'custom_call_target="([^"]*)"', instruction.rest)
-                kind = target[1] if target else instruction.operation
-                bytes_of[kind] += times * traffic(instruction, computations[computation], computations)
-                count += times
-
-    walk(entry, 1)
-    return count, bytes_of
+    return computations, entry
 
 
-class Instruction(NamedTuple):
-    """A line of HLO: the result's type, the operation, its arguments and what else is said."""
-
-    type: str
-    operation: str
-    arguments: str
-    rest: str = ''
-
-    @property
-    def names(self) -> list[str]:
-        """Of the arguments."""
-        return re.findall(r'%([\w.\-]+)', self.arguments)
-
-
-def traffic(instruction: Instruction, among: dict[str, Instruction], computations: dict[str, dict[str, Instruction]]) -> int:
-    """Bytes that one program reads and writes: results and arguments whole, but of what is cut or put in only the piece."""
-    called = re.search(r'calls=%([\w.\-]+)', instruction.rest)
+def traffic(instruction: Instruction, computation: Computation, computations: dict[str, Computation]) -> int:
+    """Bytes that a kernel of `computation` reads and writes: results and arguments whole, slices as far as they are used."""
+    called = re.search(r'calls=%([\w.\-]+)', instruction.attributes)
     inside = computations.get(called[1], {}) if called else {'': instruction}
     users = {}
     for result, inner in inside.items():
-        for place, name in enumerate(inner.names):
-            users.setdefault(name, []).append((result, inner, place))
+        for position, name in enumerate(inner.argument_names):
+            users.setdefault(name, []).append((result, inner, position))
 
-    def read(name: str, whole: int) -> int:
-        """Bytes that are read of an argument, of the size `whole`."""
+    def bytes_read(name: str, whole: int) -> int:
+        """Bytes that are read of an argument, of `whole`."""
         total = 0
-        for result, user, place in users.get(name, []):
-            if user.operation in ('dynamic-slice', 'slice') and place == 0:
+        for result, user, position in users.get(name, []):
+            if user.operation in ('dynamic-slice', 'slice') and position == 0:
                 total += size(user.type)
             elif user.operation in ('bitcast', 'convert', 'reshape', 'transpose', 'copy'):
-                total += read(result, whole) if result in users else whole  # or it is the result
-            elif not (user.operation == 'dynamic-update-slice' and place == 0):  # written in place
+                total += bytes_read(result, whole) if result in users else whole  # or it is the result
+            elif not (user.operation == 'dynamic-update-slice' and position == 0):  # updated in place
                 return whole
         return min(total, whole)
 
     total = size(instruction.type)
     for inner in inside.values():
         if inner.operation == 'dynamic-update-slice':
-            total -= size(inner.type) - size((inside if called else among)[inner.names[1]].type)
-    parameters = {int(inner.arguments.rstrip(')')): name for name, inner in inside.items() if inner.operation == 'parameter'}
-    for place, name in enumerate(instruction.names):
-        total += read(parameters.get(place, '') if called else name, size(among[name].type) if name in among else 0)
+            update = (inside if called else computation)[inner.argument_names[1]]
+            total -= size(inner.type) - size(update.type)
+    parameters = {
+        int(inner.arguments.rstrip(')')): name for name, inner in inside.items() if inner.operation == 'parameter'
+    }
+    for position, name in enumerate(instruction.argument_names):
+        whole = size(computation[name].type) if name in computation else 0
+        total += bytes_read(parameters.get(position, '') if called else name, whole)
     return max(total, 0)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--target', choices=TARGETS, default='h100')
-    parser.add_argument('--models', nargs='+', choices=('light', 'full'), default=['light'])
-    parser.add_argument('--sizes', nargs='+', type=int, default=[256])
-    parser.add_argument('--ch', type=int, default=64)
-    parser.add_argument('--batches', nargs='+', type=int, default=[1])
-    parser.add_argument('--dtypes', nargs='+', default=['bfloat16'])
-    parser.add_argument('--json', metavar='FILE')
-    options = parser.parse_args()
+def compile_all(options: argparse.Namespace) -> None:
+    """Compiles and prints a row for each case."""
+    configure_process('off')  # compile times are measured
     backend, topology = TARGETS[options.target]
     try:
         device = topologies.get_topology_desc(**topology).devices[:1]
     except (RuntimeError, NotImplementedError) as error:
-        print(
-            f'{sys.argv[0]}: no compiler for {options.target}: {str(error).splitlines()[0]}; pip install -e .'
-            f'[{"cuda" if backend == "gpu" else "tpu"}]',
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
+        extra = 'cuda' if backend == 'gpu' else 'tpu'
+        raise UserError(f'no compiler for {options.target}: {first_line(error)}; pip install -e .[{extra}]') from None
 
     def make_mesh(shape: tuple[int, ...], names: tuple[str, ...], **fields: object) -> jax.sharding.Mesh:
         return jax.sharding.Mesh(np.array(device).reshape(shape), names, **fields)
@@ -161,24 +169,37 @@ def main() -> None:
     for case, fields in cases(options):
         config, started = configure(fields), time.perf_counter()
         with mock.patch.multiple(jax, default_backend=lambda: backend, make_mesh=make_mesh):
-            compiled = lower(config)[2].compile()
+            compiled = lower(config)[0].compile()
         seconds, memory = time.perf_counter() - started, compiled.memory_analysis()
-        count, bytes_of = programs(compiled.as_text())
+        count, bytes_by_kind = kernels(compiled.as_text())
         rows.append(
             (
                 *case,
                 memory.argument_size_in_bytes / 1e9,
                 memory.temp_size_in_bytes / 1e9,
                 count,
-                sum(bytes_of.values()) / 1e9,
+                sum(bytes_by_kind.values()) / 1e9,
                 seconds,
             )
         )
-        results.append({'fields': fields, **dict(zip(HEAD, rows[-1])), 'bytes': dict(bytes_of.most_common())})
+        results.append({'fields': fields, **dict(zip(HEAD, rows[-1])), 'bytes': dict(bytes_by_kind.most_common())})
         print(table(HEAD, rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(HEAD, rows))
-    publish(versions(), options, results, options.json)
+    publish(versions(), options, results)
+
+
+def main() -> int:
+    """The command line."""
+    parser = make_parser('compile_for', __doc__)
+    parser.add_argument('--target', choices=TARGETS, default='h100')
+    parser.add_argument('--models', nargs='+', choices=('light', 'full'), default=['light'])
+    parser.add_argument('--sizes', nargs='+', type=int, default=[256])
+    parser.add_argument('--ch', type=int, default=64)
+    parser.add_argument('--batches', nargs='+', type=int, default=[1])
+    parser.add_argument('--dtypes', nargs='+', default=['bfloat16'])
+    options = parser.parse_args()
+    return run_command(lambda: compile_all(options))
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

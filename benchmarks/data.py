@@ -1,19 +1,15 @@
-"""Speed of the data path alone: images per second, the scan at the start, and how long a train step would wait.
+"""Speed of the data path alone: images per second, the scan at the start, and how long an accelerator would be idle.
 
     python benchmarks/data.py                                  # makes 256x256 JPEGs in a temporary folder
     python benchmarks/data.py --source=folder:PATH --step_ms=80,40,20 --json=data.json
 
-A train step is stood in for by --step_ms of sleep: like an accelerator's, it leaves the host free.
-Put in the measured one.
+A train step is simulated by --step_ms of sleep: like an accelerator's, it leaves the host free. Give the measured time.
 """
 
 import argparse
 import itertools
-import json
 import os
 import pathlib
-import platform
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,26 +17,28 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 import PIL
+from common import publish, table, versions
 from ml_collections import ConfigDict
 from PIL import Image
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # configs/ is no installed package
-
-from configs import default
+from ugatit_jax.config import default
 from ugatit_jax.data import Datasets, device_resident, open_datasets, train_batches
 from ugatit_jax.data.augment import augment
 from ugatit_jax.data.pipeline import Batch
 from ugatit_jax.data.sources.synthetic import Synthetic
 
+WARM_UP = 8  # batches: more than the pipeline makes ahead
+FACES = 20  # drawn per domain, then varied by grain: drawing takes longer than encoding
+
 
 def make_folder(root: str, count: int, size: int = 256) -> None:
-    """Writes `count` JPEGs of size x size into trainA and trainB each, as many bytes as photographs have."""
+    """Writes `count` JPEGs of size x size into trainA and trainB each, with grain: about as large as photographs."""
     faces = {domain: Synthetic(domain, 'train', size) for domain in 'AB'}
     rng = np.random.default_rng(0)
     for domain, source in faces.items():
         folder = pathlib.Path(root) / f'train{domain}'
         folder.mkdir(parents=True)
-        images = [source.read(i) for i in range(min(20, count))]
+        images = [source.read(i) for i in range(min(FACES, count))]
         for i in range(count):
             grain = np.repeat(np.repeat(rng.normal(0, 20, (size // 2, size // 2, 3)), 2, 0), 2, 1)
             noisy = np.clip(images[i % len(images)] + grain, 0, 255).astype(np.uint8)
@@ -48,8 +46,8 @@ def make_folder(root: str, count: int, size: int = 256) -> None:
 
 
 def images_per_second(batches: Iterator[Batch], batch_size: int, seconds: float) -> float:
-    """Both domains' images per second over about `seconds`, after a few batches of warming up."""
-    for _ in itertools.islice(batches, 8):
+    """Both domains' images per second over about `seconds`, after warming up."""
+    for _ in itertools.islice(batches, WARM_UP):
         pass
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
@@ -58,12 +56,12 @@ def images_per_second(batches: Iterator[Batch], batch_size: int, seconds: float)
     return 2 * batch_size * steps / (time.perf_counter() - start)
 
 
-def waiting_share(batches: Iterator[Batch], step_seconds: float, seconds: float) -> float:
-    """Share of the time that an accelerator with steps of that length is idle for want of a batch.
+def idle_share(batches: Iterator[Batch], step_seconds: float, seconds: float) -> float:
+    """Share of the time that an accelerator with steps of `step_seconds` is idle because it is input-bound.
 
     As in the train loop, a step is started without waiting for its end, and the loop is at most one step ahead.
     """
-    for _ in itertools.islice(batches, 8):
+    for _ in itertools.islice(batches, WARM_UP):
         pass
     start = time.perf_counter()
     free_at, idle = start, 0.0  # the accelerator has done all its steps at free_at
@@ -79,18 +77,18 @@ def waiting_share(batches: Iterator[Batch], step_seconds: float, seconds: float)
 
 def measure_resident(datasets: Datasets, config: ConfigDict, seconds: float) -> float:
     """Images per second of sampling and augmenting on the device, compiled."""
-    arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
+    resident = device_resident.load(datasets.train_A, datasets.train_B, config)
     key = jax.random.key(0)
 
     @jax.jit
-    def sample(arrays: dict[str, jax.Array], step: jax.Array) -> dict[str, jax.Array]:
-        batch = device_resident.sample(arrays, step, config.data.batch_size, config.seed)
+    def draw(resident: device_resident.ResidentImages, step: jax.Array) -> dict[str, jax.Array]:
+        batch = device_resident.draw_batch(resident, step, config.data.batch_size, config.seed)
         return augment(batch, jax.random.fold_in(key, step), image_size=config.data.image_size)
 
-    jax.block_until_ready(sample(arrays, 0))
+    jax.block_until_ready(draw(resident, 0))
     start, steps = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
-        jax.block_until_ready(sample(arrays, steps))
+        jax.block_until_ready(draw(resident, steps))
         steps += 1
     return 2 * config.data.batch_size * steps / (time.perf_counter() - start)
 
@@ -101,7 +99,7 @@ def measure(options: argparse.Namespace, folder: str) -> list[tuple[str, float, 
     config.data.source = options.source or f'folder:{folder}'
     config.data.image_size, config.data.batch_size = options.image_size, options.batch_size
     rows = []
-    os.environ['XDG_CACHE_HOME'] = os.path.join(folder, 'cache')  # so that the first scan is a first one
+    os.environ['XDG_CACHE_HOME'] = os.path.join(folder, 'cache')  # so that the first scan finds no cached results
     for name in ('scan, first', 'scan, again'):
         start = time.perf_counter()
         datasets = open_datasets(config)
@@ -117,29 +115,15 @@ def measure(options: argparse.Namespace, folder: str) -> list[tuple[str, float, 
     for name, settings in kinds.items():
         config.data.update(settings)
         batches = train_batches(*pair, config)
-        if 'cached' in name:  # full after one pass over the larger domain
+        if 'cached' in name:  # filled by one pass over the larger domain
             for _ in itertools.islice(batches, -(-max(map(len, pair)) // options.batch_size)):
                 pass
         rows.append((name, images_per_second(batches, options.batch_size, options.seconds), 'images/s'))
         for step_ms in map(float, options.step_ms.split(',')):
-            share = waiting_share(batches, step_ms / 1e3, options.seconds)
+            share = idle_share(batches, step_ms / 1e3, options.seconds)
             rows.append((f'{name}, idle at {step_ms:g} ms a step', 100 * share, '%'))
     rows.append(('device resident, sampled and augmented', measure_resident(datasets, config, options.seconds), 'images/s'))
     return rows
-
-
-def versions() -> dict[str, str]:
-    """What the figures depend on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return {
-        'device': jax.devices()[0].device_kind,
-        'cores': cores,
-        'machine': platform.machine(),
-        'python': platform.python_version(),
-        'jax': jax.__version__,
-        'numpy': np.__version__,
-        'pillow': PIL.__version__,
-    }
 
 
 def main() -> None:
@@ -150,21 +134,21 @@ def main() -> None:
     parser.add_argument('--image_size', type=int, default=256)
     parser.add_argument('--batch_size', type=int, default=1)
     parser.add_argument('--seconds', type=float, default=4.0, help='per measurement (default: 4)')
-    parser.add_argument('--step_ms', default='50,20,10', help='lengths of train steps to stand in for')
+    parser.add_argument('--step_ms', default='50,20,10', help='simulated train steps (default: %(default)s)')
     parser.add_argument('--json', help='also write the figures to this file')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if not options.source:
             make_folder(folder, options.images)
         rows = measure(options, folder)
-    result = {'options': vars(options), 'versions': versions(), 'results': {name: value for name, value, _ in rows}}
-    width = max(len(name) for name, _, _ in rows)
-    print(', '.join(f'{key} {value}' for key, value in result['versions'].items()))
-    for name, value, unit in rows:
-        print(f'{name:{width}}  {value:12,.2f} {unit}')
-    print(json.dumps(result))
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + '\n')
+    print(
+        table(
+            ('measurement', 'value', 'unit'),
+            [(name, value if value < 1e3 else round(value), unit) for name, value, unit in rows],
+        )
+    )
+    about = versions() | {'numpy': np.__version__, 'pillow': PIL.__version__}
+    publish(about, options, {name: value for name, value, _ in rows}, options.json)
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
-"""Speed of translation: images per second of one light generator, from the host and back to it.
+"""Speed of translation: images per second of one light generator, from host memory to host memory.
 
     python benchmarks/translate.py
-    python benchmarks/translate.py --seams=1280      # also tiled against untiled at that size
+    python benchmarks/translate.py --seams=1280      # also compares tiled with untiled at that size
 
-Medians over several rounds; the first call is not counted. vs_pytorch.py measures it beside the official code.
+Medians over several rounds after one that compiles. vs_pytorch.py measures translation beside the official code.
 """
 
 import argparse
@@ -18,15 +18,15 @@ import numpy as np
 from common import configure, publish, table, timed, versions
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators
-from ugatit_jax.errors import UserError
+from ugatit_jax.command import run_command
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.translate.translator import Translator
+from ugatit_jax.translate.translator import DEFAULT_TILE, Translator
 
 Run = Callable[[np.ndarray], np.ndarray]
 
 
 def make_translator(options: argparse.Namespace, batch_size: int, tile: int = 0) -> Translator:
-    """Our light model of the PyTorch release's kind with random weights."""
+    """A light model as the PyTorch release's, with random weights."""
     config = configure(
         {
             'model.reference': 'pytorch',
@@ -34,34 +34,34 @@ def make_translator(options: argparse.Namespace, batch_size: int, tile: int = 0)
             'model.ch': options.ch,
             'model.n_res': options.n_res,
             'model.n_layers_global': 2,
-            'model.n_layers_local': 2,  # no discriminator is made: any size may be asked for
+            'model.n_layers_local': 2,  # the least: no discriminator is made, and deep ones would refuse small images
             'data.image_size': options.image_size,
             'training.compute_dtype': options.compute_dtype,
             'training.scan_blocks': options.scan_blocks,
         }
     )
     generator = make_networks(config).genA2B
-    x = np.zeros((1, 32, 32, 3), np.float32)
+    x = np.zeros((1, 32, 32, 3), np.float32)  # parameters of light models do not depend on the size
     params = jax.device_get(jax.jit(generator.init)(jax.random.key(0, impl='unsafe_rbg'), x)['params'])
-    # biases and rho off their defaults, and larger weights: a difference should show
+    # biases and rho away from their initial values, and larger weights: differences between programs should show
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda w: w + 0.05 * rng.standard_normal(w.shape, np.float32), params)
     return Translator(LoadedGenerators('none/checkpoints/0', 0, config, 'raw', {'genA2B': params}), 'a2b', tile, batch_size)
 
 
 def take_times(run: Run, images: np.ndarray, rounds: int) -> tuple[list[float], list[float]]:
-    """Seconds of each of several calls, by the clock and of the processor."""
+    """Wall-clock and CPU seconds of each of several calls, after one that compiles."""
     run(images)
-    _, clock, processor = zip(*(timed(run, images) for _ in range(rounds)))
-    return list(clock), list(processor)
+    _, wall, cpu = zip(*(timed(run, images) for _ in range(rounds)))
+    return list(wall), list(cpu)
 
 
 def measure_seams(options: argparse.Namespace) -> dict[str, float]:
-    """Tiled against untiled on one image: largest difference in [-1, 1], that of tiles on their own, and seconds."""
-    side, tile = options.seams, options.tile
+    """Tiled against untiled on one image: largest difference in [-1, 1], that of tiles translated alone, and seconds."""
+    side, tile, patch = options.seams, options.tile, 32  # patches of one colour, so that tiles differ in their statistics
     rng = np.random.default_rng(1)
-    small = rng.uniform(-1, 1, (-(-side // 32), -(-side // 32), 3)).astype(np.float32)
-    image = small.repeat(32, 0).repeat(32, 1)[None, :side, :side]  # patches, so that tiles differ in their statistics
+    small = rng.uniform(-1, 1, (-(-side // patch), -(-side // patch), 3)).astype(np.float32)
+    image = small.repeat(patch, 0).repeat(patch, 1)[None, :side, :side]
     whole, tiled = make_translator(options, 1), make_translator(options, 1, tile)
     runs = {'untiled': lambda x: whole.run(x).image, 'tiled': lambda x: tiled.tiled(x[0])[0][None]}
     out, seconds = {}, {}
@@ -89,7 +89,7 @@ class Row:
     median: float  # images/s
     lowest: float
     highest: float
-    cpu_seconds: float  # of an image, over all cores: what tells on a machine that others use too
+    cpu_seconds: float  # per image, over all cores: comparable on a machine that others use too
 
 
 def main() -> int:
@@ -99,38 +99,34 @@ def main() -> int:
     parser.add_argument('--image_size', type=int, default=256)
     parser.add_argument('--ch', type=int, default=64)
     parser.add_argument('--n_res', type=int, default=4)
-    parser.add_argument('--compute_dtype', default='float32', help='float32 or bfloat16, of ours')
+    parser.add_argument('--compute_dtype', default='float32', help='float32 or bfloat16')
     parser.add_argument(
-        '--scan_blocks',
-        action=argparse.BooleanOptionalAction,
-        help='residual blocks as a loop, in ours (default: as in training)',
+        '--scan_blocks', action=argparse.BooleanOptionalAction, help='residual blocks as a loop (default: as in training)'
     )
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--seams', type=int, default=0, metavar='SIDE', help='also tiled against untiled at this size')
-    parser.add_argument('--tile', type=int, default=512, help='of --seams (default: 512)')
+    parser.add_argument('--seams', type=int, default=0, metavar='SIDE', help='also compare tiled with untiled at this size')
+    parser.add_argument('--tile', type=int, default=DEFAULT_TILE, help='of --seams (default: %(default)s)')
     parser.add_argument('--json', help='also write the figures to this file')
     options = parser.parse_args()
+    return run_command(lambda: measure(options))
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Measures, prints the table and writes --json."""
     info, rows, result = versions(), [], {}
-    try:
-        for batch_size in map(int, options.batch_sizes.split(',')):
-            translator = make_translator(options, batch_size)
-            images = np.random.default_rng(0).uniform(-1, 1, (batch_size, *2 * [options.image_size], 3)).astype(np.float32)
-            clock, processor = take_times(lambda x, t=translator: t.run(x).image, images, options.rounds)
-            rates = [batch_size / seconds for seconds in clock]
-            rows.append(
-                Row(batch_size, statistics.median(rates), min(rates), max(rates), statistics.median(processor) / batch_size)
-            )
-        if options.seams:
-            result |= measure_seams(options)
-    except UserError as error:
-        print(f'ugatit_jax: {error}', file=sys.stderr)
-        return 2
+    for batch_size in map(int, options.batch_sizes.split(',')):
+        translator = make_translator(options, batch_size)
+        images = np.random.default_rng(0).uniform(-1, 1, (batch_size, *2 * [options.image_size], 3)).astype(np.float32)
+        wall, cpu = take_times(lambda x, t=translator: t.run(x).image, images, options.rounds)
+        rates = [batch_size / seconds for seconds in wall]
+        rows.append(Row(batch_size, statistics.median(rates), min(rates), max(rates), statistics.median(cpu) / batch_size))
+    if options.seams:
+        result |= measure_seams(options)
     head = [field.name.replace('_', ' ') for field in dataclasses.fields(Row)]
     print(table(head, [dataclasses.astuple(row) for row in rows]))
     for name, value in result.items():
         print(f'{name}: {value:.3g}')
     publish(info, options, [dataclasses.asdict(row) for row in rows] + [result], options.json)
-    return 0
 
 
 if __name__ == '__main__':

@@ -37,8 +37,8 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
     from common import Step, configure
 
     from ugatit_jax.checkpoint.generators import LoadedGenerators
-    from ugatit_jax.convert.official_names import write_networks
-    from ugatit_jax.convert.read_official import make_layout
+    from ugatit_jax.convert.official_layout import write_networks
+    from ugatit_jax.convert.official_names import OfficialNames
     from ugatit_jax.translate.translator import Translator
 
     config = configure(
@@ -54,7 +54,7 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
         }
     )
     step = Step(config)
-    state, layout = jax.device_get(step.state), make_layout('pytorch', config)
+    state, names = jax.device_get(step.state), OfficialNames.of_config('pytorch', config)
     if translating:
         loaded = LoadedGenerators('none/checkpoints/0', 0, config, 'raw', {'genA2B': state.generator['genA2B']})
         translator, images = Translator(loaded, 'a2b', batch_size=options.batch_size), batch_of(options)[0]
@@ -67,8 +67,8 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
         return translate
     np.savez(
         folder / 'weights.npz',
-        **write_networks(layout, state.generator),
-        **write_networks(layout, state.discriminator, state.spectral),
+        **write_networks(names, state.generator),
+        **write_networks(names, state.discriminator, state.spectral),
     )
     step.batch = {f'real_{domain}': jax.device_put(x) for domain, x in zip('AB', batch_of(options))}
 

@@ -3,8 +3,8 @@
     python -m ugatit_jax.main --config=configs/cat2dog.py --workdir=runs/cat2dog
     ... --config.data.source=folder:PATH    # your own trainA, trainB, testA, testB
 
-The paper took the DRIT set (771 cats, 1264 dogs, 100 + 100 to test): download it and name its folder. The default here
-needs no account: Oxford-IIIT Pet through TFDS, cats and dogs cut to their head boxes.
+The paper uses DRIT's data set (771 cats, 1264 dogs, 100 + 100 test images): download it and name its folder as above. The
+default here is Oxford-IIIT Pet, which TFDS downloads without an account, cropped to the heads of cats and dogs.
 """
 
 from ml_collections import config_dict
@@ -13,7 +13,7 @@ from configs import default
 
 
 def get_config() -> config_dict.ConfigDict:
-    """The default on Oxford-IIIT Pet."""
+    """The default config on Oxford-IIIT Pet, through TFDS."""
     config = default.get_config()
     config.data.source = 'tfds:oxford_iiit_pet'
     return config

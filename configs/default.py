@@ -1,4 +1,4 @@
-"""The defaults alone, for any data set; every setting with its reason is in ugatit_jax/config/default.py."""
+"""The default config, for any data set; every field with its reason is in ugatit_jax/config/default.py."""
 
 from ugatit_jax.config.default import get_config
 

@@ -1,9 +1,9 @@
-"""Photographs of faces <-> painted portraits, 256x256, the paper's light model; 6452 + 1811 to train, 751 + 400 to test.
+"""Photographs of faces <-> painted portraits, 256x256, the paper's light model.
 
     python -m ugatit_jax.main --config=configs/photo2portrait.py --workdir=runs/photo2portrait
 
-The set is DRIT's; TFDS does not have it. Unpack it to datasets/photo2portrait, or name another place with
---config.data.source=folder:PATH.
+6452 + 1811 training images, 751 + 400 test images. The data set is DRIT's, and not in TFDS: unpack it to
+datasets/photo2portrait, or name another folder with --config.data.source=folder:PATH.
 """
 
 from ml_collections import config_dict
@@ -12,7 +12,7 @@ from configs import default
 
 
 def get_config() -> config_dict.ConfigDict:
-    """The default on DRIT's set."""
+    """The default config on DRIT's data set, from a folder."""
     config = default.get_config()
     config.data.source = 'folder:datasets/photo2portrait'
     return config

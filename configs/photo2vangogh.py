@@ -1,6 +1,9 @@
-"""Photographs <-> paintings by van Gogh, 256x256, the paper's light model; 6287 + 400 to train, 751 + 400 to test.
+"""Photographs <-> paintings by van Gogh, 256x256, the paper's light model.
 
-python -m ugatit_jax.main --config=configs/photo2vangogh.py --workdir=runs/photo2vangogh
+    python -m ugatit_jax.main --config=configs/photo2vangogh.py --workdir=runs/photo2vangogh
+
+6287 + 400 training images, 751 + 400 test images. TFDS downloads the data set, which is CycleGAN's vangogh2photo with its
+domains swapped.
 """
 
 from ml_collections import config_dict
@@ -9,7 +12,7 @@ from configs import default
 
 
 def get_config() -> config_dict.ConfigDict:
-    """The default on CycleGAN's set, through TFDS, with its two domains exchanged."""
+    """The default config on CycleGAN's data set, through TFDS, with its domains swapped."""
     config = default.get_config()
     config.data.source = 'tfds:cycle_gan/vangogh2photo'
     config.data.swap = True  # A is photographs, as in the paper

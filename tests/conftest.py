@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 import jax
 import pytest
 
+from tests.helpers.paths import REFERENCE, ROOT
 from ugatit_jax.command import GC_THRESHOLD
-
-ROOT = pathlib.Path(__file__).parent.parent
-REFERENCE = ROOT.parent / 'shared' / 'reference'
 
 # the tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise much (at level 0 the program of
 # one step at batch 1 gave NaN gradients on jax 0.10.2, though every part of it alone, and levels 1 to 3, did not)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.paths import ROOT
 from ugatit_jax import main
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.__main__ import main as evaluate
@@ -53,7 +53,9 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 @pytest.mark.parametrize(
     'command',
     [
-        lambda folder: main.main(main.parse(['main', '--config=configs/demo.py', f'--workdir={folder}', '--mode=eval'])),
+        lambda folder: main.main(
+            main.parse_flags(['main', '--config=configs/demo.py', f'--workdir={folder}', '--mode=eval'])
+        ),
         lambda folder: translate([f'--checkpoint={folder}', '--direction=a2b', '--input=a', '--output=b']),
         lambda folder: evaluate([f'--fake={folder}', f'--real={folder}']),
     ],

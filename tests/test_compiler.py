@@ -44,15 +44,15 @@ def test_adam_on_a_cpu_copies_nothing_large():
     assert copies(compiler.scale_by_adam(0.5, 0.999, 1e-8)) == 0 < copies(plain)
 
 
-def test_after_returns_what_it_is_given():
+def test_depend_on_returns_what_it_is_given():
     tree = {'x': jnp.arange(3.0), 'y': jnp.ones((2, 2))}
-    out = jax.jit(compiler.after)(jnp.int32(0), tree)
+    out = jax.jit(compiler.depend_on)(jnp.int32(0), tree)
     assert jax.tree.all(jax.tree.map(jnp.array_equal, out, tree))
-    assert 'conditional' in jax.jit(compiler.after).lower(jnp.int32(0), tree).compile().as_text()
+    assert 'conditional' in jax.jit(compiler.depend_on).lower(jnp.int32(0), tree).compile().as_text()
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
-def test_anew_is_the_same_whatever_it_waits_for_and_xla_does_not_know(dtype):
+def test_recompute_after_is_the_same_whatever_the_token_and_xla_does_not_know(dtype):
     x = jnp.linspace(-1, 1, 6, dtype=dtype).reshape(2, 3)
     for value in (1.0, -0.0, -3.7, np.nan, -np.inf, 1e-40):
         same = jax.jit(compiler.recompute_after)(x, jnp.full((2, 2), value, dtype))

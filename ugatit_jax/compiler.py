@@ -1,7 +1,8 @@
-"""What keeps XLA from computing things twice or too early, from writing out maps and from turning kernels round.
+"""Workarounds for XLA: what keeps it from recomputing, reordering and transposing, on each backend that needs it.
 
-A CPU's backend drops jax.lax.optimization_barrier before it fuses and orders the program; a conditional stays. What is done
-on GPUs was found by compiling for one (benchmarks/compile_for.py), and saves bytes and kernels by that count.
+The CPU backend drops jax.lax.optimization_barrier before it fuses and schedules the program, but keeps conditionals: there,
+barriers are written as conditionals that are always true. What is done on GPUs was found by compiling for one
+(benchmarks/compile_for.py); it lowers the bytes and kernels counted there and has not been timed.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,52 +19,49 @@ Network = Callable[[Any, jax.Array], Any]
 
 
 def on_cpu() -> bool:
-    """Whether programs are for CPUs, however many."""
+    """Whether programs are compiled for CPUs, one or several."""
     return jax.default_backend() == 'cpu'
 
 
 def on_gpu() -> bool:
-    """Whether programs are for GPUs, however many."""
+    """Whether programs are compiled for GPUs, one or several."""
     return jax.default_backend() == 'gpu'
 
 
 def single_cpu_device() -> bool:
-    """Whether programs are for one CPU device.
+    """Whether programs are compiled for one CPU device: only there are conditionals used as barriers.
 
-    Several exchange arrays, and XLA does not order exchanges inside of a loop or conditional against those outside: two
-    devices may wait for different ones, for ever.
+    With several devices they deadlock: XLA does not order collectives inside a loop or conditional against those outside,
+    so that two devices may wait for different ones.
     """
     return on_cpu() and jax.device_count() == 1
 
 
 def optimization_barrier(tree: Tree) -> Tree:
-    """`tree`; what is computed of it is neither fused with what made it nor shared with what else is made of the same.
-
-    Not on a CPU, where barriers have no effect.
-    """
+    """jax.lax.optimization_barrier; no-op on CPU, where it has no effect."""
     return tree if on_cpu() else jax.lax.optimization_barrier(tree)
 
 
 def row_major_layout(x: jax.Array) -> jax.Array:
-    """x, on one GPU with its last axis closest together in memory, as the state's arrays are.
+    """x with a row-major layout, that of the train state's arrays, on a single GPU; no-op elsewhere.
 
-    cuDNN has other orders for kernels. Without this XLA updates weights and both moments in those, and turns all of them
-    round, float32, where one bfloat16 gradient would do. Not on several: XLA gathers arrays in pieces for a constraint.
+    cuDNN prefers other layouts for kernels. Without the constraint XLA updates weights and both moments in those and
+    transposes all of them, in float32, instead of one bfloat16 gradient. With several GPUs it would gather shards for it.
     """
     return with_layout_constraint(x, Layout(tuple(range(x.ndim)))) if on_gpu() and jax.device_count() == 1 else x
 
 
-def after(token: jax.Array, tree: Tree) -> Tree:
-    """`tree`, of floating-point arrays, not before the integer `token`, which is at least 0, is there."""
+def depend_on(token: jax.Array, tree: Tree) -> Tree:
+    """`tree`, of floats, behind a dependency on the integer `token` >= 0; no-op but for a single CPU device."""
     if not single_cpu_device():
         return tree
     return jax.lax.cond(token >= 0, lambda tree: tree, lambda tree: jax.tree.map(jnp.negative, tree), tree)
 
 
 def recompute_after(x: jax.Array, token: jax.Array) -> jax.Array:
-    """x; what is computed of it is not what was computed of x before, and not before the first of floats `token` is there.
+    """x behind a dependency on the float array `token`; prevents CSE with earlier uses of x. No-op but for a single CPU.
 
-    A 0 is added, of which XLA learns only then.
+    Adds a zero that XLA cannot fold, as it is computed from the bits of token[0].
     """
     if not single_cpu_device():
         return x
@@ -72,9 +70,10 @@ def recompute_after(x: jax.Array, token: jax.Array) -> jax.Array:
 
 
 def checkpoint(function: Network) -> Network:
-    """jax.checkpoint of function(variables, images) -> a tree of floats, such that a CPU computes activations again too.
+    """jax.checkpoint of function(variables, images) -> tree of floats that XLA's CPU backend cannot undo by CSE.
 
-    What depends on variables alone, XLA may keep there, and so it may the activations of second derivatives.
+    On a single CPU device values that depend on the variables alone may be kept, and so may activations of second
+    derivatives.
     """
     if not single_cpu_device():
         return jax.checkpoint(function)
@@ -87,27 +86,28 @@ def checkpoint(function: Network) -> Network:
         return out, (variables, images, first_elements(out))
 
     def backward(saved: tuple[Any, jax.Array, jax.Array], cotangents: Any) -> tuple[Any, jax.Array]:
-        variables, images, mark = saved  # XLA may know the cotangents, as those of a mean; it does not know the output
-        images = recompute_after(images, mark + first_elements(cotangents))
+        variables, images, token = saved
+        # the output in the token: cotangents alone may be constants, as those of a mean are
+        images = recompute_after(images, token + first_elements(cotangents))
         return jax.vjp(function, variables, images)[1](cotangents)
 
-    again = jax.custom_vjp(function)
-    again.defvjp(forward, backward)
-    return again
+    recomputed = jax.custom_vjp(function)
+    recomputed.defvjp(forward, backward)
+    return recomputed
 
 
 def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformationExtraArgs:
-    """optax.scale_by_adam with the same state, for a dict of networks; on CPU its moments are made once and in place.
+    """optax.scale_by_adam with the same state, for a dict of networks; on a single CPU device updated in place.
 
-    There XLA would compute the first moment again inside the parameter's update, needs the old one for that, and so copies
-    moments and parameters: the whole state a second time in memory, and three times the seconds. `update` takes `metrics`,
-    numbers that parameters and gradients are read for: they come first, or both would be kept for them.
+    XLA's CPU backend would fuse the new first moment into the parameter's update, where it needs the old one, and so copies
+    moments and parameters: twice the memory of the state, three times the seconds. `update` takes `metrics`, scalars
+    computed from parameters and gradients: they are computed first, or both would be kept alive for them.
     """
     adam = optax.scale_by_adam(b1=b1, b2=b2, eps=eps)
     if not single_cpu_device():
         return optax.with_extra_args_support(adam)
 
-    @jax.jit  # networks alike are traced once
+    @jax.jit  # networks with the same architecture are traced once
     def update_network(
         always: jax.Array, grads: optax.Updates, old: optax.ScaleByAdamState
     ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
@@ -125,11 +125,11 @@ def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformat
         del params
         always = (state.count >= 0) | (sum(metrics.values()) > 0)
         updates, states = {}, {}
-        for name in grads:  # one network's gradients need not wait for those of others
+        for name in grads:  # one network's update does not wait for the gradients of others
             old = state._replace(mu=state.mu[name], nu=state.nu[name])
             updates[name], states[name] = update_network(always, grads[name], old)
         mu, nu = ({name: getattr(new, moment) for name, new in states.items()} for moment in ('mu', 'nu'))
-        counts = jnp.stack([new.count for new in states.values()])  # they are all equal
+        counts = jnp.stack([new.count for new in states.values()])  # all are equal
         return updates, state._replace(count=jnp.max(counts), mu=mu, nu=nu)
 
     return optax.GradientTransformationExtraArgs(adam.init, update)

@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from ugatit_jax.command import configure_logging, configure_process, hide_gpus_from_tensorflow, join_processes, run_command
-from ugatit_jax.config.flags import parse
+from ugatit_jax.config.flags import parse_flags
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.run import evaluate_run
 from ugatit_jax.training.dry_run import dry_run
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
 def run() -> int:
     """Entry point; returns the exit code."""
     configure_logging(time=True)
-    return run_command(lambda: main(parse(sys.argv)))
+    return run_command(lambda: main(parse_flags(sys.argv)))
 
 
 if __name__ == '__main__':

@@ -1,21 +1,23 @@
-"""WORKDIR/report.html, made again:
+"""Writes WORKDIR/report.html again from what is in the workdir:
 
-python -m ugatit_jax.run_page WORKDIR
+    python -m ugatit_jax.run_page WORKDIR
+
+Training writes it, too, while it runs.
 """
 
 import argparse
 import sys
 
 from ugatit_jax.command import run_command
-from ugatit_jax.report.run_page import write
+from ugatit_jax.report.run_page import write_run_page
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog='python -m ugatit_jax.run_page', description='Makes WORKDIR/report.html again.')
+    parser = argparse.ArgumentParser(prog='python -m ugatit_jax.run_page', description='Writes WORKDIR/report.html again.')
     parser.add_argument('workdir', metavar='WORKDIR', help='the folder of a run')
     options = parser.parse_args(arguments)
-    return run_command(lambda: print(write(options.workdir)))
+    return run_command(lambda: print(write_run_page(options.workdir)))
 
 
 if __name__ == '__main__':

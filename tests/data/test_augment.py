@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.data.conftest import smooth
+from tests.helpers.image_files import smooth
 from ugatit_jax.data.augment import augment
 from ugatit_jax.images import normalize
 
@@ -42,37 +42,37 @@ def places(pixels, real):
 
 def test_crops_and_flips_are_windows_with_fair_shares(batch):
     out = run(batch)
-    assert out.keys() == {'real_A', 'real_B'}
-    assert out['real_A'].shape == (64, 16, 16, 3)
-    assert out['real_A'].dtype == jnp.float32
-    a, b = (places(batch[domain], out[f'real_{domain}']) for domain in 'AB')
+    assert out.keys() == {'A', 'B'}
+    assert out['A'].shape == (64, 16, 16, 3)
+    assert out['A'].dtype == jnp.float32
+    a, b = (places(batch[domain], out[domain]) for domain in 'AB')
     for found in (a, b):
         assert 18 < found[:, 2].sum() < 46
         for axis in (0, 1):
             assert (np.bincount(found[:, axis], minlength=3) > 8).all()
     assert (a != b).any(axis=1).sum() > 40  # the domains draw apart
-    other = places(batch['A'], run(batch, key=1)['real_A'])
+    other = places(batch['A'], run(batch, key=1)['A'])
     assert (a != other).any(axis=1).sum() > 40
 
 
 def test_off_is_exact_and_spans_the_range():
     ramp = jnp.arange(256, dtype=jnp.uint8).reshape(1, 16, 16, 1)
-    out = jax.jit(lambda x: augment({'A': x, 'B': x}, jax.random.key(0), image_size=16, flip=0.0))(ramp)['real_A'].ravel()
+    out = jax.jit(lambda x: augment({'A': x, 'B': x}, jax.random.key(0), image_size=16, flip=0.0))(ramp)['A'].ravel()
     assert out[0] == -1.0
     assert out[-1] == 1.0
     np.testing.assert_allclose(np.diff(out), 2 / 255, atol=1e-6)
-    assert (run({'A': ramp, 'B': ramp}, flip=1.0)['real_A'][0] == normalize(ramp)[0, :, ::-1]).all()
+    assert (run({'A': ramp, 'B': ramp}, flip=1.0)['A'][0] == normalize(ramp)[0, :, ::-1]).all()
 
 
 def test_rows_do_not_depend_on_the_batch(batch):
-    """What another split of the batch over devices comes down to."""
-    whole = run(batch)['real_A']
-    np.testing.assert_array_equal(run({domain: batch[domain][:5] for domain in 'AB'})['real_A'], whole[:5])
+    """So the batch may be split over any number of devices."""
+    whole = run(batch)['A']
+    np.testing.assert_array_equal(run({domain: batch[domain][:5] for domain in 'AB'})['A'], whole[:5])
 
 
 def test_translate_shifts_and_mirrors(batch):
     square = {domain: batch[domain][:, :16, :16] for domain in 'AB'}
-    out = np.asarray(run(square, flip=0.0, translate=0.25)['real_A'])
+    out = np.asarray(run(square, flip=0.0, translate=0.25)['A'])
     original = np.asarray(normalize(square['A']))
     shifts = set()
     for got, source in zip(out, original, strict=True):
@@ -84,10 +84,10 @@ def test_translate_shifts_and_mirrors(batch):
 
 
 def test_jitter_does_what_it_is_called(batch):
-    plain = np.asarray(run(batch, flip=0.0)['real_A']) * 0.5 + 0.5  # the same crops
+    plain = np.asarray(run(batch, flip=0.0)['A']) * 0.5 + 0.5  # the same crops
 
     def of(**fields):
-        return np.asarray(run(batch, flip=0.0, **fields)['real_A']) * 0.5 + 0.5
+        return np.asarray(run(batch, flip=0.0, **fields)['A']) * 0.5 + 0.5
 
     bright = of(brightness=0.3)
     factors = np.where((bright < 0.999) & (plain > 0.1), bright / np.maximum(plain, 0.1), np.nan)
@@ -113,9 +113,9 @@ def test_jitter_does_what_it_is_called(batch):
 def test_other_channel_counts(channels):
     pixels = jnp.asarray(smooth(18, 18, channels=channels))[None]
     out = run({'A': pixels, 'B': pixels[..., :1]}, brightness=0.5, contrast=0.5, saturation=0.5, flip=0.0)
-    assert out['real_A'].shape == (1, 16, 16, channels)
-    assert out['real_B'].shape == (1, 16, 16, 1)
+    assert out['A'].shape == (1, 16, 16, channels)
+    assert out['B'].shape == (1, 16, 16, 1)
     if channels == 4:  # alpha is no colour
-        plain = run({'A': pixels, 'B': pixels}, flip=0.0)['real_A']
-        np.testing.assert_array_equal(out['real_A'][..., 3], plain[..., 3])
-        assert (out['real_A'][..., 0] != plain[..., 0]).any()
+        plain = run({'A': pixels, 'B': pixels}, flip=0.0)['A']
+        np.testing.assert_array_equal(out['A'][..., 3], plain[..., 3])
+        assert (out['A'][..., 0] != plain[..., 0]).any()

@@ -1,10 +1,11 @@
+import errno
 import os
 import shutil
 
 import numpy as np
 import pytest
 
-from tests.data.conftest import make_folder
+from tests.helpers.image_files import make_folder
 from ugatit_jax.data import cache, open_datasets
 from ugatit_jax.errors import UserError
 
@@ -43,7 +44,7 @@ def test_budget_decides_between_memory_and_decoding(opened, monkeypatch, caplog)
     np.testing.assert_array_equal(kept, again)
 
 
-def test_file_is_shared_by_runs_and_made_anew_for_other_pixels(opened, monkeypatch, tmp_path):
+def test_file_is_shared_by_runs_and_not_with_other_pixels(opened, monkeypatch, tmp_path):
     sources, config = opened
     config.data.cache_dir = str(tmp_path / 'images')
     first, count = reads(sources, config, monkeypatch)
@@ -91,10 +92,23 @@ def test_no_room_and_no_folder_are_user_errors(opened, monkeypatch, tmp_path):
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, 'disk_usage', lambda _: usage._replace(free=100))
-        with pytest.raises(UserError, match='MB are wanted, 0 MB are free'):
+        with pytest.raises(UserError, match='MB are needed, 0 MB are free'):
             cache.cached_images(sources, 18, config)
     (tmp_path / 'file').write_text('mine')
     config.data.cache_dir = str(tmp_path / 'file')
     with pytest.raises(UserError, match='data.cache_dir'):
         cache.cached_images(sources, 18, config)
     assert (tmp_path / 'file').read_text() == 'mine'
+
+
+def test_a_disk_that_fills_up_is_a_user_error_and_leaves_nothing(opened, monkeypatch, tmp_path):
+    def fail(file, size):
+        file.write(bytes(size // 2))
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    sources, config = opened
+    config.data.cache_dir = str(tmp_path / 'images')
+    monkeypatch.setattr(cache, 'allocate', fail)
+    with pytest.raises(UserError, match='data.cache_dir=.*No space left on device; 0 MB are needed there'):
+        cache.cached_images(sources, 18, config)
+    assert list((tmp_path / 'images').iterdir()) == []

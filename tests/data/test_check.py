@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from tests.data.conftest import UGLY, make_folder
+from tests.helpers.image_files import UGLY, make_folder
 from ugatit_jax.data import check
 
 
@@ -26,7 +26,7 @@ def test_bad_share_decides_the_exit_code(tmp_path, capsys):
     assert check.main([str(tmp_path / 'x')]) == 1
     captured = capsys.readouterr()
     assert 'bad: x/002.png: empty file' in captured.out
-    assert '1 of 4 files cannot be used (25.0%), above the share of 1.0%' in captured.err
+    assert '1 of 4 files cannot be used (25.0%), above the limit of 1.0%' in captured.err
     assert check.main([str(tmp_path / 'x'), '--max_bad_fraction=0.25']) == 0
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.conftest import UGLY, encoded, smooth
+from tests.helpers.image_files import UGLY, encoded, smooth
 from ugatit_jax.data.decode import DecodeError, decode, difference_hash, probe
 
 PHOTO = smooth(20, 30)
@@ -72,7 +72,7 @@ def test_float_tiff_is_scaled_and_other_ranges_refused():
     ramp = np.linspace(0, 1, 64).reshape(8, 8)
     np.testing.assert_array_equal(decode(tiff(ramp), 1)[..., 0], np.rint(ramp * 255).astype(np.uint8))
     for bad in (ramp * 300, ramp - 0.5, np.full((4, 4), np.nan)):
-        with pytest.raises(DecodeError, match='0 to 1 wanted'):
+        with pytest.raises(DecodeError, match='expected 0 to 1'):
             decode(tiff(bad))
     stream = io.BytesIO()
     Image.fromarray((ramp * 1e6).astype(np.int32)).save(stream, 'TIFF')
@@ -146,11 +146,11 @@ def test_npy_arrays():
         (encoded(PHOTO[:1]), 3, '30x1 pixels: no side'),
         (encoded(PHOTO), 5, 'images hold 1, 3 or 4 channels, not 5'),
         (npy(np.zeros((4, 4, 2), np.uint8)), 3, '2 channels where the configuration says 3'),
-        (npy(np.zeros((4, 4, 3), np.float32)), 3, 'uint8 or uint16 wanted'),
-        (npy(np.zeros((4, 4, 3, 1), np.uint8)), 3, r'\[height, width, channels\] wanted'),
+        (npy(np.zeros((4, 4, 3), np.float32)), 3, 'expected uint8 or uint16'),
+        (npy(np.zeros((4, 4, 3, 1), np.uint8)), 3, r'expected \[height, width, channels\]'),
         (npy(np.zeros((4, 4, 3), np.uint8))[:-1], 3, 'truncated .npy'),
         (npy(np.zeros((4, 4, 3), np.uint8))[:20], 3, 'damaged .npy header'),
-        (npy(np.array([object()])), 3, 'uint8 or uint16 wanted'),
+        (npy(np.array([object()])), 3, 'expected uint8 or uint16'),
     ],
 )
 def test_refusals_have_reasons(data, channels, reason):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data.conftest import make_folder
+from tests.helpers.image_files import make_folder
 from ugatit_jax.data import device_resident, open_datasets, train_batches
 from ugatit_jax.errors import UserError
 
@@ -22,12 +22,12 @@ def datasets(tmp_path, config):
 
 
 def test_batches_are_the_pipelines_bit_for_bit(datasets, config):
-    arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
-    assert arrays['A'].shape == (7, 18, 18, 3)
-    sample = jax.jit(lambda arrays, step: device_resident.sample(arrays, step, 4, config.seed))
+    resident = device_resident.load(datasets.train_A, datasets.train_B, config)
+    assert (resident.A.shape, resident.B.shape) == ((7, 18, 18, 3), (3, 18, 18, 3))
+    draw = jax.jit(lambda resident, step: device_resident.draw_batch(resident, step, 4, config.seed))
     batches = itertools.islice(train_batches(datasets.train_A, datasets.train_B, config, start_step=3), 6)
     for step, expected in enumerate(batches, start=3):
-        got = sample(arrays, step)
+        got = draw(resident, step)
         for domain in 'AB':
             np.testing.assert_array_equal(got[domain], expected[domain])
 
@@ -49,9 +49,9 @@ def test_memory_is_estimated_first_and_refused_with_the_numbers(datasets, config
     with pytest.raises(UserError, match=r'above data.device_resident_mb=0\.009'):
         device_resident.load(datasets.train_A, datasets.train_B, config)
     mega = 2**20
-    device_resident.check_memory(100 * mega, 100, [Device(200 * mega, 100 * mega), Device(0, 0)])
+    device_resident.validate_memory(100 * mega, 100, [Device(200 * mega, 100 * mega), Device(0, 0)])
     with pytest.raises(UserError, match='take 100 MB, GPU 0 has 99 MB left'):
-        device_resident.check_memory(100 * mega, 100, [Device(0, 0), Device(200 * mega, 101 * mega)])
+        device_resident.validate_memory(100 * mega, 100, [Device(0, 0), Device(200 * mega, 101 * mega)])
 
 
 SCRIPT = """
@@ -71,22 +71,22 @@ SCRIPT = """
     datasets = open_datasets(config)
     mesh = jax.make_mesh((4,), ('data',), axis_types=(AxisType.Auto,))
     everywhere, split = NamedSharding(mesh, P()), NamedSharding(mesh, P('data'))
-    arrays = device_resident.load(datasets.train_A, datasets.train_B, config, everywhere)
+    resident = device_resident.load(datasets.train_A, datasets.train_B, config, everywhere)
 
-    def step(arrays, k, rows=split):
-        batch = device_resident.sample(arrays, k, 8, config.seed)
+    def step(resident, k, rows=split):
+        batch = device_resident.draw_batch(resident, k, 8, config.seed)
         batch = jax.lax.with_sharding_constraint(batch, rows)
         return batch, augment(batch, jax.random.fold_in(jax.random.key(0), k), image_size=16, translate=0.1)
 
-    compiled = jax.jit(step, out_shardings=split).lower(arrays, 5).compile()
+    compiled = jax.jit(step, out_shardings=split).lower(resident, 5).compile()
     text = compiled.as_text()
     assert 'all-gather' not in text and 'all-to-all' not in text and 'all-reduce' not in text
-    batch, real = compiled(arrays, 5)
+    batch, real = compiled(resident, 5)
     rows = [int(global_indices(np.array([5 * 8 + r]), 7, config.seed, 'A')[0]) for r in range(8)]
-    assert (np.asarray(batch['A']) == np.asarray(arrays['A'])[rows]).all()
+    assert (np.asarray(batch['A']) == np.asarray(resident.A)[rows]).all()
     first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    on_first = {domain: jax.device_put(np.asarray(rows), first) for domain, rows in arrays.items()}
-    one = jax.jit(lambda arrays, k: step(arrays, k, first))(on_first, 5)[1]
+    on_first = jax.device_put(jax.device_get(resident), first)
+    one = jax.jit(lambda resident, k: step(resident, k, first))(on_first, 5)[1]
     for name in real:
         assert len(real[name].sharding.device_set) == 4
         assert (np.asarray(real[name]) == np.asarray(one[name])).all()
@@ -112,7 +112,7 @@ def test_four_devices_without_tensorflow(tmp_path):
 
 def test_a_step_that_draws_three_times_reads_three_batches_in_both_paths(datasets, config):
     """Critics and separate batches: the draws follow one another in the order of the images."""
-    arrays = device_resident.load(datasets.train_A, datasets.train_B, config)
+    resident = device_resident.load(datasets.train_A, datasets.train_B, config)
     ordinary = train_batches(datasets.train_A, datasets.train_B, config)
     copies = [{domain: batch[domain].copy() for domain in 'AB'} for batch in itertools.islice(ordinary, 6)]
     rows = {domain: np.concatenate([batch[domain] for batch in copies]) for domain in 'AB'}
@@ -120,9 +120,9 @@ def test_a_step_that_draws_three_times_reads_three_batches_in_both_paths(dataset
     batches = itertools.islice(train_batches(datasets.train_A, datasets.train_B, config), 2)
     halves = [train_batches(datasets.train_A, datasets.train_B, config, 1, process, 2) for process in range(2)]
     for step, batch in enumerate(batches):
-        resident = device_resident.sample(arrays, step, 12, config.seed)
+        drawn = device_resident.draw_batch(resident, step, 12, config.seed)
         for domain in 'AB':
             np.testing.assert_array_equal(batch[domain], rows[domain][12 * step : 12 * (step + 1)])
-            np.testing.assert_array_equal(batch[domain], resident[domain])
+            np.testing.assert_array_equal(batch[domain], drawn[domain])
     parts = [next(half) for half in halves]
     np.testing.assert_array_equal(np.concatenate([part['A'] for part in parts]), batch['A'])

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from tests.data.conftest import make_folder
+from tests.helpers.image_files import make_folder
 from ugatit_jax.data import cache, open_datasets, pipeline, train_batches
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.open_source import Selected
@@ -141,7 +141,7 @@ def test_order_does_not_depend_on_which_image_is_ready_first(folder_config):
 def test_chunks_of_indices_join(folder_config, monkeypatch):
     datasets = open_datasets(folder_config)
     expected = take(datasets, folder_config, 9)
-    monkeypatch.setattr(pipeline, '_CHUNK', 10)  # two steps and a half
+    monkeypatch.setattr(pipeline, 'INDEX_CHUNK', 10)  # two steps and a half
     for batch, other in zip(take(datasets, folder_config, 9), expected, strict=True):
         np.testing.assert_array_equal(batch['B'], other['B'])
 
@@ -151,7 +151,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(config):
         train_batches(Synthetic('A', 'train', 18), Synthetic('B', 'train', 18), config, process_count=3)
 
 
-def test_a_image_that_vanished_raises_its_own_error(folder_config, tmp_path):
+def test_an_image_that_vanished_raises_its_own_error(folder_config, tmp_path):
     datasets = open_datasets(folder_config)
     for path in (tmp_path / 'set' / 'trainA').iterdir():
         path.unlink()
@@ -187,7 +187,7 @@ def test_neither_leaving_nor_exiting_hangs(folder_config):
     assert 'ignored' not in done.stderr  # an exception in a generator that is collected at the exit
 
 
-def test_without_tensorflow_the_way_out_is_named(config, monkeypatch):
+def test_without_tensorflow_the_hint_is_device_resident(config, monkeypatch):
     monkeypatch.setitem(sys.modules, 'tensorflow', None)
     with pytest.raises(UserError, match='data.device_resident=True'):
         train_batches(Synthetic('A', 'train', 18), Synthetic('B', 'train', 18), config)

@@ -1,21 +1,9 @@
 import numpy as np
 import pytest
 
-from tests.data.conftest import smooth
-from ugatit_jax.data.preprocess import fit_square, training_load_size
+from tests.helpers.image_files import smooth
+from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.errors import UserError
-
-
-def test_load_size_is_the_releases():
-    assert [training_load_size(size, None, True) for size in (256, 128, 64)] == [286, 143, 72]
-    assert training_load_size(256, 300, True) == 300
-    assert training_load_size(256, None, False) == 256
-
-
-@pytest.mark.parametrize('arguments', [(256, 255, True), (256, 286, False)])
-def test_load_size_refuses_what_cannot_be_cropped(arguments):
-    with pytest.raises(UserError, match='256'):
-        training_load_size(*arguments)
 
 
 @pytest.mark.parametrize('channels', [1, 2, 3, 4, 5])

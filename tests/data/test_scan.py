@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from tests.data.conftest import encoded, make_folder, smooth
+from tests.helpers.image_files import encoded, make_folder, smooth
 from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.errors import UserError
@@ -30,7 +30,7 @@ def test_bad_files_are_named_with_reasons_and_left_out(folder, caplog):
     assert '005.png' not in report.keys
     scan.validate_bad_fraction(report, 0.1)
     assert 'left out 005.png: empty file' in caplog.text
-    assert 'goes on with 18 of 20' in caplog.text
+    assert 'continues with 18 of 20' in caplog.text
     with pytest.raises(
         UserError, match=r'2 of 20 files.*10\.0%.*max_bad_fraction=0\.09.*005\.png: empty file; 007\.png: damaged'
     ):
@@ -77,7 +77,7 @@ def test_same_size_but_another_time_is_read_again(folder):
 
 
 @pytest.mark.parametrize('content', ['', '{', '[]', '{"000.png": 3}', '{"000.png": ["a"]}', '\x00'])
-def test_a_damaged_cache_is_made_anew(folder, content, caplog):
+def test_a_damaged_cache_is_replaced(folder, content, caplog):
     run(folder)
     path = scan.cache_path(f'folder:{folder}')
     assert json.loads(path.read_text())
@@ -91,7 +91,7 @@ def test_a_cache_that_cannot_be_written_is_said(folder, tmp_path, monkeypatch, c
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
     assert len(run(folder).good) == 20
-    assert 'the scan is not kept' in caplog.text
+    assert 'the scan is not cached' in caplog.text
 
 
 def test_cache_follows_the_folder_not_the_spelling(folder, monkeypatch):
@@ -110,19 +110,19 @@ def test_undecodable_names_are_printed_escaped(folder):
     assert run(folder).read == 0
 
 
-def test_usual_mistakes(tmp_path):
+def test_common_mistakes(tmp_path):
     make_folder(tmp_path, {'trainA': 60, 'trainB': 5, 'testA': 3})
     (tmp_path / 'trainA' / 'copy.jpg').write_bytes(
-        encoded(smooth(24, 24, seed=2001), 'JPEG', quality=90)
-    )  # of testA/001.png
+        encoded(smooth(24, 24, seed=2001), 'JPEG', quality=90)  # testA/001.png
+    )
     reports = {split: run(tmp_path / split) for split in ('trainA', 'trainB', 'testA')}
-    warnings = '\n'.join(scan.usual_mistakes(reports, 32))
-    assert 'trainB has 5 images: fewer than 50' in warnings
-    assert 'trainA has 61 images and trainB 5: more than 10 times' in warnings
+    warnings = '\n'.join(scan.common_mistakes(reports, 32))
+    assert 'trainB has 5 images: with fewer than 50 the networks overfit' in warnings
+    assert 'trainA has 61 images and trainB 5: one is more than 10 times' in warnings
     assert 'trainA: 61 of 61 images have a side below data.image_size=32 (the smallest has 24)' in warnings
-    assert 'testA: 1 images look like ones in trainA (copy.jpg = 001.png)' in warnings
-    assert 'trainA has 61 images: fewer' not in warnings
-    assert not any('below' in warning for warning in scan.usual_mistakes(reports, 24))
+    assert 'testA: 1 images are near duplicates of images in trainA (copy.jpg = 001.png)' in warnings
+    assert 'trainA has 61 images: with' not in warnings
+    assert not any('below' in warning for warning in scan.common_mistakes(reports, 24))
 
 
 def test_flat_images_are_no_duplicates(tmp_path):

@@ -1,4 +1,4 @@
-"""One compiled InceptionV3 with random weights for all tests here; compiling and running it is what they cost."""
+"""InceptionV3 with random weights, compiled once for all tests here: compiling and running it is most of their time."""
 
 import jax
 import numpy as np
@@ -7,13 +7,13 @@ import pytest
 from tests.helpers.random_inception import GOLDEN, state_dict
 from tests.helpers.torch_writer import write_legacy
 from ugatit_jax import sharding
-from ugatit_jax.evaluate.inception_features import Extractor
-from ugatit_jax.evaluate.weights import load_weights
+from ugatit_jax.evaluate.inception_features import FeatureExtractor
+from ugatit_jax.evaluate.inception_weights import load_weights
 
 
 @pytest.fixture(scope='session')
 def weights_file(tmp_path_factory):
-    """A file as the published one: the same network, the same form, other numbers."""
+    """A file like the published one, with random values."""
     path = tmp_path_factory.mktemp('weights') / 'random.pth'
     write_legacy(path, state_dict())
     return path
@@ -21,12 +21,12 @@ def weights_file(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def extractor(weights_file):
-    """Reads the file, so what is compared went through the reader."""
-    return Extractor(load_weights(str(weights_file)), sharding.make_mesh(jax.device_count()), batch_size=4)
+    """The extractor with the weights of the file, so that its reader is tested too."""
+    return FeatureExtractor(load_weights(str(weights_file)), sharding.make_mesh(jax.device_count()), batch_size=4)
 
 
 @pytest.fixture(scope='session')
 def golden():
-    """x: images, uint8 [3, 40, 56, 3]; f2048: torch-fidelity 0.4.0's features of them; of the reference's file."""
+    """x: images, uint8 [3, 40, 56, 3]; f2048: their features [3, 2048] by torch-fidelity 0.4.0 with the same weights."""
     with np.load(GOLDEN / 'inception.npz') as file:
         return dict(file)

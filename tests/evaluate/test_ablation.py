@@ -1,4 +1,4 @@
-"""The study of the paper's ablation table: which runs the script makes, and the table of what they found."""
+"""The paper's ablation table: the runs that the script makes, and the table of their results."""
 
 import json
 import os
@@ -8,10 +8,10 @@ import subprocess
 import pytest
 
 from configs.ablation import ROWS
-from tests.conftest import ROOT
+from tests.helpers.paths import ROOT
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import ablation
-from ugatit_jax.evaluate.kid_fid import Estimate
+from ugatit_jax.evaluate.metrics import MetricValue
 from ugatit_jax.evaluate.results import Results
 
 
@@ -23,14 +23,14 @@ def write_evaluation(
     **metrics: tuple[float, float],
 ) -> None:
     """What --mode=eval writes for metrics of (A2B, B2A)."""
-    estimates = {
-        direction: {name: Estimate(pair[i], None) for name, pair in metrics.items()}
+    values = {
+        direction: {name: MetricValue(pair[i]) for name, pair in metrics.items()}
         for i, direction in enumerate(('A2B', 'B2A'))
     }
     about = {'step': str(step), 'data': data, 'image size': '64'}
     folder = workdir / 'evaluation' / f'{step}-{protocol}'
     folder.mkdir(parents=True)
-    Results('', about, protocol, None, {}, {}, estimates, [], {}).write(str(folder))
+    Results('', about, protocol, None, {}, {}, values, [], {}).write(str(folder))
 
 
 @pytest.fixture
@@ -75,10 +75,12 @@ def test_the_table_has_the_mean_of_seeds_beside_the_papers_numbers(runs, capsys)
     assert ablation.main([str(runs)]) == 0  # again, over its own files
 
 
-def test_runs_that_are_not_alike_are_named(runs):
+def test_runs_that_cannot_be_compared_are_named(runs):
     write_evaluation(runs / 'ln/seed0', step=200, domain_accuracy=(0.1, 0.1))
     text = ablation.markdown(ablation.read_runs(runs))
-    assert 'Not alike in step, so not to be compared: 300: paper/seed0, paper/seed10, no_cam/seed0; 200: ln/seed0' in text
+    assert (
+        'The runs differ in step and cannot be compared: 300: paper/seed0, paper/seed10, no_cam/seed0; 200: ln/seed0' in text
+    )
     assert 'All runs' not in text
 
 
@@ -90,19 +92,19 @@ def test_what_cannot_be_a_table_is_refused_in_one_line(runs, tmp_path, capsys):
         return lines[0]
 
     write_evaluation(runs / 'paper/seed0', protocol='clean', domain_accuracy=(0.9, 0.7))
-    assert 'several ways, clean, fidelity: choose by --protocol' in refused(runs)
+    assert 'several protocols, clean, fidelity: choose one by --protocol' in refused(runs)
     assert ablation.main([str(runs), '--protocol=fidelity']) == 0
     capsys.readouterr()
     assert 'has no evaluated run' in refused(runs, '--protocol=ugatit')
     assert 'has no evaluated run' in refused(runs / 'paper')
     (runs / 'no_cam/seed0/evaluation/300-fidelity/metrics.json').write_text('{"metrics": 3')
-    assert 'no_cam/seed0/evaluation/300-fidelity/metrics.json is no evaluation' in refused(runs, '--protocol=fidelity')
+    assert 'no_cam/seed0/evaluation/300-fidelity/metrics.json is not an evaluation' in refused(runs, '--protocol=fidelity')
 
 
 def test_files_of_others_are_not_replaced(runs):
     (runs / 'ablation.md').write_text('my notes')
-    with pytest.raises(UserError, match='was not made here'):
-        ablation.write(runs, ablation.read_runs(runs))
+    with pytest.raises(UserError, match='did not write'):
+        ablation.write_table(runs, ablation.read_runs(runs))
     assert (runs / 'ablation.md').read_text() == 'my notes' and not (runs / 'ablation.json').exists()
 
 
@@ -112,7 +114,7 @@ def test_every_row_has_the_papers_numbers():
 
 @pytest.fixture
 def script(tmp_path):
-    """launch/ablation.sh with a Python that says what it would have run."""
+    """launch/ablation.sh with a Python that prints its arguments."""
     python = tmp_path / 'python'
     python.write_text('#!/bin/sh\necho "$@"\n')
     python.chmod(0o755)

@@ -1,19 +1,17 @@
 """InceptionV3 against torch-fidelity's features, and against the mistakes that are made in porting it."""
 
-import functools
-
 import jax
 import numpy as np
 import pytest
 from jax import lax
 from PIL import Image
 
-from tests.conftest import REFERENCE
-from tests.helpers.random_inception import folder, state_dict
+from tests.helpers.paths import REFERENCE
+from tests.helpers.random_inception import random_squares, state_dict
 from ugatit_jax.evaluate import inception, resize
-from ugatit_jax.evaluate.inception_features import Extractor
-from ugatit_jax.evaluate.resize import prepare
-from ugatit_jax.evaluate.weights import network_of
+from ugatit_jax.evaluate.inception_features import FeatureExtractor
+from ugatit_jax.evaluate.inception_weights import params_from_state_dict
+from ugatit_jax.evaluate.resize import inception_input
 
 TOLERANCE = 5e-5
 
@@ -43,7 +41,7 @@ MISTAKES = {
     'scaled to -1 .. 1': lambda pixels: resize.tensorflow_bilinear(pixels) / 127.5 - 1,
     'bicubic': bicubic,
     'half pixel bilinear': half_pixel_bilinear,
-    'BGR': lambda pixels: prepare(pixels, 'fidelity')[..., ::-1],
+    'BGR': lambda pixels: inception_input(pixels, 'fidelity')[..., ::-1],
 }
 
 
@@ -53,9 +51,9 @@ def test_mistakes_in_the_input_are_seen(mistake, extractor, golden):
 
 
 def test_mistakes_in_the_weights_are_seen(extractor, golden, monkeypatch):
-    images = np.stack([prepare(pixels, 'fidelity') for pixels in golden['x']])
+    images = np.stack([inception_input(pixels, 'fidelity') for pixels in golden['x']])
     monkeypatch.setattr(inception, 'BN_EPS', 1e-5)
-    eps = network_of(state_dict(), 'x')
+    eps = params_from_state_dict(state_dict(), 'x')
     assert error(extractor, golden, images, jax.device_put(eps)) > 100 * TOLERANCE
     swapped = dict(extractor.params)  # two branches of one block with kernels of the same shape
     a, b = (f'Mixed_7c.{name}' for name in ('branch3x3_2a', 'branch3x3dbl_3a'))
@@ -73,13 +71,13 @@ def test_mistakes_in_the_network_are_seen(mistake, extractor, golden, monkeypatc
     if mistake == 'padding counted':
         monkeypatch.setattr(inception, 'average_pool', padding_counted)
     elif mistake == 'average pool in 7c':
-        monkeypatch.setattr(inception, 'BLOCKS', (*inception.BLOCKS[:-1], inception.forks('Mixed_7c', 'average')))
+        monkeypatch.setattr(inception, 'BLOCKS', (*inception.BLOCKS[:-1], inception.block_e('Mixed_7c', 'average')))
     else:
         last = inception.BLOCKS[-1]
         monkeypatch.setattr(inception, 'BLOCKS', (*inception.BLOCKS[:-1], last._replace(branches=last.branches[::-1])))
-    wrong = Extractor(extractor.weights, extractor.mesh, batch_size=4)
+    wrong = FeatureExtractor(extractor.weights, extractor.mesh, batch_size=4)
     wrong.apply = jax.jit(lambda params, x: inception.features(params, x))
-    images = np.stack([prepare(pixels, 'fidelity') for pixels in golden['x']])
+    images = np.stack([inception_input(pixels, 'fidelity') for pixels in golden['x']])
     assert error(wrong, golden, images) > 100 * TOLERANCE
 
 
@@ -94,27 +92,14 @@ def test_shapes_are_those_of_the_reference():
 
 def test_any_number_and_mixed_sizes(extractor):
     """Each image's features are its own, whatever stands beside it in a batch and however the batch is filled up."""
-    images = [folder('A')[0], folder('B')[0][:20, :33], folder('A')[1], folder('B')[1], folder('A')[0][5:], folder('B')[2]]
+    images = [
+        random_squares('A')[0],
+        random_squares('B')[0][:20, :33],
+        random_squares('A')[1],
+        random_squares('B')[1],
+        random_squares('A')[0][5:],
+        random_squares('B')[2],
+    ]
     together = extractor(images, 'clean')
     assert together.shape == (6, 2048)
     np.testing.assert_allclose(extractor(images[4:5], 'clean'), together[4:5], atol=1e-5)
-
-
-def test_protocols_prepare_differently():
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
-    ours = {protocol: prepare(pixels, protocol) for protocol in ('fidelity', 'ugatit', 'clean')}
-    assert all(x.shape == (299, 299, 3) and x.dtype == np.float32 for x in ours.values())
-    np.testing.assert_array_equal(ours['fidelity'][0, 0], (pixels[0, 0].astype(np.float32) - 128) / 128)
-    bytes_of = (ours['ugatit'] + 1) * 127.5
-    np.testing.assert_allclose(bytes_of, np.round(bytes_of), atol=1e-4)
-    clean = ours['clean'] * 128 + 128
-    assert np.abs(clean - np.round(clean)).max() > 0.3 and clean.min() == 0 and clean.max() == 255
-
-
-def test_tensorflow_bilinear_by_hand():
-    """Position i of 6 looks at i * 4 / 6 of 4: no shift by half a pixel."""
-    row = np.array([0, 60, 120, 30], np.uint8).reshape(1, 4, 1).repeat(2, 0)
-    expected = [0, 40, 80, 120, 60, 30]
-    bilinear = functools.partial(resize.tensorflow_bilinear, side=6)
-    np.testing.assert_allclose(bilinear(row)[0, :, 0], expected, atol=1e-4)
-    np.testing.assert_allclose(bilinear(row.transpose(1, 0, 2))[:, 0, 0], expected, atol=1e-4)

@@ -1,4 +1,4 @@
-"""Prints torch-fidelity's KID, FID, precision and recall of two folders as JSON; run by the Python that has torch.
+"""Prints torch-fidelity's KID, FID, precision and recall of two folders as JSON; for a Python with torch (make oracle):
 
 python tests/helpers/fidelity.py WEIGHTS FAKE REAL SUBSETS SUBSET_SIZE
 """
@@ -8,8 +8,8 @@ import sys
 import types
 
 
-def stand_in_for_torchvision() -> None:
-    """torch-fidelity imports names of torchvision that folders of images do not need, but for one conversion."""
+def install_torchvision_stub() -> None:
+    """Stands in for torchvision: of what torch-fidelity imports, folders of images need pil_to_tensor and Compose alone."""
     import numpy as np
     import torch
 
@@ -41,7 +41,8 @@ def stand_in_for_torchvision() -> None:
 
 
 def main(weights: str, fake: str, real: str, subsets: str, subset_size: str) -> None:
-    stand_in_for_torchvision()
+    """Computes and prints the metrics."""
+    install_torchvision_stub()
     import torch_fidelity
 
     found = torch_fidelity.calculate_metrics(

@@ -9,8 +9,10 @@ import numpy as np
 
 from configs import default
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.convert import official_names
+from ugatit_jax.convert.official_layout import read_networks
+from ugatit_jax.convert.official_names import OfficialNames
 from ugatit_jax.models.networks import make_networks
+from ugatit_jax.models.spectral_norm import COLLECTION
 
 
 class Golden:
@@ -69,10 +71,10 @@ class Golden:
         return max(int(match[1]) for name in self.arrays if (match := re.match(pattern, name)))
 
     @property
-    def layout(self) -> official_names.Layout:
-        """The sizes of the stored networks."""
+    def names(self) -> OfficialNames:
+        """The names of the stored networks' arrays."""
         m = self.config.model
-        return official_names.Layout(
+        return OfficialNames(
             self.release,
             m.n_res,
             {'disG': m.n_layers_global, 'disL': m.n_layers_local},
@@ -82,9 +84,7 @@ class Golden:
     def read(self, prefix: str) -> tuple[dict, dict, dict]:
         """(generators, discriminators, spectral) stored under `prefix`, as jax arrays."""
         dtype = np.float64 if self.release == 'pytorch' else np.float32
-        return jax.tree.map(
-            lambda x: jax.numpy.asarray(x, dtype), official_names.read_networks(self.layout, self.below(prefix))
-        )
+        return jax.tree.map(lambda x: jax.numpy.asarray(x, dtype), read_networks(self.names, self.below(prefix)))
 
     def below(self, prefix: str) -> dict[str, np.ndarray]:
         """Stored arrays under `prefix`, without it."""
@@ -99,6 +99,19 @@ class Golden:
                 x = x[step].transpose(0, 2, 3, 1).astype(np.float64)
             result[domain] = jax.numpy.asarray(x)
         return result
+
+
+def outputs_of(golden: Golden, name: str, params: dict, spectral: dict | None, image: jax.Array) -> dict[str, np.ndarray]:
+    """Forward of a network under the golden's names and layout."""
+    variables = {'params': params}
+    if spectral is not None:
+        variables[COLLECTION] = jax.tree.map(lambda leaf: leaf[None], spectral)
+    out = jax.jit(golden.networks.module(name).apply)(variables, image)
+    image = np.asarray(out.image if spectral is None else out.logit)
+    if golden.release == 'pytorch':
+        return {'out': image.transpose(0, 3, 1, 2), 'cam_logit': out.cam_logit, 'heatmap': out.heatmap[:, None]}
+    # the TensorFlow release squeezes, so a batch of one has no batch axis
+    return {'out': image, 'logit': image, 'cam_logit': out.cam_logit, 'heatmap': np.squeeze(out.heatmap)}
 
 
 def assert_close(actual: dict, expected: dict[str, np.ndarray], *, rtol: float = 0, atol: float = 0) -> None:

@@ -1,4 +1,4 @@
-"""Official checkpoints of small random networks, and how tests read what became of them."""
+"""Official checkpoints of small random networks, workdirs of ours, and how tests convert them and read the results."""
 
 import pathlib
 
@@ -6,13 +6,16 @@ import jax
 import numpy as np
 import pytest
 
-from configs import default
 from tests.helpers.goldens import Golden
+from tests.helpers.small import small_config
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.config.resolve import resolve
-from ugatit_jax.convert import convert, official_names, read_official
+from ugatit_jax.convert.convert import convert
+from ugatit_jax.convert.official_layout import official_shape
+from ugatit_jax.convert.official_names import NETWORKS, OfficialNames
+from ugatit_jax.convert.official_sizes import network_shapes, our_shape
+from ugatit_jax.convert.to_files import LoadedNetworks, load_networks
 from ugatit_jax.errors import UserError
-from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, make_networks
+from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.state import init_state, to_items
 
 STEP, BETA2 = 3, np.float32(0.999)
@@ -28,11 +31,13 @@ def tree_of(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def golden_of(path: pathlib.Path) -> Golden:
+    """A golden file, of the PyTorch release in float64."""
     with jax.enable_x64('pytorch' in path.stem):
         return Golden(str(path))
 
 
 def write_tensorflow(prefix: pathlib.Path, variables: dict[str, np.ndarray]) -> None:
+    """Writes a TensorFlow checkpoint of these variables."""
     import tensorflow as tf
 
     names = sorted(variables)
@@ -41,49 +46,20 @@ def write_tensorflow(prefix: pathlib.Path, variables: dict[str, np.ndarray]) -> 
     )
 
 
-def small(reference: str, **fields):
-    """A resolved config of networks of few weights."""
-    config = default.get_config()
-    config.model.reference, config.model.ch, config.model.n_res = reference, 2, 1
-    config.data.image_size, config.model.n_layers_global, config.model.n_layers_local = 32, 4, 3
-    for name, value in fields.items():
-        group, field = name.split('__')
-        config[group][field] = value
-    return resolve(config)
-
-
 def official_of(config, release: str, seed: int = 0) -> dict[str, np.ndarray]:
     """Random arrays under a release's names for networks of this config."""
-    networks, layout, rng = make_networks(config), read_official.make_layout(release, config), np.random.default_rng(seed)
+    modules, names, rng = make_networks(config), OfficialNames.of_config(release, config), np.random.default_rng(seed)
     arrays = {}
-    for name in GENERATORS + DISCRIMINATORS:
-        shapes = read_official.network_shapes(networks, name, config)
-        for entry in layout.table(name):
-            shape = official_names.official_shape(entry, read_official.our_shape(shapes, entry))
-            arrays[layout.prefix(name) + entry.official] = rng.normal(size=shape).astype(np.float32)
+    for network in NETWORKS:
+        shapes = network_shapes(modules, network, config)
+        for entry in names.table(network):
+            shape = official_shape(entry.layout, our_shape(shapes, entry))
+            arrays[names.prefix(network) + entry.official] = rng.normal(size=shape).astype(np.float32)
     return arrays
 
 
-def restored(workdir, *items: str) -> dict:
-    """Networks and config of a workdir's newest checkpoint, as a later reader of it sees them."""
-    checkpoints = Checkpoints(str(workdir))
-    own = convert.read_own(str(workdir), 'raw')
-    training = checkpoints.read(own.step, 'training', *items) if items else {}
-    checkpoints.close()
-    return {'own': own, **training}
-
-
-def refused(source, target, **options) -> str:
-    before = sorted(pathlib.Path(target).parent.rglob('*'))
-    with pytest.raises(UserError) as error:
-        convert.convert(str(source), str(target), **options)
-    assert '\n' not in str(error.value)
-    assert sorted(pathlib.Path(target).parent.rglob('*')) == before
-    return str(error.value)
-
-
 def with_slots(arrays: dict[str, np.ndarray], generator_updates: int) -> dict[str, np.ndarray]:
-    """A TensorFlow checkpoint after STEP updates of the discriminators."""
+    """A TensorFlow checkpoint's variables after STEP updates of the discriminators, with Adam's."""
     rng, variables = np.random.default_rng(1), dict(arrays)
     for name in arrays:
         if not name.endswith('/u'):
@@ -97,15 +73,38 @@ def with_slots(arrays: dict[str, np.ndarray], generator_updates: int) -> dict[st
     return variables
 
 
-def make_own_runs(folder: pathlib.Path) -> dict[str, str]:
-    """Workdirs of this project at step 0: {'paper', 'pytorch'}, the second with averaged generators that differ."""
-    made = {}
+def write_workdirs(folder: pathlib.Path) -> dict[str, str]:
+    """Writes workdirs of ours at step 0: {'paper', 'pytorch'}, the second with averaged generators that differ."""
+    written = {}
     for reference, decay in (('paper', 0.0), ('pytorch', 0.9)):
-        config = small(reference, training__ema_decay=decay)
+        config = small_config(model__reference=reference, training__ema_decay=decay)
         state = init_state(make_networks(config), config)
         state = state.replace(ema=jax.tree.map(lambda x: x + 1, state.ema))
-        made[reference] = str(folder / reference)
-        checkpoints = Checkpoints(made[reference])
+        written[reference] = str(folder / reference)
+        checkpoints = Checkpoints(written[reference])
         checkpoints.save(0, to_items(state), config, {})
         checkpoints.close()
-    return made
+    return written
+
+
+def networks_of(workdir: pathlib.Path) -> LoadedNetworks:
+    """Networks and config of a workdir's newest checkpoint, as a later reader of it sees them."""
+    return load_networks(str(workdir))
+
+
+def training_of(workdir: pathlib.Path, *items: str) -> dict:
+    """Items of the train state of a workdir's newest checkpoint: 'step', 'generator_opt'."""
+    checkpoints = Checkpoints(str(workdir))
+    training = checkpoints.read(checkpoints.latest(), 'training', *items)
+    checkpoints.close()
+    return training
+
+
+def refusal(source: pathlib.Path, target: pathlib.Path, **options) -> str:
+    """The one line with which `convert` refuses; it leaves no files."""
+    before = sorted(target.parent.rglob('*'))
+    with pytest.raises(UserError) as error:
+        convert(str(source), str(target), **options)
+    assert '\n' not in str(error.value)
+    assert sorted(target.parent.rglob('*')) == before
+    return str(error.value)

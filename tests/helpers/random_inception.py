@@ -1,4 +1,4 @@
-"""Random weights of InceptionV3 that the goldens were made with, and the images of the oracle's folders."""
+"""The random weights of InceptionV3 and the images that the goldens were made with."""
 
 import pathlib
 
@@ -14,7 +14,7 @@ SUBSETS, SUBSET_SIZE = 10, 8
 def state_dict() -> dict[str, np.ndarray]:
     """He-scaled convolutions and random batch norm statistics, as torch names them.
 
-    torch's own initialisation would make all features nearly 0, and any comparison of them pass.
+    With torch's own initialisation all features would be nearly 0, and any comparison of them would pass.
     """
     shapes = {'fc.weight': (CLASSES, FEATURES), 'fc.bias': (CLASSES,)}
     for name, shape in kernel_shapes().items():
@@ -35,17 +35,17 @@ def state_dict() -> dict[str, np.ndarray]:
     return weights
 
 
-def folder(domain: str) -> list[np.ndarray]:
-    """12 images of random squares, uint8 [48, 56, 3]; numpy's alone, so that no drawing library changes them."""
-    cells, low, high = {'A': (8, 0, 200), 'B': (8, 0, 256)}[domain]
+def random_squares(domain: str) -> list[np.ndarray]:
+    """12 images of 8x8 squares of random colours, uint8 [48, 56, 3], darker in A; the same with every version of Pillow."""
+    side, brightest = 8, {'A': 200, 'B': 256}[domain]
     random = np.random.RandomState('AB'.index(domain))
-    small = random.randint(low, high, (12, 48 // cells, 56 // cells, 3)).astype(np.uint8)
-    return list(small.repeat(cells, axis=1).repeat(cells, axis=2))
+    small = random.randint(0, brightest, (12, 48 // side, 56 // side, 3)).astype(np.uint8)
+    return list(small.repeat(side, axis=1).repeat(side, axis=2))
 
 
 def write_folder(path: pathlib.Path, domain: str) -> pathlib.Path:
-    """The images of `folder` as PNG files."""
+    """Writes random_squares(domain) as PNG files."""
     path.mkdir()
-    for i, pixels in enumerate(folder(domain)):
+    for i, pixels in enumerate(random_squares(domain)):
         Image.fromarray(pixels).save(path / f'{i:02d}.png')
     return path

@@ -1,6 +1,9 @@
-"""The smallest config that all parts of a step fit."""
+"""The smallest config that all parts of a step fit, a batch for it, and configs with some fields set."""
 
-from ml_collections import FrozenConfigDict
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from configs import default
 from ugatit_jax.config.resolve import resolve
@@ -11,7 +14,24 @@ def small_config(**fields: object) -> FrozenConfigDict:
     config = default.get_config()
     config.data.image_size, config.model.ch, config.model.n_res = 32, 2, 1
     config.model.n_layers_global, config.model.n_layers_local = 4, 3
+    return resolve(with_fields(config, **fields))
+
+
+def default_config(**fields: object) -> ConfigDict:
+    """The default config, not resolved; fields as training__remat=True."""
+    return with_fields(default.get_config(), **fields)
+
+
+def with_fields(config: ConfigDict, **fields: object) -> ConfigDict:
+    """`config` with fields set in place, named as training__remat."""
     for name, value in fields.items():
         group, _, field = name.rpartition('__')
         (config[group] if group else config)[field] = value
-    return resolve(config)
+    return config
+
+
+def random_batch(config: FrozenConfigDict, seed: int, size: int = 2) -> dict[str, jax.Array]:
+    """{'A', 'B'} of noise, float32 [size, h, w, C] in [-1, 1]."""
+    side, rng = config.data.image_size, np.random.default_rng(seed)
+    shapes = {domain: (size, side, side, config.data[f'channels_{domain}']) for domain in 'AB'}
+    return {domain: jnp.asarray(rng.uniform(-1, 1, shape), jnp.float32) for domain, shape in shapes.items()}

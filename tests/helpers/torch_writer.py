@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ugatit_jax.checkpoint.torch_file import LEGACY_MAGIC, STORAGES
+from ugatit_jax.checkpoint.torch_file import LEGACY_MAGIC
+from ugatit_jax.checkpoint.torch_pickle import STORAGES
 
 NAMES = {np.dtype(dtype): name.removeprefix('torch.') for name, dtype in STORAGES.items()}
 

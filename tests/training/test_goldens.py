@@ -8,13 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from tests.helpers.goldens import Golden, assert_close
-from ugatit_jax.convert import official_names
+from tests.helpers.goldens import Golden, assert_close, outputs_of
+from ugatit_jax.convert.official_layout import write_networks
+from ugatit_jax.convert.official_names import TENSORFLOW_NETWORKS
 from ugatit_jax.models import losses
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
-from ugatit_jax.models.spectral_norm import COLLECTION, advance, for_evaluation, power_iteration_steps
-from ugatit_jax.training.objectives import Augmentation, generate, generator_objective
-from ugatit_jax.training.state import start_state
+from ugatit_jax.models.spectral_norm import advance, power_iteration_steps
+from ugatit_jax.training.objectives import DiffAugment, generate, generator_objective
+from ugatit_jax.training.state import state_of_weights
 from ugatit_jax.training.step import make_train_step
 
 # float64 against float64 stored as float32: rounding of the file alone
@@ -47,19 +48,6 @@ def golden(golden_path, backend, request):
         yield golden
 
 
-def outputs_of(golden: Golden, name: str, params: dict, spectral: dict | None, image: jax.Array) -> dict[str, np.ndarray]:
-    """Forward of a network under the golden's names and layout."""
-    variables = {'params': params}
-    if spectral is not None:
-        variables[COLLECTION] = jax.tree.map(lambda leaf: leaf[None], spectral)
-    out = jax.jit(golden.networks.module(name).apply)(variables, image)
-    image = np.asarray(out.image if spectral is None else out.logit)
-    if golden.release == 'pytorch':
-        return {'out': image.transpose(0, 3, 1, 2), 'cam_logit': out.cam_logit, 'heatmap': out.heatmap[:, None]}
-    # the TensorFlow release squeezes, so a batch of one has no batch axis
-    return {'out': image, 'logit': image, 'cam_logit': out.cam_logit, 'heatmap': np.squeeze(out.heatmap)}
-
-
 def test_forward(golden):
     generator, discriminator, spectral = golden.read('init/')
     images = golden.images(0)
@@ -67,10 +55,12 @@ def test_forward(golden):
         if golden.release == 'pytorch':
             stored, tolerance = golden.below(f'eval/{name}/'), PYTORCH
         else:
-            stored, tolerance = golden.below(f'fwd/{official_names.TENSORFLOW_NETWORKS[name]}/'), TENSORFLOW_FORWARD
+            stored, tolerance = golden.below(f'fwd/{TENSORFLOW_NETWORKS[name]}/'), TENSORFLOW_FORWARD
         vectors = None
         if name in spectral:
-            vectors = for_evaluation(discriminator[name], spectral[name], golden.config.model.spectral_in_eval)
+            vectors = spectral[name]
+            if golden.config.model.spectral_in_eval:  # the TensorFlow release iterates in evaluation, too
+                vectors = advance(discriminator[name], vectors)
         domain = name[3] if name in GENERATORS else name[-1]
         out = outputs_of(golden, name, (generator | discriminator)[name], vectors, images[domain])
         if golden.release == 'tensorflow':
@@ -87,7 +77,7 @@ def test_spectral_vectors_after_a_forward(golden):
         pytest.skip('no vectors after a forward in this file: test_steps has them')
     _, discriminator, spectral = golden.read('init/')
     after = {name: advance(discriminator[name], spectral[name]) for name in DISCRIMINATORS}
-    assert_close(official_names.write_networks(golden.layout, discriminator, after), stored, rtol=1e-4)
+    assert_close(write_networks(golden.names, discriminator, after), stored, rtol=1e-4)
 
 
 def test_steps(golden):
@@ -96,11 +86,11 @@ def test_steps(golden):
     if not steps:
         pytest.skip('no steps in this file: test_generator_losses has its losses')
     start = golden.read('init/')
-    state = start_state(golden.config, *start, jax.random.key(0))
+    state = state_of_weights(golden.config, *start, jax.random.key(0))
     train_step = jax.jit(make_train_step(golden.networks, golden.config))
     for k in steps:
         images = golden.images(k)
-        state, metrics = train_step(state, {'real_A': images['A'], 'real_B': images['B']})
+        state, metrics = train_step(state, images)
         assert_close(metrics, golden.below(f'step{k}/loss/'), **PYTORCH)
         if k == 0:
             gradients = {
@@ -109,8 +99,8 @@ def test_steps(golden):
             }
             for half in ('dgrad', 'ggrad'):
                 assert_close(gradients, golden.below(f'step0/{half}/'), **PYTORCH)
-    after = official_names.write_networks(
-        golden.layout, state.generator | state.discriminator, {name: {} for name in GENERATORS} | state.spectral
+    after = write_networks(
+        golden.names, state.generator | state.discriminator, {name: {} for name in GENERATORS} | state.spectral
     )
     stored = golden.below(f'step{steps[-1]}/params/')
     vectors = {name: value for name, value in stored.items() if name.endswith(('weight_u', 'weight_v'))}
@@ -126,7 +116,7 @@ def gradients_of(golden: Golden, opt_state: tuple, params: dict) -> dict[str, np
     moments = next(part.mu for part in opt_state if hasattr(part, 'mu'))
     o = golden.config.optimizer
     gradients = jax.tree.map(lambda m, w: m / (1 - o.beta1) - o.weight_decay * w, moments, params)
-    return official_names.write_networks(golden.layout, gradients)
+    return write_networks(golden.names, gradients)
 
 
 def test_generator_losses(golden):
@@ -142,7 +132,7 @@ def test_generator_losses(golden):
     def objective(generator: dict, real: dict) -> dict:
         outputs = generate(golden.networks, config, generator, real)
         return generator_objective(
-            generator, outputs, golden.networks, config, real, discriminator, after, Augmentation((), None, None)
+            generator, outputs, golden.networks, config, real, discriminator, after, DiffAugment((), None, None)
         )[1]
 
     m, w = objective(generator, real), config.loss

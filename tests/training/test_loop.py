@@ -1,68 +1,13 @@
 """The main job through its real entry point, with a shrunken config."""
 
-import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
-from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.training.metric_writer import MEASURED
-
-SMALL = (
-    '--config.data.image_size=32',
-    '--config.model.n_layers_global=4',
-    '--config.model.n_layers_local=3',
-    '--config.model.ch=2',
-    '--config.model.n_res=1',
-    '--config.training.steps=6',
-    '--config.training.log_every=1',
-    '--config.training.checkpoint_every=2',
-    '--config.training.preview_every=3',
-    '--config.training.preview_images=2',
-    '--config.evaluation.every=0',
-)
-
-
-def main(*flags: str, config: str = 'configs/default.py', devices: int = 1) -> subprocess.CompletedProcess:
-    """python -m ugatit_jax.main in a process of its own."""
-    env = {**os.environ, 'XLA_FLAGS': f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count={devices}'}
-    return subprocess.run(
-        [sys.executable, '-m', 'ugatit_jax.main', f'--config={config}', *flags],
-        cwd=ROOT,
-        env=env,
-        text=True,
-        capture_output=True,
-    )
-
-
-def metrics_of(workdir: pathlib.Path) -> list[dict]:
-    """Rows of metrics.jsonl without the clock's."""
-    rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in MEASURED} for row in rows]
-
-
-def without_rho(rows: list[dict]) -> list[dict]:
-    """Rows without rho: Adam's first steps go by the signs of its tiny gradients, which a program's rounding decides."""
-    return [{k: v for k, v in row.items() if not k.startswith('rho_')} for row in rows]
-
-
-def weights_of(workdir: pathlib.Path) -> dict[str, np.ndarray]:
-    """Everything in the newest checkpoint."""
-    import jax
-
-    checkpoints = Checkpoints(str(workdir))
-    items = checkpoints.manager.restore(checkpoints.latest())
-    return {
-        jax.tree_util.keystr(p): np.asarray(x)
-        for p, x in jax.tree.leaves_with_path({'generators': items['generators'], 'training': items['training']})
-    }
+from tests.helpers.command import SMALL, main, main_each, metrics_of, weights_of, without_rho
 
 
 @pytest.fixture(scope='module')
@@ -123,32 +68,29 @@ def test_another_run_in_the_same_workdir_is_refused(finished):
     assert sorted(path for path in finished.rglob('*') if path.is_file()) == before
 
 
-@pytest.mark.parametrize(
-    'flags, message',
-    [
-        (('--config.trainin.steps=3',), 'trainin'),
-        (('--config.model.chh=3',), 'Did you mean "ch"'),
-        (('--config.training.step=3',), 'step'),
-        (('--config.training.steps=many',), 'many'),
-        (('--config.data.image_size=64',), 'model.n_layers_global=6'),
-        (('--config.data.source=folder:/nowhere',), '/nowhere'),
-        (('--config.data.source=folder',), 'folder:PATH'),
-        (('--nonsense=1',), 'nonsense'),
-        (('training.steps=3',), '--config.FIELD=VALUE'),
-    ],
-)
-def test_mistakes_end_in_one_line(flags, message, tmp_path):
-    result = main(f'--workdir={tmp_path / "run"}', *flags)
-    lines = [line for line in result.stderr.splitlines() if line.startswith('ugatit_jax: ')]
-    assert result.returncode == 2 and len(lines) == 1 and message in lines[0], result.stderr
-    assert 'Traceback' not in result.stderr
+MISTAKES = {  # what the line names -> flags
+    'trainin': ('--config=configs/default.py', '--config.trainin.steps=3'),
+    'Did you mean "ch"': ('--config=configs/default.py', '--config.model.chh=3'),
+    'step': ('--config=configs/default.py', '--config.training.step=3'),
+    'many': ('--config=configs/default.py', '--config.training.steps=many'),
+    'model.n_layers_global=6': ('--config=configs/default.py', '--config.data.image_size=64'),
+    '/nowhere': ('--config=configs/default.py', '--config.data.source=folder:/nowhere'),
+    'folder:PATH': ('--config=configs/default.py', '--config.data.source=folder'),
+    'nonsense': ('--config=configs/default.py', '--nonsense=1'),
+    '--config.FIELD=VALUE': ('--config=configs/default.py', 'training.steps=3'),
+    '--config is missing': (),
+    'configs/nothing.py': ('--config=configs/nothing.py',),
+}
+
+
+def test_mistakes_end_in_one_line(tmp_path):
+    runs = main_each(*((*flags, f'--workdir={tmp_path / "run"}') for flags in MISTAKES.values()))
+    for message, (code, stderr) in zip(MISTAKES, runs, strict=True):
+        lines = [line for line in stderr.splitlines() if line.startswith('ugatit_jax: ')]
+        assert code == 2 and len(lines) == 1 and message in lines[0], stderr
+        assert 'Traceback' not in stderr
+    assert '--workdir is missing' in main_each(('--config=configs/default.py',))[0][1]
     assert not (tmp_path / 'run').exists()
-
-
-def test_missing_flags_and_config_files(tmp_path):
-    assert '--workdir is missing' in main().stderr
-    result = main(f'--workdir={tmp_path}', config='configs/nothing.py')
-    assert result.returncode == 2 and 'configs/nothing.py' in result.stderr and 'Traceback' not in result.stderr
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_both_numbers(tmp_path):

@@ -1,114 +1,115 @@
-"""The estimate against what is there: arrays of a state, XLA's own count, and the order that settings make."""
+"""What a run needs, as it is said, against what is there; and running out of it."""
+
+import logging
+import types
 
 import jax
-import jax.numpy as jnp
 import pytest
+from ml_collections import ConfigDict
 
 from configs import default
+from tests.helpers.command import SMALL, main
 from tests.helpers.small import small_config
-from tests.training.test_loop import SMALL, main
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import make_networks
+from ugatit_jax.sharding import StateSharding, make_mesh
+from ugatit_jax.training import loop, memory
 from ugatit_jax.training.dry_run import dry_run
-from ugatit_jax.training.liveness import peak_bytes
-from ugatit_jax.training.memory import Estimate, advice, describe, estimate, too_large
 from ugatit_jax.training.state import init_state
-from ugatit_jax.training.step import make_train_step
-
-ROW = 4 * 1024  # bytes of float32 [1024]
 
 
-def size_of(tree):
+def bytes_of(tree):
     return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
 
 
-@pytest.mark.parametrize(
-    'function, rows',
-    [
-        (lambda x: jnp.sum(jnp.tanh(x) + 1), 0),  # elementwise into a sum: nothing but the number
-        (lambda x: (x[:, None] @ x[None]) @ x, 1024),  # the product is held
-        (
-            lambda x: jax.lax.scan(lambda c, _: (c @ (x[:, None] @ x[None]), None), x, None, 5)[0],
-            1024 + 2,
-        ),  # once, not 5 times
-        (lambda x: jnp.stack([x @ (x[:, None] @ x[None] * i) for i in range(3)]), 1024),  # one after another
-    ],
-)
-def test_live_bytes_of_what_is_known(function, rows):
-    peak = peak_bytes(jax.make_jaxpr(function)(jnp.zeros(1024)).jaxpr)
-    assert rows * ROW - 64 <= peak <= (rows + 4) * ROW + 64
-
-
-def test_exact_parts_are_those_of_a_state():
+def test_parts_are_those_of_a_state():
     config = small_config(training__ema_decay=0.9)
-    state, size = init_state(make_networks(config), config), estimate(config)
-    assert size.parameters['disLB'] == sum(leaf.size for leaf in jax.tree.leaves(state.discriminator['disLB']))
-    assert size.parts['weights'] == size_of(state.generator) + size_of(state.discriminator)
-    assert size.parts['optimiser'] == size_of(state.generator_opt) + size_of(state.discriminator_opt)
-    assert size.parts['averaged copy'] == size_of(state.ema) == size.parts['gradients']
-    assert size.parts['spectral vectors'] == size_of(state.spectral)
+    state = init_state(make_networks(config), config)
+    parts = memory.state_bytes(state, StateSharding(make_mesh(1)))
+    assert parts['weights'] == bytes_of((state.generator, state.discriminator))
+    assert parts['optimizer'] == bytes_of((state.generator_opt, state.discriminator_opt))
+    assert parts['averaged copy'] == bytes_of(state.ema) and parts['u and v'] == bytes_of(state.spectral)
+    assert sum(parts.values()) == bytes_of(state)
 
 
-@pytest.mark.slow  # compiles two steps
-def test_temporary_memory_is_within_a_third_of_what_xla_says():
-    # not smaller: at 32 pixels and ch 2 what convolutions on a CPU need beside their maps is most of it
-    config = small_config(data__image_size=64, model__ch=4)
-    networks = make_networks(config)
-    shapes = jax.eval_shape(lambda: init_state(networks, config))
-    batch = {f'real_{domain}': jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32) for domain in 'AB'}
-    compiled = jax.jit(make_train_step(networks, config), donate_argnums=0).lower(shapes, batch).compile()
-    size = estimate(config)
-    ours, theirs = size.parts['activations'] + size.parts['gradients'], compiled.memory_analysis().temp_size_in_bytes
-    assert 0.67 < ours / theirs < 1.5, (ours, theirs)
-
-
-def test_the_full_model_over_devices():
+def test_the_full_model_sharded_over_devices(caplog):
     config = default.get_config()
     config.model.mlp_pool, config.training.shard_params, config.data.batch_size = 'full', True, 4
-    pieces = estimate(resolve(config), 4)
-    assert sum(pieces.parameters.values()) == 670_776_976
+    config = resolve(config)
+    shapes = jax.eval_shape(lambda: init_state(make_networks(config), config))
+    parts = memory.state_bytes(shapes, StateSharding(jax.sharding.AbstractMesh((4,), ('data',)), True))
     whole = 4 * 670_776_976
-    assert whole / 4 < pieces.parts['weights'] < 0.26 * whole and pieces.parts['optimiser'] < 0.26 * 2 * whole
-    assert 'each of 4 devices' in describe(pieces)[1] and '670,776,976' in describe(pieces)[0]
+    assert whole / 4 < parts['weights'] < 0.26 * whole and parts['optimizer'] < 0.26 * 2 * whole
+    with caplog.at_level(logging.INFO):
+        memory.log_parameters(shapes)
+    assert 'together 670,776,976' in caplog.text
 
 
-@pytest.mark.slow  # traces four steps
-def test_settings_that_save_activations_save_them():
-    def activations(**fields):
-        return estimate(small_config(data__batch_size=4, **fields)).parts['activations']
-
-    plain = activations()
-    assert activations(training__accumulate=4) < 0.5 * plain
-    assert activations(training__remat=True) < 0.9 * plain
-    assert estimate(small_config(data__batch_size=4), 4).parts['activations'] < 0.5 * plain
+def compiled_step(arguments: int, temporary: int):
+    """What XLA says of a compiled step."""
+    analysis = types.SimpleNamespace(argument_size_in_bytes=arguments, temp_size_in_bytes=temporary)
+    return types.SimpleNamespace(memory_analysis=lambda: analysis)
 
 
-def test_advice_follows_what_is_largest():
-    def advise(activations, states, devices=1, **fields):
-        parts = {name: states for name in ('weights', 'gradients', 'optimiser', 'averaged copy')}
-        return advice(
-            Estimate({}, parts | {'activations': activations, 'images': 0}, devices, states // 2), small_config(**fields)
-        )
+def test_what_the_compiled_step_needs_is_said_and_compared_with_the_device(monkeypatch, caplog):
+    config = small_config(data__batch_size=4)
+    state = init_state(make_networks(config), config)
+    own = bytes_of(state)
 
-    images = advise(10**9, 10**6, data__batch_size=8)
-    assert images[0].startswith('training.accumulate=8') and len(images) == 4
-    matrix = advise(10**6, 10**9, 4, data__batch_size=4, model__mlp_pool='full')
-    assert matrix[0].startswith('training.shard_params=True') and any('model.mlp_pool=1' in text for text in matrix)
-    assert not any(
-        'remat' in text or 'bfloat16' in text
-        for text in advise(10**9, 1, training__remat=True, training__compute_dtype='bfloat16')
-    )
-    size = Estimate({}, {'activations': 3 * 10**9, 'weights': 0, 'gradients': 0, 'optimiser': 0, 'averaged copy': 0}, 1, 0)
-    warning = too_large(size, small_config(), 2 * 10**9)
-    assert 'has 2.0 GB, the estimate is 3.0 GB' in warning and 'training.remat=True' in warning
-    assert too_large(size, small_config(), 4 * 10**9) == too_large(size, small_config(), None) == ''
+    def said(limit):
+        caplog.clear()
+        monkeypatch.setattr(memory, 'memory_limit', lambda: limit)
+        with caplog.at_level(logging.INFO):
+            memory.log_memory(compiled_step(own + 10**6, 2 * 10**9), state, StateSharding(make_mesh(1)), config)
+        return caplog.text
+
+    text = said(None)
+    assert 'memory of the device: 2.0 GB' in text and 'images 1.0 MB' in text and 'work space 2.0 GB' in text
+    assert 'will not fit' not in text and 'will not fit' not in said(3 * 10**9)
+    text = said(10**9)
+    assert 'a device has 1.0 GB, the step needs 2.0 GB: it will not fit' in text and 'training.remat=True' in text
 
 
-def test_a_dry_run_ends_before_anything_is_made(tmp_path):
+def test_hints_are_settings_that_are_not_made_yet():
+    hints = memory.hints(small_config(data__batch_size=8), 1)
+    assert hints[0].startswith('training.accumulate=8') and len(hints) == 4
+    sharded = memory.hints(small_config(data__batch_size=4, model__mlp_pool='full', training__shard_params=True), 4)
+    assert not any(name in text for text in sharded for name in ('accumulate', 'shard_params'))
+    assert any('model.mlp_pool=1' in text for text in sharded)
+    made = memory.hints(small_config(training__remat=True, training__compute_dtype='bfloat16'), 1)
+    assert not any('remat' in text or 'bfloat16' in text for text in made) and len(made) >= 3
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory while trying to allocate 7516192768 bytes.'),
+        MemoryError('Unable to allocate 8.00 GiB for an array'),
+    ],
+)
+def test_out_of_memory_is_one_line_with_parts_and_settings(error, monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(loop, 'open_datasets', fail)
+    with pytest.raises(UserError) as raised:
+        loop.train(ConfigDict(small_config()), str(tmp_path))
+    message = str(raised.value)
+    assert '\n' not in message and 'out of memory' in message and str(error).partition(' ')[0] in message
+    assert all(part in message for part in ('weights', 'optimizer', 'hints: ', 'training.remat=True'))
+
+
+def test_other_errors_are_left_alone():
+    with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'), memory.explain_out_of_memory(small_config()):
+        raise jax.errors.JaxRuntimeError('INTERNAL: something else')
+
+
+def test_a_dry_run_compiles_and_leaves_the_workdir_alone(tmp_path):
     result = main(f'--workdir={tmp_path / "run"}', '--dry_run', *SMALL)
     assert result.returncode == 0 and not (tmp_path / 'run').exists(), result.stderr
-    assert 'parameters: genA2B' in result.stderr and 'activations' in result.stderr and 'compiling' not in result.stderr
+    for text in ('train_A 200', 'parameters: genA2B', 'compiled in', 'work space', 'dry run'):
+        assert text in result.stderr, result.stderr
     wrong = default.get_config()
     wrong.data.source = f'folder:{tmp_path}/none'
     with pytest.raises(UserError, match='none'):

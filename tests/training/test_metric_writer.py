@@ -14,7 +14,8 @@ from configs import default
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.report import history
-from ugatit_jax.training.metric_writer import Reporter, device_memory, duration, forget_after
+from ugatit_jax.report.history import duration
+from ugatit_jax.training.metric_writer import MetricWriter, Progress, device_memory, drop_rows_after
 
 TERMS = dict.fromkeys(('D_A', 'D_B', 'G_A', 'G_B'), 0.5)
 
@@ -37,21 +38,24 @@ def test_an_event_after_half_a_line_is_not_lost(tmp_path):
 def test_lines_after_the_restored_step_and_half_lines_are_dropped(tmp_path):
     path = epath.Path(tmp_path) / 'metrics.jsonl'
     path.write_text(''.join(f'{{"step": {step}}}\n' for step in (10, 20, 30)) + '\nnot JSON\n{"step": 40, "D"')
-    forget_after(path, 20)
+    drop_rows_after(path, 20)
     assert path.read_text() == '{"step": 10}\n{"step": 20}\n'
-    forget_after(epath.Path(tmp_path) / 'none.jsonl', 20)
+    drop_rows_after(epath.Path(tmp_path) / 'none.jsonl', 20)
 
 
 def test_rows_have_an_integer_step_and_the_rate(tmp_path):
-    with Reporter(str(tmp_path), 0, 10, small_config()) as reporter:
-        reporter.start(0)
-        with reporter.waiting():
+    progress = Progress(0, 10)
+    with MetricWriter(str(tmp_path), progress, small_config()) as writer:
+        writer.start_clock()
+        with writer.waiting():
             time.sleep(0.3)
         time.sleep(0.1)
-        reporter.log(5, TERMS)
-        reporter.preview(5, Image.new('RGB', (8, 8)), {'genA2B/up_norm_0': np.linspace(0, 1, 12)})
+        progress.step = 5
+        writer.log(TERMS)
+        writer.log_preview(Image.new('RGB', (8, 8)), {'genA2B/up_norm_0': np.linspace(0, 1, 12)})
         time.sleep(0.01)
-        reporter.log(10, TERMS)
+        progress.step = 10
+        writer.log(TERMS)
     row, later = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
     assert row['step'] == 5 and isinstance(row['step'], int) and row['G_A'] == 0.5 and row['images_per_second'] > 0
     assert 0.3 < row['data_wait'] < 1 and later['data_wait'] == 0
@@ -64,13 +68,14 @@ def test_rows_have_an_integer_step_and_the_rate(tmp_path):
 
 
 def test_a_run_that_fails_says_why(tmp_path):
-    with pytest.raises(UserError), Reporter(str(tmp_path), 0, 10, small_config()) as reporter:
-        reporter.step = 5
-        reporter.log(5, TERMS)
+    progress = Progress(0, 10)
+    with pytest.raises(UserError), MetricWriter(str(tmp_path), progress, small_config()) as writer:
+        progress.step = 5
+        writer.log(TERMS)
         raise UserError('step 6: G_A is nan\nand more')
     end = history.read(str(tmp_path))[-1]
     assert end['event'] == 'stopped' and end['step'] == 5 and end['reason'] == 'step 6: G_A is nan'
-    with pytest.raises(KeyboardInterrupt), Reporter(str(tmp_path), 5, 10, small_config()):
+    with pytest.raises(KeyboardInterrupt), MetricWriter(str(tmp_path), Progress(5, 10), small_config()):
         raise KeyboardInterrupt
     assert [event['event'] for event in history.read(str(tmp_path))] == ['started', 'stopped', 'resumed', 'stopped']
     assert history.read(str(tmp_path))[-1]['reason'] == 'by hand'
@@ -89,10 +94,12 @@ def test_memory_of_the_fullest_device(monkeypatch):
     assert device_memory() == {}
 
 
-def test_other_processes_write_nothing(tmp_path):
-    with Reporter(str(tmp_path), 0, 10, small_config(), active=False) as reporter:
-        reporter.log(5, {'D_A': 1.0})
-        reporter.preview(5, Image.new('RGB', (8, 8)), {})
+def test_other_processes_write_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, 'process_index', lambda: 1)
+    with MetricWriter(str(tmp_path), Progress(0, 10), small_config()) as writer:
+        writer.log({'D_A': 1.0})
+        writer.log_evaluation({'kid': 1.0})
+        writer.log_preview(Image.new('RGB', (8, 8)), {})
     assert not list(tmp_path.iterdir())
 
 

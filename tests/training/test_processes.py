@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.training.test_loop import SMALL, main, metrics_of, without_rho
+from tests.helpers.command import SMALL, main, metrics_of, without_rho
+from tests.helpers.paths import ROOT
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 
 FLAGS = (

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ugatit_jax.config.derived import parse_steps
+from ugatit_jax.config.derived import parse_profile_steps
 from ugatit_jax.errors import UserError
 from ugatit_jax.training.profiler import Profiler
 
@@ -12,14 +12,15 @@ from ugatit_jax.training.profiler import Profiler
 @pytest.mark.parametrize('text', ['3', '0:2', '4:3', 'a:b', '2:11', '-1:2', ':'])
 def test_steps_that_are_none_are_refused(text):
     with pytest.raises(UserError, match='profile_steps'):
-        parse_steps(text, 10)
+        parse_profile_steps(text, 10)
 
 
-def test_a_trace_of_the_steps_is_written_once_by_the_first_process(tmp_path):
-    assert parse_steps('', 10) is None and parse_steps('2:3', 10) == (2, 3)
+def test_a_trace_of_the_steps_is_written_once_by_the_first_process(tmp_path, monkeypatch):
+    assert parse_profile_steps('', 10) is None and parse_profile_steps('2:3', 10) == (2, 3)
     double, tracing = jax.jit(lambda x: 2 * x), []
-    for workdir, active in ((tmp_path / 'first', True), (tmp_path / 'second', False)):
-        profiler, x = Profiler((2, 3), str(workdir), active), jnp.ones(4)
+    for index, name in enumerate(('first', 'second')):
+        monkeypatch.setattr(jax, 'process_index', lambda index=index: index)
+        profiler, x = Profiler((2, 3), str(tmp_path / name)), jnp.ones(4)
         for step in range(1, 6):
             profiler.before(step)
             tracing.append(profiler.tracing)

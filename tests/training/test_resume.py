@@ -1,7 +1,6 @@
 """A run that is killed, asked to leave, moved to other devices or sent back by NaN."""
 
-import os
-import random
+import itertools
 import signal
 import subprocess
 import sys
@@ -12,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
-from tests.training.test_loop import SMALL, main, metrics_of, weights_of
-from tests.training.test_step import tiny
+from tests.helpers.command import SMALL, Run, main, metrics_of, weights_of
+from tests.helpers.paths import ROOT
+from tests.helpers.small import small_config
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.errors import UserError
 from ugatit_jax.report import history
-from ugatit_jax.training import loop as train_module
+from ugatit_jax.training import loop
 from ugatit_jax.training.loop import train
 
 LONG = (
@@ -28,33 +27,6 @@ LONG = (
     '--config.training.ema_decay=0.9',
     '--config.training.keep_checkpoints=2',
 )
-
-
-class Run:
-    """main in a process of its own, whose lines can be waited for."""
-
-    def __init__(self, workdir, *flags):
-        self.process = subprocess.Popen(
-            [sys.executable, '-m', 'ugatit_jax.main', '--config=configs/default.py', f'--workdir={workdir}', *flags],
-            cwd=ROOT,
-            text=True,
-            stderr=subprocess.PIPE,
-            env=os.environ,
-        )
-        self.lines = []
-
-    def wait_for(self, text):
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if text in line:
-                return
-        raise AssertionError(f'no {text!r} in\n' + ''.join(self.lines))
-
-    def end(self, number):
-        """Sends the signal and returns the exit code and all that was said."""
-        self.process.send_signal(number)
-        rest = self.process.communicate(timeout=120)[1]
-        return self.process.returncode, ''.join(self.lines) + rest
 
 
 @pytest.fixture(scope='module')
@@ -77,15 +49,30 @@ def assert_same(workdir, uninterrupted):
         assert (workdir / 'previews' / name).read_bytes() == (uninterrupted / 'previews' / name).read_bytes()
 
 
-@pytest.mark.parametrize('kills', [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_killed_at_any_instant_equals_uninterrupted(kills, uninterrupted, tmp_path):
-    """SIGKILL at random moments of the loop, which saves every second step; the last run goes to the end."""
-    moments = random.Random(kills)
-    for _ in range(kills):
-        run = Run(tmp_path, *LONG)
-        run.wait_for('compiled in')
-        time.sleep(moments.uniform(0, 4))
-        assert run.end(signal.SIGKILL)[0] in (-signal.SIGKILL, 0)
+INSTANTS = [('saving', 4), ('logging', 7), ('previewing', 20), ('stepping', 27), ('saving', 30)]
+MORE = [('stepping', 1), ('saving', 2), ('logging', 3), *INSTANTS, ('stepping', 31), ('logging', 38), ('saving', 40)]
+
+
+@pytest.mark.parametrize('instants', [INSTANTS, pytest.param(MORE, marks=pytest.mark.slow)], ids=['few', 'many'])
+def test_killed_at_chosen_instants_equals_uninterrupted(instants, uninterrupted, tmp_path):
+    """SIGKILL in one instant after another of one run, which saves every second step; the last process goes to the end."""
+    for instant, step in instants:
+        killed = subprocess.run(
+            [
+                sys.executable,
+                '-m',
+                'tests.helpers.killed_run',
+                instant,
+                str(step),
+                '--config=configs/default.py',
+                f'--workdir={tmp_path}',
+                *LONG,
+            ],
+            cwd=ROOT,
+            text=True,
+            capture_output=True,
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
     result = main(f'--workdir={tmp_path}', *LONG)
     assert result.returncode == 0, result.stderr
     assert_same(tmp_path, uninterrupted)
@@ -118,20 +105,23 @@ def test_goes_on_on_other_devices(tmp_path):
     assert [row['step'] for row in metrics_of(tmp_path)] == list(range(1, 9))
 
 
-def fake_inputs(bad_step, bad_keys):
-    """In place of make_inputs: a step that only counts, and at bad_step gives NaN to runs with one of the keys."""
+def fake_step(monkeypatch, bad_step, bad_keys):
+    """In place of the compiled step: one that only counts, and at bad_step gives NaN to runs with one of the keys."""
 
-    def step_function(state, batch):
+    @jax.jit
+    def step(state, _):
         known = jnp.any(jnp.all(jnp.asarray(bad_keys, jnp.uint32) == state.key, axis=-1)) if bad_keys else True
         bad = (state.step >= bad_step - 1) & known
         state = state.replace(step=state.step + 1)
         return state, {'D_A': jnp.where(bad, jnp.nan, 1.0), **dict.fromkeys(('D_B', 'G_A', 'G_B'), jnp.ones(()))}
 
-    return lambda *arguments: (lambda first: iter(lambda: jnp.zeros(()), None), step_function)
+    monkeypatch.setattr(loop, 'open_inputs', lambda *_: lambda first: itertools.repeat(jnp.zeros(())))
+    monkeypatch.setattr(loop, 'compile_step', lambda *_: (step, ['D_A', 'D_B', 'G_A', 'G_B']))
+    monkeypatch.setattr(loop.memory, 'log_memory', lambda *_: None)
 
 
 def loop_config(**fields):
-    return tiny(
+    return small_config(
         training__steps=12,
         training__log_every=3,
         training__checkpoint_every=4,
@@ -142,7 +132,7 @@ def loop_config(**fields):
 
 
 def test_not_finite_stops_with_the_step_the_term_and_the_last_good_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=5, bad_keys=[]))
+    fake_step(monkeypatch, bad_step=5, bad_keys=[])
     with pytest.raises(UserError, match='step 5: D_A is nan; the last good checkpoint is of step 4'):
         train(loop_config(), str(tmp_path))
     assert Checkpoints(str(tmp_path)).latest() == 4
@@ -153,7 +143,7 @@ def test_not_finite_stops_with_the_step_the_term_and_the_last_good_checkpoint(tm
 
 def test_restore_goes_back_once_with_another_key(tmp_path, monkeypatch):
     key = jax.random.key_data(jax.random.key(0)).tolist()
-    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=8, bad_keys=[key]))
+    fake_step(monkeypatch, bad_step=8, bad_keys=[key])
     state = train(loop_config(training__on_nan='restore'), str(tmp_path / 'once'))
     assert int(state.step) == 12 and state.key.tolist() != key
     assert [row['step'] for row in metrics_of(tmp_path / 'once')] == [3, 6, 9, 12]
@@ -163,13 +153,13 @@ def test_restore_goes_back_once_with_another_key(tmp_path, monkeypatch):
         ('finished', None),
     ]
 
-    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=8, bad_keys=[]))
+    fake_step(monkeypatch, bad_step=8, bad_keys=[])
     with pytest.raises(UserError, match='step 8: D_A is nan'):
         train(loop_config(training__on_nan='restore'), str(tmp_path / 'again'))
 
 
 def test_a_disk_that_fails_ends_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module, 'make_inputs', fake_inputs(bad_step=99, bad_keys=[]))
+    fake_step(monkeypatch, bad_step=99, bad_keys=[])
     real_save = Checkpoints.write
 
     def write(self, step, *args, **items):
@@ -194,9 +184,9 @@ def test_a_disk_that_fails_ends_in_one_line(tmp_path, monkeypatch):
     ):
         train(loop_config(), str(tmp_path))
 
-    def no_reporter(*arguments):
+    def no_writer(*arguments):
         raise OSError(28, 'No space left', 'metrics.jsonl')
 
-    monkeypatch.setattr(train_module, 'Reporter', no_reporter)
+    monkeypatch.setattr(loop, 'MetricWriter', no_writer)
     with pytest.raises(UserError, match='metrics.jsonl: No space left; mend that'):
         train(loop_config(), str(tmp_path / 'other'))

@@ -9,46 +9,27 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import default
-from tests.conftest import ROOT
-from ugatit_jax.config.resolve import resolve
+from tests.helpers.paths import ROOT
+from tests.helpers.small import random_batch, small_config
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.objectives import pair, unpair
+from ugatit_jax.training.objectives import deinterleave, interleave
+from ugatit_jax.training.rho import clip_rho
 from ugatit_jax.training.state import init_state
-from ugatit_jax.training.step import clip_rho, make_train_step
-
-
-def tiny(**fields):
-    """A config that compiles in seconds."""
-    config = default.get_config()
-    config.data.image_size, config.model.n_layers_global, config.model.n_layers_local = 32, 4, 3
-    config.model.ch, config.model.n_res = 2, 1
-    for name, value in fields.items():
-        group, field = name.split('__')
-        config[group][field] = value
-    return resolve(config)
-
-
-def batch_of(config, seed: int, size: int = 2) -> dict[str, jax.Array]:
-    side, rng = config.data.image_size, np.random.default_rng(seed)
-    return {
-        f'real_{d}': jnp.asarray(rng.uniform(-1, 1, (size, side, side, config.data[f'channels_{d}'])), jnp.float32)
-        for d in 'AB'
-    }
+from ugatit_jax.training.step import make_train_step
 
 
 def run(config, steps: int = 2, size: int = 2):
     networks = make_networks(config)
     state, train_step = init_state(networks, config), jax.jit(make_train_step(networks, config))
     for k in range(steps):
-        state, metrics = train_step(state, batch_of(config, k, size))
+        state, metrics = train_step(state, random_batch(config, k, size))
     return state, jax.device_get(metrics)
 
 
-def test_pair_and_unpair():
+def test_interleave_and_deinterleave():
     a, b = jnp.arange(6.0).reshape(3, 2), -jnp.arange(6.0).reshape(3, 2)
-    assert pair(a, b)[:, 1].tolist() == [1, -1, 3, -3, 5, -5]
-    for x, y in zip(unpair(pair(a, b)), (a, b), strict=True):
+    assert interleave(a, b)[:, 1].tolist() == [1, -1, 3, -3, 5, -5]
+    for x, y in zip(deinterleave(interleave(a, b)), (a, b), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
@@ -61,7 +42,7 @@ def test_rho_is_clipped_wherever_it_is():
 
 
 def test_rho_stays_in_the_unit_interval_under_a_wild_rate_and_the_average_follows():
-    config = tiny(optimizer__learning_rate=0.3, training__ema_decay=0.75)
+    config = small_config(optimizer__learning_rate=0.3, training__ema_decay=0.75)
     start = init_state(make_networks(config), config)
     state, _ = run(config, steps=1)
     rhos = [leaf for path, leaf in jax.tree.leaves_with_path(state.generator) if path[-1].key == 'rho']
@@ -74,12 +55,12 @@ def test_rho_stays_in_the_unit_interval_under_a_wild_rate_and_the_average_follow
 @pytest.mark.parametrize('backend, platform', [('gpu', 'cuda'), ('tpu', 'tpu')])
 def test_a_step_lowers_for_accelerators_without_what_is_for_cpus(backend, platform, as_on):
     as_on(backend)
-    config = tiny(training__compute_dtype='bfloat16', model__n_res=2)
+    config = small_config(training__compute_dtype='bfloat16', model__n_res=2)
     networks = make_networks(config)
     assert networks.genA2B.unroll == (2 if backend == 'gpu' else 1)
-    assert make_networks(tiny(training__scan_blocks=True, model__n_res=2)).genA2B.unroll == 1
+    assert make_networks(small_config(training__scan_blocks=True, model__n_res=2)).genA2B.unroll == 1
     state = jax.eval_shape(lambda: init_state(networks, config))
-    traced = jax.jit(make_train_step(networks, config)).trace(state, batch_of(config, 0))
+    traced = jax.jit(make_train_step(networks, config)).trace(state, random_batch(config, 0))
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     convolutions = [line for line in text.splitlines() if 'stablehlo.convolution(' in line]
     assert len(convolutions) > 50 and all(line.endswith('xbf16>') for line in convolutions)
@@ -88,14 +69,17 @@ def test_a_step_lowers_for_accelerators_without_what_is_for_cpus(backend, platfo
 
 
 def test_domains_of_other_channels():
-    config = tiny(data__channels_A=1, data__channels_B=4, loss__identity_weight=0.0, loss__cam_weight=0.0)
+    config = small_config(data__channels_A=1, data__channels_B=4, loss__identity_weight=0.0, loss__cam_weight=0.0)
     state, metrics = run(config, steps=1)
     assert state.generator['genA2B']['head']['kernel'].shape[-1] == 4
     assert 'G_id_A' not in metrics and np.isfinite(metrics['G'])
 
 
 def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights():
-    (_, exact), (state, metrics) = run(tiny(), steps=1), run(tiny(training__compute_dtype='bfloat16'), steps=1)
+    (_, exact), (state, metrics) = (
+        run(small_config(), steps=1),
+        run(small_config(training__compute_dtype='bfloat16'), steps=1),
+    )
     assert {leaf.dtype for leaf in jax.tree.leaves(state.generator)} == {jnp.dtype('float32')}
     for name in ('D', 'G', 'G_recon_A', 'G_cam_A', 'D_ad_GA'):
         assert metrics[name] == pytest.approx(exact[name], rel=0.03), name
@@ -104,7 +88,10 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights():
 
 @pytest.mark.slow  # tests/data/test_diffaugment.py has its laws
 def test_diffaugment_changes_what_discriminators_see_and_nothing_else():
-    (_, plain), (_, augmented) = run(tiny(), steps=1), run(tiny(augment__diffaugment='color,translation,cutout'), steps=1)
+    (_, plain), (_, augmented) = (
+        run(small_config(), steps=1),
+        run(small_config(augment__diffaugment='color,translation,cutout'), steps=1),
+    )
     assert augmented['G_recon_A'] == pytest.approx(plain['G_recon_A'], rel=1e-5)
     assert abs(augmented['D_ad_GA'] - plain['D_ad_GA']) > 1e-6
 
@@ -118,33 +105,6 @@ def test_no_tensorflow_in_model_losses_state_and_step():
     subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
 
 
-MANY_DEVICES = """
-import sys, jax, numpy as np
-sys.path[:0] = ["."]
-from tests.training.test_step import batch_of, tiny
-from ugatit_jax import sharding
-from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.state import init_state
-from ugatit_jax.training.step import make_train_step
-sharding.MIN_SHARDED_ELEMENTS, sharding.KEEP_SHARDED_ELEMENTS = 64, 1024
-fields = dict(data__batch_size=4, augment__diffaugment="color,translation,cutout", training__compute_dtype="float64")
-config = tiny(**fields, **eval(sys.argv[3]))
-mesh = sharding.make_mesh(4, config.training.accumulate)
-assert mesh.size == int(sys.argv[1]), mesh
-networks = make_networks(config)
-state_sharding = sharding.StateSharding(mesh, config.training.shard_params)
-state = init_state(networks, config, state_sharding)
-state = jax.tree.map(lambda x: x.astype(float) if x.dtype == "float32" else x, state)
-pieces = [x for x in jax.tree.leaves(state.generator_opt) if not x.is_fully_replicated]
-assert bool(pieces) == config.training.shard_params
-step = jax.jit(make_train_step(networks, config, state_sharding.gather), donate_argnums=0,
-               out_shardings=(state_sharding(state), sharding.replicated(mesh)))
-for k in range(3):
-    state, metrics = step(state, sharding.shard_batch(jax.device_get(batch_of(config, k, 4)), mesh))
-np.savez(sys.argv[2], **jax.device_get(metrics))
-"""
-
-
 @pytest.mark.parametrize(
     'devices, fields',
     [
@@ -154,16 +114,16 @@ np.savez(sys.argv[2], **jax.device_get(metrics))
     ],
 )
 def test_one_device_equals_two_that_save_memory_and_four(devices, fields, tmp_path):
-    """In float64: in float32 Adam magnifies the rounding of sums in another order to 2e-4 within three steps.
+    """In float64: in float32 Adam amplifies the rounding of sums in another order to 2e-4 within three steps.
 
-    The two: pieces of weights and optimiser on each, the batch in two parts, activations computed again.
+    The two devices: FSDP, two microbatches, rematerialisation.
     """
     results = []
     for count, settings in ((1, {}), (devices, fields)):
         path = tmp_path / f'{len(results)}.npz'
         flags = f'{os.environ["XLA_FLAGS"]} --xla_force_host_platform_device_count={count}'
         subprocess.run(
-            [sys.executable, '-c', MANY_DEVICES, str(count), path, repr(settings)],
+            [sys.executable, '-m', 'tests.helpers.many_devices', str(count), path, repr(settings)],
             check=True,
             cwd=ROOT,
             env={**os.environ, 'XLA_FLAGS': flags, 'JAX_ENABLE_X64': '1'},

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.training.test_step import batch_of, tiny
+from tests.helpers.small import random_batch, small_config
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.state import init_state
-from ugatit_jax.training.step import average, make_train_step
+from ugatit_jax.training.step import make_train_step, update_ema
 
 
 def compiled(**fields):
     """(state, step) of a tiny config."""
-    config = tiny(**fields)
+    config = small_config(**fields)
     networks = make_networks(config)
     step = jax.jit(make_train_step(networks, config))
 
@@ -38,7 +38,7 @@ def assert_equal(a, b, atol: float = 1e-6) -> None:
 def test_every_critic_update_has_its_own_batch_and_so_have_the_generators():
     """Against the ordinary step, of which the discriminators' half is taken; without spectral vectors, which go on alone."""
     state, step = compiled(model__spectral_norm=False)
-    batches = [batch_of(tiny(), seed) for seed in range(3)]
+    batches = [random_batch(small_config(), seed) for seed in range(3)]
     after, critics = state, []
     for batch in batches[:2]:
         moved, metrics = step(after, batch)
@@ -76,8 +76,8 @@ def test_wgan_without_cam():
         training__ema_warmup=True,
         loss__adversarial_weight_A2B=3.0,
     )
-    new, metrics = step(state, batch_of(tiny(), 0, 4))
-    again, _ = step(state, batch_of(tiny(), 0, 4))
+    new, metrics = step(state, random_batch(small_config(), 0, 4))
+    again, _ = step(state, random_batch(small_config(), 0, 4))
     assert all(np.isfinite(value) for value in metrics.values())
     assert not [name for name in metrics if 'cam' in name]
     assert metrics['learning_rate'] == pytest.approx(2e-4) and metrics['learning_rate_D'] == pytest.approx(8e-4)
@@ -91,10 +91,10 @@ def test_wgan_without_cam():
 
 
 def test_the_average_forgets_faster_at_the_start():
-    config = tiny(training__ema_decay=0.99, training__ema_warmup=True)
+    config = small_config(training__ema_decay=0.99, training__ema_warmup=True)
     state = init_state_like(step=0)
     decays = [
-        float(1 - average(config, state.replace(step=jnp.asarray(step)), {'w': jnp.ones(())})['w'])
+        float(1 - update_ema(config, state.replace(step=jnp.asarray(step)), {'w': jnp.ones(())})['w'])
         for step in (0, 90, 10_000)
     ]
     np.testing.assert_allclose(decays, [0.1, 0.91, 0.99], rtol=1e-5)
@@ -138,7 +138,7 @@ def test_two_steps_with_every_option_are_finite_and_move_every_kernel(fields):
     draws = fields.get('training__n_critic', 1) + fields.get('training__separate_batches', False)
     new = state
     for k in range(2):
-        new, metrics = step(new, together(*(batch_of(tiny(), k * draws + draw) for draw in range(draws))))
+        new, metrics = step(new, together(*(random_batch(small_config(), k * draws + draw) for draw in range(draws))))
     assert all(np.isfinite(value) for value in metrics.values())
     for before, after in ((state.generator, new.generator), (state.discriminator, new.discriminator)):
         for (path, a), b in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
@@ -146,9 +146,9 @@ def test_two_steps_with_every_option_are_finite_and_move_every_kernel(fields):
 
 
 @pytest.mark.slow
-def test_parts_of_a_batch_have_the_penalties_of_the_whole():
+def test_microbatches_have_the_penalties_of_the_whole():
     fields = dict(loss__adversarial='wgan-gp', data__batch_size=2)
     (state, whole), (_, parts) = compiled(**fields), compiled(**fields, training__accumulate=2)
-    batch = batch_of(tiny(), 0)
+    batch = random_batch(small_config(), 0)
     for name, value in whole(state, batch)[1].items():
         assert parts(state, batch)[1][name] == pytest.approx(value, rel=1e-3), name

@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 
 import ugatit_jax
-from tests.conftest import ROOT
+from tests.helpers.paths import ROOT
 from tests.helpers.translation import STEP, noise_image, write_checkpoint
 from ugatit_jax.errors import UserError
 from ugatit_jax.images import normalize
-from ugatit_jax.translate import fitting
-
-
-@pytest.fixture(scope='module')
-def workdir(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp('light'))
+from ugatit_jax.models.forward import compiled_generator
 
 
 @pytest.fixture(scope='module')
@@ -77,21 +72,8 @@ def test_original_size_is_padded_by_reflection_and_cropped(translator):
     assert tiny.shape == (3, 2, 3)
 
 
-def test_what_is_put_round_a_image_does_not_come_back():
-    x = noise_image(10, 40)
-    for mode in ('pad', 'stretch'):
-        fitted = fitting.fit(x, 40, mode, (9, 9, 9))
-        assert fitted.pixels.shape == (40, 40, 3)
-        np.testing.assert_array_equal(fitting.restore(fitted.pixels, fitted).shape, x.shape)
-    padded = fitting.fit(x, 40, 'pad', (9, 9, 9))
-    np.testing.assert_array_equal(fitting.restore(padded.pixels, padded), x)  # nothing was resized
-    assert (padded.pixels[0] == 9).all()
-    cropped = fitting.fit(x, 10, 'short_side_crop', (9, 9, 9))
-    np.testing.assert_array_equal(fitting.restore(cropped.pixels, cropped), x[:, 15:25])
-    np.testing.assert_array_equal(cropped.shown, x[:, 15:25])
-
-
 def test_one_compilation_for_a_size_and_a_power_of_two(workdir):
+    compiled_generator.cache_clear()  # generators that are alike share their programs
     translator = ugatit_jax.load(workdir, batch_size=4)
     for n in (3, 4, 7):  # 7 is 4 and 3
         translator(np.stack([noise_image(16, 16, seed=i) for i in range(n)]))
@@ -102,6 +84,7 @@ def test_one_compilation_for_a_size_and_a_power_of_two(workdir):
 
 
 def test_large_images_go_by_tiles_with_the_same_result(workdir, translator):
+    compiled_generator.cache_clear()
     tiled = ugatit_jax.load(workdir, tile=8)
     x = normalize(noise_image(30, 46))[None]
     np.testing.assert_allclose(tiled(x, size='original'), translator(x, size='original'), atol=1e-4)

@@ -6,9 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.helpers.translation import write_checkpoint
-from ugatit_jax.translate import files, video
-from ugatit_jax.translate.translator import load
+import ugatit_jax
+from tests.helpers.translation import run_translate
+from ugatit_jax.errors import UserError
+from ugatit_jax.translate import video
 
 av = pytest.importorskip('av', reason='PyAV is not installed: pip install ugatit_jax[video]')
 
@@ -51,7 +52,7 @@ def contents(path):
 
 
 class Negative:
-    """A translator that turns brightness round."""
+    """A translator that inverts brightness."""
 
     channels = out_channels = 3
     batch_size = 3
@@ -79,25 +80,23 @@ def test_frames_are_translated_and_sound_is_copied(tmp_path, source, target):
     assert not list(tmp_path.glob('.*partial'))
 
 
-def test_the_command_takes_videos_beside_images(tmp_path, capsys):
-    workdir = write_checkpoint(tmp_path / 'run')
+def test_the_command_takes_videos(workdir, tmp_path, capsys):
     (tmp_path / 'in').mkdir()
     write_video(tmp_path / 'in' / 'film.mp4', sound=False)
     (tmp_path / 'in' / 'broken.mp4').write_bytes(b'no video')
-    flags = [f'--checkpoint={workdir}', f'--input={tmp_path}/in', f'--output={tmp_path}/out', '--direction=a2b']
-    assert files.main(flags) == 1
+    assert run_translate(workdir, tmp_path / 'in', tmp_path / 'out') == 1
     printed = capsys.readouterr()
     assert '1 of 2 translated' in printed.out and 'broken.mp4: ' in printed.err
     _, given, _, _ = contents(tmp_path / 'in' / 'film.mp4')
     _, made, _, metadata = contents(tmp_path / 'out' / 'film.mp4')
     assert 'a2b' in metadata['comment'] and sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['film.mp4']
-    expected = load(workdir)(given)
+    expected = ugatit_jax.load(workdir)(given)
     assert made.shape == given.shape
     difference = abs(made.astype(int) - expected).mean(axis=(1, 2, 3))
     assert (difference < 25).all() and difference.mean() < abs(given.astype(int) - expected).mean() / 2
-    assert files.main(flags) == 2 and '--overwrite' in capsys.readouterr().err
-    film = [flag.replace('/in', '/in/film.mp4').replace('/out', '/new') for flag in flags]
-    assert files.main([*film, '--strip']) == 2 and 'are for images' in capsys.readouterr().err
+    assert run_translate(workdir, tmp_path / 'in', tmp_path / 'out') == 2 and '--overwrite' in capsys.readouterr().err
+    assert run_translate(workdir, tmp_path / 'in' / 'film.mp4', tmp_path / 'new', '--strip') == 2
+    assert 'are for images' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('rotation, corner', [(0, (0, 0)), (-90, (0, -1)), (90, (-1, 0)), (180, (-1, -1))])
@@ -118,6 +117,6 @@ def test_files_without_images_are_refused(tmp_path):
         frame.sample_rate, frame.pts = 8000, 0
         made.mux(tone.encode(frame))
         made.mux(tone.encode())
-    with pytest.raises(video.UserError, match='no video'):
+    with pytest.raises(UserError, match='no video'):
         video.translate_video(Negative(), str(tmp_path / 'x.mp4'), str(tmp_path / 'y.mp4'))
     assert not (tmp_path / 'y.mp4').exists()

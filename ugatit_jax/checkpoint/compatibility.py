@@ -1,4 +1,4 @@
-"""Stored configs: as JSON, what differs between two of them, and whether a run may be continued with another."""
+"""Stored configs: as JSON, their differences, and whether a run may continue with another one."""
 
 import json
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ugatit_jax.config import default
-from ugatit_jax.config.resolve import fill
+from ugatit_jax.config.resolve import fill_unset_fields
 from ugatit_jax.errors import UserError
 
-CHANGEABLE = (  # may differ, as all of `evaluation`, between a run and its continuation: they change neither the weights'
-    # shapes nor the batches
-    'init_from',  # it acts at the start only: what is continued has these weights already, trained on
+# Fields that may change when a run continues, beside all of `evaluation`: they change neither shapes of weights nor batches.
+CHANGEABLE = (
+    'init_from',  # acts at the start only, and a run that continues is past it
     'training.steps',
     'training.log_every',
     'training.checkpoint_every',
@@ -38,22 +38,22 @@ CHANGEABLE = (  # may differ, as all of `evaluation`, between a run and its cont
 
 
 def as_json(config: ConfigDict) -> dict[str, Any]:
-    """A config as what JSON keeps of it: nested dicts, tuples as lists."""
+    """A config as JSON keeps it: nested dicts, with lists for tuples."""
     return json.loads(config.to_json_best_effort())
 
 
 def complete(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored config with the fields that are younger than it; their defaults are what was done before them."""
+    """A stored config with the fields that are newer than it, at their defaults, which do as the code did without them."""
     filled = as_json(default.get_config())
     for group, value in stored.items():
         filled[group] = filled.get(group, {}) | value if isinstance(value, dict) else value
     config = ConfigDict(filled)
-    fill(config)
+    fill_unset_fields(config)
     return as_json(config)
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> dict[str, tuple[Any, Any]]:
-    """Fields of two configs that differ: {'model.ch': (old, new)}, None where one has no such field."""
+    """Fields in which two configs differ: {'model.ch': (old, new)}, None for a field that one does not have."""
     result = {}
     for name in sorted(old.keys() | new.keys()):
         a, b = old.get(name), new.get(name)
@@ -65,13 +65,16 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = '') -> d
 
 
 def validate_same_run(old: dict[str, Any], new: dict[str, Any], where: str) -> None:
-    """Raises UserError with the fields in which a run cannot be continued as configured."""
+    """Raises UserError, naming fields, unless a run saved with config `old` can continue with `new`.
+
+    where: the checkpoint. Of a converted one, whose config has `converted`, only those fields have to agree.
+    """
     old = dict(old)
-    decided = old.pop('converted', None)
+    converted = old.pop('converted', None)
     changed = {
         name: values
         for name, values in differences(old, new).items()
-        if name not in CHANGEABLE and not name.startswith('evaluation') and (decided is None or name in decided)
+        if name not in CHANGEABLE and not name.startswith('evaluation') and (converted is None or name in converted)
     }
     if changed:
         fields = ', '.join(f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items())

@@ -1,4 +1,4 @@
-"""Reads the TensorFlow release's checkpoints: weights, Adam's slots, and how far the run was."""
+"""Reads checkpoints of the TensorFlow release: weights, Adam's moments and the number of steps."""
 
 import os
 import pathlib
@@ -9,26 +9,30 @@ import numpy as np
 
 from ugatit_jax.errors import UserError, first_line
 
-SLOTS = {'/Adam': 'means', '/Adam_1': 'squares'}  # how TensorFlow names Adam's two averages of a variable
-POWERS = ('beta1_power', 'beta2_power', 'beta1_power_1', 'beta2_power_1')  # generators' optimiser was made first
+SLOTS = {'/Adam': 'mu', '/Adam_1': 'nu'}  # TensorFlow's names of a variable's Adam moments
+# Adam's running products beta * beta * ...: of the generators' optimizer, which the release makes first, then the other's
+POWERS = ('beta1_power', 'beta2_power', 'beta1_power_1', 'beta2_power_1')
 BETA2 = np.float32(0.999)  # fixed in the release
-SMALLEST = 1e-30  # a product below it has lost digits, or was flushed to 0
+MIN_POWER = 1e-30  # a smaller product is near float32's 1e-38, where it loses digits and is flushed to 0
 
 
 class TensorFlowFile(NamedTuple):
-    """A checkpoint's variables by their names."""
+    """A checkpoint: arrays by the release's names of variables."""
 
-    prefix: str
+    prefix: str  # of its files
     weights: dict[str, np.ndarray]
-    means: dict[str, np.ndarray]  # {} where it was saved without optimisers
-    squares: dict[str, np.ndarray]
+    mu: dict[str, np.ndarray]  # Adam's first and second moments; {} where it was saved without optimizers
+    nu: dict[str, np.ndarray]
     step: int  # discriminator updates
-    counts: tuple[int, int]  # updates of generators, discriminators
-    smoothing: bool  # whether the folder's name, where it is the release's, says so; else the release's default
+    counts: tuple[int, int]  # Adam's updates of generators and discriminators
+    smoothing: bool  # the release's option: as its folder's name says, or its default where that is another name
 
 
 def load(path: str) -> TensorFlowFile:
-    """Variables of the checkpoint at a prefix, one of its files, or the newest in a folder; raises UserError."""
+    """Reads a checkpoint from its prefix, one of its files, or a folder, of which the newest; raises UserError.
+
+    Needs tensorflow.
+    """
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
     try:
@@ -42,18 +46,18 @@ def load(path: str) -> TensorFlowFile:
     except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:  # LookupError: fewer bytes than it says
         raise UserError(f'{prefix} is truncated or damaged, or not of TensorFlow: {first_line(error)}') from error
     powers = {name: variables.pop(name) for name in POWERS if name in variables}
-    parts: dict[str, dict[str, np.ndarray]] = {'weights': {}, 'means': {}, 'squares': {}}
+    parts: dict[str, dict[str, np.ndarray]] = {'weights': {}, 'mu': {}, 'nu': {}}
     for name, value in variables.items():
         suffix = next((suffix for suffix in SLOTS if name.endswith(suffix)), '')
         parts[SLOTS.get(suffix, 'weights')][name.removesuffix(suffix)] = value
-    counts = [updates(powers[name]) if name in powers else None for name in ('beta2_power', 'beta2_power_1')]
+    counts = [adam_updates(powers[name]) if name in powers else None for name in ('beta2_power', 'beta2_power_1')]
     number = re.search(r'-(\d+)$', prefix)
-    # the release counts from 1, and writes its count after the step
+    # the release counts steps from 1 and saves after counting
     step = max(int(number[1]) - 1, 0) if number else counts[1]
-    if parts['means'] and step is None:
-        raise UserError(f'{prefix}: nothing says after how many steps it was saved; name its files NAME-STEP.*')
+    if parts['mu'] and step is None:
+        raise UserError(f"{prefix} has Adam's moments but no number of steps; rename its files to NAME-STEP.*")
     folder = pathlib.Path(prefix).resolve().parent.name
-    named = re.search(r'\dresblock_\ddis_', folder)
+    named = re.search(r'\dresblock_\ddis_', folder)  # UGATIT_light_NAME_lsgan_4resblock_6dis_..., as the release makes it
     return TensorFlowFile(
         prefix,
         **parts,
@@ -64,12 +68,12 @@ def load(path: str) -> TensorFlowFile:
 
 
 def find_prefix(path: str) -> str:
-    """PATH of PATH.index and PATH.data-*, from a prefix, one of these files, or a folder; raises UserError."""
+    """PREFIX of the files PREFIX.index and PREFIX.data-*, given it, one of them, or their folder; raises UserError."""
     if not os.path.isdir(path):
         return re.sub(r'\.(index|meta|data-\d+-of-\d+)$', '', path)
     found = sorted(file.name.removesuffix('.index') for file in pathlib.Path(path).glob('*.index'))
     newest = None
-    listing = pathlib.Path(path, 'checkpoint')  # often has the path of the machine that wrote it
+    listing = pathlib.Path(path, 'checkpoint')  # names the newest, often by its path on another machine
     if listing.is_file():
         line = re.search(r'^model_checkpoint_path: "(.+)"', listing.read_text(errors='replace'), re.MULTILINE)
         newest = line and re.split(r'[/\\]', line[1])[-1]
@@ -78,15 +82,17 @@ def find_prefix(path: str) -> str:
     if len(found) != 1:
         if not found:
             raise UserError(f'{path} is neither a workdir with checkpoints/ nor a TensorFlow checkpoint with an .index')
-        raise UserError(f'{path} has {len(found)} checkpoints ({", ".join(found)}) and none marked the newest; name one')
+        raise UserError(
+            f'{path} has {len(found)} checkpoints ({", ".join(found)}) and does not say which is the newest; name one'
+        )
     return os.path.join(path, found[0])
 
 
-def updates(power: np.ndarray) -> int | None:
-    """Adam's updates when its running product beta2 * beta2 * ... is `power`; None where that is too small to tell."""
-    if power < SMALLEST:
+def adam_updates(power: np.ndarray) -> int | None:
+    """Adam's number of updates from its beta2_power, beta2^(updates + 1); None where that is too small to tell."""
+    if power < MIN_POWER:
         return None
     value, count = BETA2, 0
-    while value > power:  # the product as TensorFlow makes it, rounding and all
+    while value > power:  # multiplied as TensorFlow does, so that it is rounded as there
         value, count = value * BETA2, count + 1
     return count

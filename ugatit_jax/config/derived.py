@@ -1,37 +1,61 @@
-"""Values that follow from several settings of a resolved config."""
+"""Values that follow from several fields of a resolved config."""
 
 from ml_collections import ConfigDict
 
 from ugatit_jax.errors import UserError
+from ugatit_jax.models.networks import DIRECTIONS
 
-WEIGHTS = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
-DIRECTIONS = ('A2B', 'B2A')
+LOSS_WEIGHTS = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
 
 
 def uses_identity(config: ConfigDict) -> bool:
-    """Whether the generators run on their target domain at all: for the identity or for the CAM loss."""
+    """Whether the generators run on images of their target domain, which the identity and the CAM loss need."""
     return any(
         loss_weight(config, name, direction) for name in ('identity_weight', 'cam_weight') for direction in DIRECTIONS
     )
 
 
 def loss_weight(config: ConfigDict, name: str, direction: str) -> float:
-    """Weight `name`, one of WEIGHTS, of 'A2B' or 'B2A': that of both where the direction has none of its own."""
+    """Weight `name`, one of LOSS_WEIGHTS, of 'A2B' or 'B2A': that of both directions unless the direction has its own."""
     own = config.loss[f'{name}_{direction}']
     return config.loss[name] if own is None else own
 
 
 def draws_per_step(config: ConfigDict) -> int:
-    """Batches that a step draws: one for each update of the discriminators, and whether the generators draw another."""
+    """Batches that a step draws: one for each discriminator update, and one more with training.separate_batches."""
     return config.training.n_critic + bool(config.training.separate_batches)
 
 
-def parse_steps(text: str, last: int) -> tuple[int, int] | None:
-    """'a:b' -> (a, b), steps a to b, both included; '' -> None. Raises UserError where that is no part of 1 to `last`."""
+def load_size(config: ConfigDict) -> int:
+    """Side of the training images before the random crop: 286 for 256, as in the releases, or image_size without crops.
+
+    Raises UserError where data.load_size contradicts data.image_size or augment.crop.
+    """
+    size, side = config.data.image_size, config.data.load_size
+    if not config.augment.crop:
+        if side not in (None, size):
+            raise UserError(
+                f'data.load_size={side} needs augment.crop=True: without crops the load size is data.image_size={size}'
+            )
+        return size
+    if side is None:
+        return round(size * 286 / 256)
+    if side < size:
+        raise UserError(
+            f'data.load_size={side} is below data.image_size={size}: crops are taken from it, so set at least {size}'
+        )
+    return side
+
+
+def parse_profile_steps(text: str, last: int) -> tuple[int, int] | None:
+    """training.profile_steps 'a:b' as (a, b), steps a to b, both included; '' as None.
+
+    Raises UserError unless 1 <= a <= b <= last, the run's last step.
+    """
     if not text:
         return None
     first, _, final = text.partition(':')
-    steps = (int(first), int(final)) if first.isdecimal() and final.isdecimal() else (0, 0)
+    steps = (int(first), int(final)) if first.isdecimal() and final.isdecimal() else (0, 0)  # (0, 0): is refused below
     if not 1 <= steps[0] <= steps[1] <= last:
         raise UserError(
             f'config: training.profile_steps={text!r} does not work; it has to be a:b with 1 <= a <= b <= {last}, the last '

@@ -1,4 +1,6 @@
-"""From the user's config to the resolved one: the reference's fields filled in, contradictions refused."""
+"""From the user's config to the resolved one: unset fields filled in, and everything validated."""
+
+from operator import attrgetter
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
@@ -12,56 +14,55 @@ DECAY_START = 0.5  # both releases'
 
 
 def resolve(config: ConfigDict) -> FrozenConfigDict:
-    """A frozen copy with every field set; raises UserError naming the field, its value and the way out.
+    """A frozen copy with every field set; raises UserError that names the field and its value and gives a hint.
 
-    None stays where a field has no effect, such as rho_init where the decoder has no rho, or follows another one, such as
-    the loss weights of one direction (see `loss_weight`) or, for training.scan_blocks, the device.
+    None stays where a field has no effect, such as rho_init where the decoder has no rho, or depends on another one, such
+    as the loss weights of one direction (see `loss_weight`) or, for training.scan_blocks, on the device.
     """
     if isinstance(config, FrozenConfigDict):
         config = ConfigDict(config)
     config = config.copy_and_resolve_references()
     require(config.model.reference in NAMES, f'model.reference={config.model.reference!r}', f'one of {NAMES}')
-    for (group, name), because in without_effect(config).items():
-        if (value := config[group][name]) is not None:
-            raise UserError(f'config: {group}.{name}={value!r} has no effect with {because}; leave it out')
-    fill(config)
+    for field, reason in ineffective_fields(config).items():
+        if (value := attrgetter(field)(config)) is not None:
+            raise UserError(f'config: {field}={value!r} has no effect with {reason}; leave it out')
+    fill_unset_fields(config)
     validate_values(config)
     validate_combinations(config)
     validate_sizes(config)
     return FrozenConfigDict(config)
 
 
-def fill(config: ConfigDict) -> None:
-    """Sets, in place, fields that are not set, as the reference has them; None stays where a field has no effect."""
+def fill_unset_fields(config: ConfigDict) -> None:
+    """Sets, in place, the fields that are None to the values of the reference; those without effect stay None."""
     reference = reference_fields(config.model.reference, config.model.ch, config.model.n_res)
-    own = {'loss': {'gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT}, 'optimizer': {'decay_start': DECAY_START}}
-    idle = without_effect(config)
-    for group, fields in [*reference.items(), *own.items()]:
-        for name, value in fields.items():
-            if config[group][name] is None and (group, name) not in idle:
-                config[group][name] = value
+    fields = {f'{group}.{name}': value for group, values in reference.items() for name, value in values.items()}
+    fields |= {'loss.gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT, 'optimizer.decay_start': DECAY_START}
+    ineffective = ineffective_fields(config)
+    config.update_from_flattened_dict(
+        {field: value for field, value in fields.items() if attrgetter(field)(config) is None and field not in ineffective}
+    )
 
 
-def without_effect(config: ConfigDict) -> dict[tuple[str, str], str]:
-    """Fields that have no effect as the others are, and those others."""
-    m, idle = config.model, {}
+def ineffective_fields(config: ConfigDict) -> dict[str, str]:
+    """Fields that have no effect given the others, each with the reason: {'model.rho_init': 'model.decoder_norm=in'}."""
+    m, adversarial, decay = config.model, config.loss.adversarial, config.optimizer.decay
+    ineffective = {}
     if m.decoder_norm != 'adalin':
-        idle |= dict.fromkeys((('model', 'rho_init'), ('model', 'rho_smoothing')), f'model.decoder_norm={m.decoder_norm}')
+        ineffective |= dict.fromkeys(('model.rho_init', 'model.rho_smoothing'), f'model.decoder_norm={m.decoder_norm}')
     if m.decoder_norm == 'adain':
-        idle['model', 'mlp_width'] = 'model.decoder_norm=adain, which has no MLP'
+        ineffective['model.mlp_width'] = 'model.decoder_norm=adain, which has no MLP'
     if not (m.generator_cam or m.discriminator_cam):
-        idle |= dict.fromkeys((('model', 'cam_shared'), ('model', 'cam_bias')), 'no CAM anywhere')
+        ineffective |= dict.fromkeys(('model.cam_shared', 'model.cam_bias'), 'no CAM anywhere')
     if not m.spectral_norm:
-        idle['model', 'spectral_in_eval'] = 'model.spectral_norm=False'
+        ineffective['model.spectral_in_eval'] = 'model.spectral_norm=False'
     if not (m.discriminator_cam and m.spectral_norm):
         off = 'discriminator_cam' if m.spectral_norm else 'spectral_norm'
-        idle['model', 'cam_attention_normalized'] = f'model.{off}=False'
-    if config.loss.adversarial not in PENALIZED:
-        idle['loss', 'gradient_penalty_weight'] = (
-            f'loss.adversarial={config.loss.adversarial}, which has no gradient penalty ({", ".join(PENALIZED)} have)'
+        ineffective['model.cam_attention_normalized'] = f'model.{off}=False'
+    if adversarial not in PENALIZED:
+        ineffective['loss.gradient_penalty_weight'] = (
+            f'loss.adversarial={adversarial}, which has no gradient penalty ({", ".join(PENALIZED)} have)'
         )
-    if config.optimizer.decay != 'linear':
-        idle |= dict.fromkeys(
-            (('optimizer', 'decay_epochs'), ('optimizer', 'decay_start')), f'optimizer.decay={config.optimizer.decay}'
-        )
-    return idle
+    if decay != 'linear':
+        ineffective |= dict.fromkeys(('optimizer.decay_epochs', 'optimizer.decay_start'), f'optimizer.decay={decay}')
+    return ineffective

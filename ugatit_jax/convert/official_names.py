@@ -1,13 +1,17 @@
-"""Names and layouts of the two official releases' weights, and ours: one table each, read in both directions."""
+"""Names of the two official releases' arrays beside ours: a table for each kind of network, read in both directions.
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+How a layout differs is in official_layout.py.
+"""
 
-import jax
-import numpy as np
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Self
 
-from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
+from ml_collections import ConfigDict
 
+from ugatit_jax.models.networks import GENERATORS
+
+RELEASES = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}
+NETWORKS = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')  # in the order of a PyTorch release's file
 TENSORFLOW_NETWORKS = {  # ours: theirs; generator_B makes B
     'genA2B': 'generator_B',
     'genB2A': 'generator_A',
@@ -19,15 +23,20 @@ TENSORFLOW_NETWORKS = {  # ours: theirs; generator_B makes B
 
 
 class Entry(NamedTuple):
-    """One array: our path ('stem/kernel', 'spectral:conv_0/u'), the official name, and how its layout differs."""
+    """One array."""
 
-    ours: str
+    ours: str  # path of a parameter, 'stem/kernel', or of a spectral vector, 'conv_0/u'
     official: str
-    layout: str = 'same'  # same | vector | conv | dense | flatten | v
+    layout: str = 'same'  # of theirs; official_layout.py lists them
+
+    @property
+    def is_spectral(self) -> bool:
+        """Whether it is u or v of spectral normalisation and not a parameter."""
+        return self.ours.endswith(('/u', '/v'))
 
 
 def pytorch_generator(n_res: int) -> Iterator[Entry]:
-    """Table of ResnetGenerator's state_dict."""
+    """The state_dict of the PyTorch release's ResnetGenerator."""
     yield Entry('stem/kernel', 'DownBlock.1.weight', 'conv')
     for i in range(2):
         yield Entry(f'down_{i}/kernel', f'DownBlock.{5 + 4 * i}.weight', 'conv')
@@ -35,7 +44,7 @@ def pytorch_generator(n_res: int) -> Iterator[Entry]:
         for j in range(2):
             yield Entry(f'encoder_{i}/conv_{j}/kernel', f'DownBlock.{12 + i}.conv_block.{1 + 4 * j}.weight', 'conv')
             yield Entry(f'decoder_{i}/conv_{j}/kernel', f'UpBlock1_{i + 1}.conv{j + 1}.weight', 'conv')
-            yield Entry(f'decoder_{i}/norm_{j}/rho', f'UpBlock1_{i + 1}.norm{j + 1}.rho', 'vector')
+            yield Entry(f'decoder_{i}/norm_{j}/rho', f'UpBlock1_{i + 1}.norm{j + 1}.rho', 'channels')
     yield Entry('cam/average/kernel', 'gap_fc.weight', 'dense')
     yield Entry('cam/max/kernel', 'gmp_fc.weight', 'dense')
     yield Entry('cam/kernel', 'conv1x1.weight', 'conv')
@@ -47,17 +56,17 @@ def pytorch_generator(n_res: int) -> Iterator[Entry]:
     for i in range(2):
         yield Entry(f'up_{i}/kernel', f'UpBlock2.{2 + 5 * i}.weight', 'conv')
         for name in ('rho', 'gamma', 'beta'):
-            yield Entry(f'up_norm_{i}/{name}', f'UpBlock2.{3 + 5 * i}.{name}', 'vector')
+            yield Entry(f'up_norm_{i}/{name}', f'UpBlock2.{3 + 5 * i}.{name}', 'channels')
     yield Entry('head/kernel', 'UpBlock2.11.weight', 'conv')
 
 
 def pytorch_discriminator(n_layers: int) -> Iterator[Entry]:
-    """Table of Discriminator's state_dict, spectral vectors included."""
+    """The state_dict of the PyTorch release's Discriminator, u and v included."""
 
     def spectral(ours: str, official: str, layout: str) -> Iterator[Entry]:
         yield Entry(f'{ours}/kernel', f'{official}.weight_orig', layout)
-        yield Entry(f'spectral:{ours}/u', f'{official}.weight_u')
-        yield Entry(f'spectral:{ours}/v', f'{official}.weight_v', 'v')
+        yield Entry(f'{ours}/u', f'{official}.weight_u')
+        yield Entry(f'{ours}/v', f'{official}.weight_v', 'v')
 
     for i in range(n_layers - 1):
         name = f'conv_{i}' if i < n_layers - 2 else 'conv_last'
@@ -71,7 +80,7 @@ def pytorch_discriminator(n_layers: int) -> Iterator[Entry]:
 
 
 def tensorflow_generator(n_res: int) -> Iterator[Entry]:
-    """Table of a generator's variables below its scope."""
+    """The TensorFlow release's variables of a generator, without its scope."""
 
     def conv(ours: str, official: str, kind: str = 'conv2d') -> Iterator[Entry]:
         yield Entry(f'{ours}/kernel', f'{official}/{kind}/kernel')
@@ -107,133 +116,15 @@ def tensorflow_generator(n_res: int) -> Iterator[Entry]:
 
 
 def tensorflow_discriminator(n_layers: int) -> Iterator[Entry]:
-    """Table of a discriminator's variables below its scope, u included (v is not stored)."""
+    """The TensorFlow release's variables of a discriminator, without its scope, u included (it does not store v)."""
     names = [(f'conv_{i}', f'conv_{i}') for i in range(n_layers - 2)]
     names += [('conv_last', 'conv_last'), ('cam/classifier', 'CAM_logit'), ('logit', 'D_logit')]
     for ours, official in names:
         yield Entry(f'{ours}/kernel', f'{official}/kernel')
         yield Entry(f'{ours}/bias', f'{official}/bias')
-        yield Entry(f'spectral:{ours}/u', f'{official}/u', 'vector')
+        yield Entry(f'{ours}/u', f'{official}/u', 'row')
     for name in ('kernel', 'bias'):
         yield Entry(f'cam/{name}', f'conv_1x1/conv2d/{name}')
-
-
-def to_ours(layout: str, value: np.ndarray, kernel: tuple[int, ...], map_shape: tuple[int, int, int]) -> np.ndarray:
-    """An official array in our layout; `kernel` is our kernel's shape (for v), map_shape the encoder map's (h, w, C)."""
-    if layout == 'vector':
-        return value.reshape(-1)
-    if layout == 'conv':
-        return value.transpose(2, 3, 1, 0)
-    if layout == 'dense':
-        return value.T
-    if layout == 'v':  # of a convolution (in, kh, kw), here (kh, kw, in); of a dense layer the same
-        return value if len(kernel) == 2 else value.reshape(kernel[2], *kernel[:2]).transpose(1, 2, 0).reshape(-1)
-    if layout == 'flatten':
-        h, w, channels = map_shape
-        if value.shape[1] == channels:  # light: the average has no rows and columns
-            return value.T
-        return value.reshape(value.shape[0], channels, h, w).transpose(2, 3, 1, 0).reshape(-1, value.shape[0])
-    return value
-
-
-def to_official(layout: str, value: np.ndarray, kernel: tuple[int, ...], map_shape: tuple[int, int, int]) -> np.ndarray:
-    """Our array in the official layout, the inverse of `to_ours` but for shapes [C] that a release has as [1, C, 1, 1]."""
-    if layout == 'conv':
-        return value.transpose(3, 2, 0, 1)
-    if layout == 'dense':
-        return value.T
-    if layout == 'v':
-        return value if len(kernel) == 2 else value.reshape(*kernel[:3]).transpose(2, 0, 1).reshape(-1)
-    if layout == 'flatten':
-        h, w, channels = map_shape
-        if value.shape[0] == channels:
-            return value.T
-        return value.reshape(h, w, channels, -1).transpose(3, 2, 0, 1).reshape(value.shape[1], -1)
-    return value
-
-
-def official_shape(entry: Entry, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of an official array from that of ours."""
-    if entry.layout == 'vector':  # PyTorch's norms are [1, C, 1, 1], TensorFlow's u is [1, C]
-        return (1, *shape) if entry.ours.startswith('spectral:') else (1, *shape, 1, 1)
-    axes = {'conv': (3, 2, 0, 1), 'dense': (1, 0), 'flatten': (1, 0)}.get(entry.layout)
-    return tuple(shape[axis] for axis in axes) if axes else shape
-
-
-def read_network(
-    table: Iterator[Entry], official: Mapping[str, np.ndarray], map_size: tuple[int, int]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(params, spectral vectors) as nested dicts from an official network's arrays; raises KeyError for a missing one.
-
-    Where the release stores no v (TensorFlow), it is computed from u.
-    """
-    params: dict[str, Any] = {}
-    spectral: dict[str, Any] = {}
-    for entry in table:
-        value = np.asarray(official[entry.official])
-        collection, path = (spectral, entry.ours[9:]) if entry.ours.startswith('spectral:') else (params, entry.ours)
-        kernel = get(params, path.rsplit('/', 1)[0] + '/kernel').shape if collection is spectral else ()
-        # the table has the CAM before the MLP: its bias is as wide as the map
-        map_shape = (*map_size, params['cam']['bias'].size) if entry.layout == 'flatten' else (0, 0, 0)
-        put(collection, path, np.ascontiguousarray(to_ours(entry.layout, value, kernel, map_shape)))
-        if collection is spectral and path.endswith('/u'):
-            kernel = get(params, path[:-2] + '/kernel')
-            v = kernel.reshape(-1, kernel.shape[-1]) @ get(spectral, path)
-            put(spectral, path[:-2] + '/v', v / max(np.linalg.norm(v), 1e-12))
-    return stack_blocks(params), spectral
-
-
-def write_network(
-    table: Iterator[Entry], params: Mapping[str, Any], spectral: Mapping[str, Any], map_size: tuple[int, int]
-) -> dict[str, np.ndarray]:
-    """Official names and layouts of a network's (params, spectral vectors): the inverse of `read_network`."""
-    params = unstack_blocks(params)
-    official = {}
-    for entry in table:
-        vectors = entry.ours.startswith('spectral:')
-        path = entry.ours.removeprefix('spectral:')
-        value = np.asarray(get(spectral if vectors else params, path))
-        kernel = get(params, path.rsplit('/', 1)[0] + '/kernel').shape if vectors else ()
-        value = to_official(entry.layout, value, kernel, (*map_size, params['cam']['bias'].size))
-        if entry.layout == 'vector':
-            value = value.reshape(official_shape(entry, value.shape))
-        official[entry.official] = np.ascontiguousarray(value)
-    return official
-
-
-def stack_blocks(params: Mapping[str, Any]) -> dict[str, Any]:
-    """{'encoder_0': ..., 'encoder_1': ...} -> {'encoder': leaves [n_res, ...]}, as Generator's scans keep them."""
-    stacked = {name: value for name, value in params.items() if not name.startswith(('encoder_', 'decoder_'))}
-    for name in ('encoder', 'decoder'):
-        blocks = [params[f'{name}_{i}'] for i in range(sum(key.startswith(name + '_') for key in params))]
-        if blocks:
-            stacked[name] = jax.tree.map(lambda *leaves: np.stack(leaves), *blocks)
-    return stacked
-
-
-def unstack_blocks(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `stack_blocks`."""
-    plain = {name: value for name, value in params.items() if name not in ('encoder', 'decoder')}
-    for name in ('encoder', 'decoder'):
-        if name in params:
-            for i in range(len(params[name]['conv_0']['kernel'])):
-                plain[f'{name}_{i}'] = jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], params[name])
-    return plain
-
-
-def get(tree: Mapping[str, Any], path: str) -> Any:
-    """The leaf at 'a/b/c'."""
-    for part in path.split('/'):
-        tree = tree[part]
-    return tree
-
-
-def put(tree: dict[str, Any], path: str, value: Any) -> None:
-    """Sets the leaf at 'a/b/c', making the branches."""
-    *branches, leaf = path.split('/')
-    for part in branches:
-        tree = tree.setdefault(part, {})
-    tree[leaf] = value
 
 
 TABLES = {
@@ -242,50 +133,25 @@ TABLES = {
 }
 
 
-class Layout(NamedTuple):
-    """What a release's names do not tell: which release, and the sizes of its networks."""
+class OfficialNames(NamedTuple):
+    """The arrays of a release's networks of given sizes."""
 
     release: str  # 'pytorch' | 'tensorflow'
     n_res: int
-    n_layers: Mapping[str, int]  # of disG and disL
-    map_size: tuple[int, int]  # of the encoder's map, for the full model
+    n_layers: Mapping[str, int]  # by reach: {'disG': 7, 'disL': 5}
+    map_size: tuple[int, int]  # of the encoder's map, which the first MLP matrix of a full model depends on
+
+    @classmethod
+    def of_config(cls, release: str, config: ConfigDict) -> Self:
+        """The arrays of a resolved config's networks."""
+        m, side = config.model, config.data.image_size // 4  # the encoder halves twice
+        return cls(release, m.n_res, {'disG': m.n_layers_global, 'disL': m.n_layers_local}, (side, side))
 
     def prefix(self, network: str) -> str:
-        """'genA2B/' or 'generator_B/' of our network name."""
+        """What the official names of one of our networks begin with: 'genA2B/' or 'generator_B/'."""
         return (network if self.release == 'pytorch' else TENSORFLOW_NETWORKS[network]) + '/'
 
     def table(self, network: str) -> Iterator[Entry]:
-        """The entries of a network."""
+        """The arrays of one of our networks; official names without the prefix."""
         generator, discriminator = TABLES[self.release]
         return generator(self.n_res) if network in GENERATORS else discriminator(self.n_layers[network[:4]])
-
-
-def read_networks(
-    layout: Layout, arrays: Mapping[str, np.ndarray], names: Iterable[str] = GENERATORS + DISCRIMINATORS
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """(generators, discriminators, spectral) by our names from the six networks of a release, or some of them.
-
-    arrays are named 'genA2B/DownBlock.1.weight' (release 'pytorch') or 'generator_B/conv/conv2d/kernel' ('tensorflow').
-    """
-    generator, discriminator, spectral = {}, {}, {}
-    for name in names:
-        prefix = layout.prefix(name)
-        own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
-        params, vectors = read_network(layout.table(name), own, layout.map_size)
-        if name in GENERATORS:
-            generator[name] = params
-        else:
-            discriminator[name], spectral[name] = params, vectors
-    return generator, discriminator, spectral
-
-
-def write_networks(
-    layout: Layout, params: Mapping[str, Any], spectral: Mapping[str, Any] | None = None
-) -> dict[str, np.ndarray]:
-    """The official arrays of some of the six networks; without `spectral`, of parameters alone."""
-    arrays = {}
-    for name in params:
-        table = [e for e in layout.table(name) if spectral is not None or not e.ours.startswith('spectral:')]
-        own = write_network(iter(table), params[name], (spectral or {}).get(name, {}), layout.map_size)
-        arrays |= {layout.prefix(name) + key: value for key, value in own.items()}
-    return arrays

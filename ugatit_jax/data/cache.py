@@ -6,23 +6,25 @@ import logging
 import os
 import pathlib
 import shutil
-import tempfile
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 import PIL
 from ml_collections import ConfigDict
 
-from ugatit_jax.data.sources.open_source import Source, load_image
+from ugatit_jax.data.datasets import load_image
+from ugatit_jax.data.sources.open_source import Source
 from ugatit_jax.errors import UserError
+from ugatit_jax.files import atomic_file
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_VERSION = 1  # of the pixels; changes with decode.py and preprocess.py
+VERSION = 1  # of the pixels; changes with decode.py and preprocess.py
 
 
 class Images:
-    """The images of a source fitted to [size, size, C]; `rows` and `checks` keep those that were read."""
+    """The images of a source fitted to [size, size, C]; `rows` and `checks`, where given, keep those that were read."""
 
     def __init__(
         self,
@@ -30,7 +32,7 @@ class Images:
         size: int,
         channels: int,
         fit: str,
-        background: tuple,
+        background: tuple[int, int, int],
         rows: np.ndarray | None = None,
         checks: np.ndarray | None = None,
     ):
@@ -47,10 +49,10 @@ class Images:
         if self._rows is None:
             return self._read(i)
         if not self._trusted[i]:
-            if self._checks is None or self._checks[i] == 0 or self._checks[i] != _checksum(self._rows[i]):
+            if self._checks is None or self._checks[i] == 0 or self._checks[i] != checksum(self._rows[i]):
                 self._rows[i] = self._read(i)
                 if self._checks is not None:
-                    self._checks[i] = _checksum(self._rows[i])
+                    self._checks[i] = checksum(self._rows[i])
             self._trusted[i] = True  # last: another thread may look at any time, and would at worst do the same again
         return self._rows[i]
 
@@ -77,82 +79,88 @@ def cached_images(sources: dict[str, Source], size: int, config: ConfigDict, in_
         place = f'in {data.cache_dir}'
     elif not in_memory:
         place = None
-    elif needed <= data.cache_mb and needed <= _free_memory_mb():
+    elif needed <= data.cache_mb and needed <= free_memory_mb():
         place = 'in memory'
     else:
         place = None
-        _logger.info(
+        logger.info(
             'images are decoded again each epoch: keeping them takes %.0f MB, data.cache_mb=%g, free memory %.0f MB; '
             'data.cache_dir=DIR keeps them in a file',
             needed,
             data.cache_mb,
-            _free_memory_mb(),
+            free_memory_mb(),
         )
     if place:
-        _logger.info('decoded images are kept %s: %.0f MB', place, needed)
-    wrapped = {}
+        logger.info('decoded images are kept %s: %.0f MB', place, needed)
+    background = tuple(data.background)
+    images = {}
     for domain, source in sources.items():
         shape = (len(source), size, size, channels[domain])
-        background = tuple(data.background)
         rows = checks = None
         if data.cache_dir:
-            rows, checks = _open_file(data.cache_dir, source, shape, data.fit, background)
+            rows, checks = map_cache_file(data.cache_dir, source, shape, data.fit, background)
         elif place:
-            rows = np.zeros(shape, np.uint8)  # the operating system hands the pages out as they are written
-        wrapped[domain] = Images(source, size, channels[domain], data.fit, background, rows, checks)
-    return wrapped
+            rows = np.zeros(shape, np.uint8)  # takes no memory yet: the operating system allocates pages as they are written
+        images[domain] = Images(source, size, channels[domain], data.fit, background, rows, checks)
+    return images
 
 
-def _open_file(cache_dir: str, source: Source, shape: tuple, fit: str, background: tuple):
-    """Maps the cache file of a source: pixels, then one checksum per image (0: not there yet)."""
-    identity = json.dumps([source.fingerprint(), shape, fit, background, PIL.__version__, _VERSION])
+def map_cache_file(
+    cache_dir: str, source: Source, shape: tuple[int, int, int, int], fit: str, background: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Memory-maps the cache file of a source, and creates it first where there is none.
+
+    Returns pixels, uint8 of `shape`, and a checksum for each image, uint32 [n], 0 where it is not in the file yet. Raises
+    UserError where the file cannot be used.
+    """
+    identity = json.dumps([source.fingerprint(), shape, fit, background, PIL.__version__, VERSION])
     path = pathlib.Path(cache_dir) / f'images-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.uint8'
     pixels = int(np.prod(shape))
     size = pixels + 4 * shape[0]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            _create(path, size)
+            create_cache_file(path, size)
         if path.stat().st_size != size:
-            raise UserError(f'{path} has {path.stat().st_size} bytes instead of {size}: delete it, it will be made again')
+            raise UserError(
+                f'{path} has {path.stat().st_size} bytes instead of {size}: delete it, the next run creates it again'
+            )
         flat = np.memmap(path, np.uint8, mode='r+', shape=(size,))
     except OSError as error:
-        raise UserError(f'data.cache_dir={cache_dir}: {error}; {size / 2**20:.0f} MB are wanted there') from error
+        raise UserError(f'data.cache_dir={cache_dir}: {error}; {size / 2**20:.0f} MB are needed there') from error
     return flat[:pixels].reshape(shape), flat[pixels:].view(np.uint32)
 
 
-def _create(path: pathlib.Path, size: int) -> None:
+def create_cache_file(path: pathlib.Path, size: int) -> None:
+    """Creates a file of `size` zeros with all its blocks; raises UserError where the disk has too little room."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
     if free < size:
         raise UserError(
-            f'data.cache_dir={path.parent}: {size / 2**20:.0f} MB are wanted, {free / 2**20:.0f} MB are free; '
+            f'data.cache_dir={path.parent}: {size / 2**20:.0f} MB are needed, {free / 2**20:.0f} MB are free; '
             'choose another folder, or leave data.cache_dir unset'
         )
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            # All blocks now: running out of space in a mapped file would kill the process without a word.
-            _allocate(file, size)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
+    with atomic_file(str(path)) as partial, open(partial, 'r+b') as file:
+        # all blocks now: a full disk would kill the process without a message when it writes to the mapped file
+        allocate(file, size)
 
 
-def _allocate(file, size: int) -> None:
+def allocate(file: BinaryIO, size: int) -> None:
+    """Extends an empty file to `size` zeros that have their blocks on disk; raises OSError where it is full."""
     if hasattr(os, 'posix_fallocate'):
         os.posix_fallocate(file.fileno(), 0, size)
         return
-    block = bytes(2**20)  # macOS
+    block = bytes(2**20)  # macOS has no such call: 1 MB of zeros at a time
     for start in range(0, size, len(block)):
         file.write(block[: size - start])
 
 
-def _checksum(row: np.ndarray) -> int:
-    """CRC of an image, never 0: a machine that went down may have kept the checksum and not the pixels."""
+def checksum(row: np.ndarray) -> int:
+    """CRC of an image, never 0: after a power failure a checksum may be on disk without its pixels."""
     return zlib.crc32(np.ascontiguousarray(row)) or 1
 
 
-def _free_memory_mb() -> float:
+def free_memory_mb() -> float:
+    """Memory that programs can still take, in MB; infinite where the system does not say."""
     try:
         with open('/proc/meminfo') as file:
             fields = dict(line.split(':', 1) for line in file)

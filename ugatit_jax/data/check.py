@@ -1,4 +1,4 @@
-"""Looks at images before a run does: which files cannot be used and why, sizes, and what usually goes wrong.
+"""Looks at images before a run does: which files cannot be used and why, sizes, and common mistakes.
 
     python -m ugatit_jax.data.check PATH --output=sheet.png
 
@@ -11,54 +11,62 @@ import math
 import os
 import sys
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from ugatit_jax.command import configure_logging, run_command
 from ugatit_jax.data import scan
+from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.data.sources import folder
+from ugatit_jax.data.sources.folder import FolderSource, is_remote, split_folder
 from ugatit_jax.data.sources.splits import SPLITS
 from ugatit_jax.errors import UserError, printable
+from ugatit_jax.images import to_rgb
 
-_TILE = 112  # pixels of an image on the contact sheet
-_TEXT = 14  # pixels of the line under it
-_COLUMNS = 10
-_ROWS = {True: 12, False: 2}  # of tiles per part: for one folder alone, for one of several splits
-_SIGNATURE = ('Software', 'ugatit_jax.data.check')  # a file with it may be overwritten by the next check
+TILE = 112  # pixels of an image on the contact sheet: faces can be told apart, ten fit side by side on a screen
+MARGIN = 4  # pixels between images
+TEXT = 14  # pixels of a line of text: the built-in font at size 10
+TILE_CHARACTERS, SHEET_CHARACTERS = 19, 120  # of that font that fit on a tile, on the sheet
+COLUMNS = 10
+ROWS_OF_ONE, ROWS_OF_EACH = 12, 2  # of tiles: for a single folder; for each of several splits
+PADDING = (225, 225, 225)  # light grey: sets images that are not square off from the white sheet
+SIGNATURE = ('Software', 'ugatit_jax.data.check')  # a file with it may be overwritten by the next check
+
+Sources = dict[str, FolderSource]  # by split, or by the name of a single folder
+Reports = dict[str, scan.Report]
 
 
 def check(
-    path: str, output: str | None = None, image_size: int = 256, channels: int = 3, max_bad_fraction: float = 0.01
+    path: str,
+    output: str | None = None,
+    image_size: int = 256,
+    channels: int = 3,
+    max_bad_fraction: float = scan.MAX_BAD_FRACTION,
 ) -> tuple[str, list[str]]:
-    """Scans a folder or a data set.
+    """Scans a folder or a data set; returns the printable report, and one line for each split that a run would refuse.
 
-    Returns:
-      (the printable report, one line for each part that a run would refuse).
+    Writes a contact sheet to `output` where one is given. Raises UserError where there are no images.
     """
     if output:
-        _check_output(output)
-    sources = _open(path, channels)
+        validate_output(output)
+    sources = open_folders(path, channels)
     reports = {split: scan.scan(source) for split, source in sources.items()}
-    refusals = []
+    refused = []
     for report in reports.values():
-        bad, allowed = len(report.bad), max_bad_fraction * report.total
-        if bad > allowed or not report.good:
-            refusals.append(
-                printable(
-                    f'{report.name}: {bad} of {report.total} files cannot be used ({bad / report.total:.1%}), '
-                    f'above the share of {max_bad_fraction:.1%}'
-                )
-            )
-    lines = [_table(reports)]
+        bad, total = len(report.bad), report.total
+        if bad > max_bad_fraction * total or not report.good:
+            share = f'{bad} of {total} files cannot be used ({bad / total:.1%})'
+            refused.append(printable(f'{report.name}: {share}, above the limit of {max_bad_fraction:.1%}'))
+    lines = [table(reports)]
     for split, report in reports.items():
         lines += [printable(f'bad: {split}/{key}: {reason}') for key, reason in report.bad]
-    lines += [f'warning: {warning}' for warning in scan.usual_mistakes(reports, image_size)]
+    lines += [f'warning: {warning}' for warning in scan.common_mistakes(reports, image_size)]
     if output:
-        _contact_sheet(sources, reports).save(output, format='PNG', pnginfo=_signature())
+        signature = PngImagePlugin.PngInfo()
+        signature.add_text(*SIGNATURE)
+        contact_sheet(sources, reports).save(output, format='PNG', pnginfo=signature)
         lines.append(f'contact sheet: {output}')
-    return '\n'.join(lines), refusals
+    return '\n'.join(lines), refused
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,7 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--image_size', type=int, default=256, help='data.image_size of the run (default: 256)')
     parser.add_argument('--channels', type=int, default=3, help='only matters for .npy arrays (default: 3)')
     parser.add_argument(
-        '--max_bad_fraction', type=float, default=0.01, help='data.max_bad_fraction of the run (default: 0.01)'
+        '--max_bad_fraction',
+        type=float,
+        default=scan.MAX_BAD_FRACTION,
+        help='data.max_bad_fraction of the run (default: %(default)s)',
     )
     options = parser.parse_args(arguments)
     configure_logging()
@@ -78,87 +89,73 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Checks as the flags say and prints; returns 1 where a run would refuse the images."""
-    report, refusals = check(options.path, options.output, options.image_size, options.channels, options.max_bad_fraction)
+    report, refused = check(options.path, options.output, options.image_size, options.channels, options.max_bad_fraction)
     print(report)
-    for refusal in refusals:
-        print(f'ugatit_jax: {refusal}', file=sys.stderr)
-    return 1 if refusals else 0
+    for line in refused:
+        print(f'ugatit_jax: {line}', file=sys.stderr)
+    return 1 if refused else 0
 
 
-def _open(path: str, channels: int) -> dict[str, folder.FolderSource]:
+def open_folders(path: str, channels: int) -> Sources:
+    """The folders of a data set, or the one folder that `path` is; raises UserError."""
     path = path.removeprefix('folder:').rstrip('/') or '/'
-    if '://' not in path and not os.path.isdir(path):
+    if not (is_remote(path) or os.path.isdir(path)):
         raise UserError(f'{path}: no such folder')
-    splits = [split for split in SPLITS if '://' in path or os.path.isdir(os.path.join(path, split))]
+    splits = [split for split in SPLITS if is_remote(path) or os.path.isdir(os.path.join(path, split))]
     if not splits:
-        return {os.path.basename(os.path.abspath(path)): folder.FolderSource(path, channels)}
-    return {split: folder.FolderSource(folder.check_folder(path, split), channels) for split in splits}
+        return {os.path.basename(os.path.abspath(path)): FolderSource(path, channels)}
+    return {split: FolderSource(split_folder(path, split), channels) for split in splits}
 
 
-def _table(reports: dict[str, scan.Report]) -> str:
+def table(reports: Reports) -> str:
+    """A line for each split: how many files, readable ones and bad ones, and sizes by their area."""
     rows = [('part', 'files', 'readable', 'bad', 'smallest', 'median', 'largest')]
     for split, report in reports.items():
-        sizes = sorted(((probe.width, probe.height) for probe in report.probes), key=lambda size: size[0] * size[1])
-        named = (
-            [f'{width}x{height}' for width, height in (sizes[0], sizes[len(sizes) // 2], sizes[-1])] if sizes else ['-'] * 3
-        )
+        sizes = sorted(((probe.width, probe.height) for probe in report.probes), key=math.prod)
+        chosen = (sizes[0], sizes[len(sizes) // 2], sizes[-1]) if sizes else ()
+        named = [f'{width}x{height}' for width, height in chosen] or ['-'] * 3
         rows.append((split, str(report.total), str(len(report.good)), str(len(report.bad)), *named))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return '\n'.join(
-        '  '.join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        '  '.join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     )
 
 
-def _contact_sheet(sources: dict[str, folder.FolderSource], reports: dict[str, scan.Report]) -> Image.Image:
-    """Evenly chosen readable images of each part, padded to squares, with their names."""
-    tiles_per_part = _COLUMNS * _ROWS[len(sources) == 1]
-    chosen = {}
-    for split, report in reports.items():
-        count = min(len(report.good), tiles_per_part)
-        chosen[split] = (
-            [report.good[k] for k in np.linspace(0, len(report.good) - 1, count).round().astype(int)] if count else []
-        )
-    height = sum(2 * _TEXT + math.ceil(len(indices) / _COLUMNS) * (_TILE + _TEXT) for indices in chosen.values())
-    sheet = Image.new('RGB', (_COLUMNS * _TILE, height), 'white')
+def contact_sheet(sources: Sources, reports: Reports) -> Image.Image:
+    """Evenly spaced readable images of each split, padded to squares, with their names."""
+    tiles = COLUMNS * (ROWS_OF_ONE if len(sources) == 1 else ROWS_OF_EACH)
+    chosen = {
+        split: [report.good[k] for k in evenly_spaced_indices(len(report.good), tiles)] for split, report in reports.items()
+    }
+    heights = {split: 2 * TEXT + math.ceil(len(indices) / COLUMNS) * (TILE + TEXT) for split, indices in chosen.items()}
+    sheet = Image.new('RGB', (COLUMNS * TILE, sum(heights.values())), 'white')
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
     top = 0
     for split, indices in chosen.items():
-        report = reports[split]
-        draw.text(
-            (2, top + 2), _drawable(f'{split}: {len(report.good)} readable, {len(report.bad)} bad', 120), 'black', font
-        )
-        top += 2 * _TEXT
+        good, bad = len(reports[split].good), len(reports[split].bad)
+        draw.text((2, top + 2), drawable(f'{split}: {good} readable, {bad} bad', SHEET_CHARACTERS), 'black', font)
         for k, i in enumerate(indices):
-            x, y = k % _COLUMNS * _TILE, top + k // _COLUMNS * (_TILE + _TEXT)
-            draw.text((x + 2, y + _TILE), _drawable(os.path.basename(sources[split].keys[i]), 19), 'black', font)
+            x, y = k % COLUMNS * TILE + 2, top + 2 * TEXT + k // COLUMNS * (TILE + TEXT)
+            draw.text((x, y + TILE), drawable(os.path.basename(sources[split].keys[i]), TILE_CHARACTERS), 'black', font)
             try:
-                pixels = fit_square(sources[split].read(i), _TILE - 4, 'pad', (225, 225, 225))
+                pixels = fit_square(sources[split].read(i), TILE - MARGIN, 'pad', PADDING)
             except DecodeError as error:  # good at the scan, gone since
-                draw.text((x + 2, y + 2), _drawable(str(error), 19), 'red', font)
+                draw.text((x, y + 2), drawable(str(error), TILE_CHARACTERS), 'red', font)
                 continue
-            pixels = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1].repeat(3, axis=-1)
-            sheet.paste(Image.fromarray(np.ascontiguousarray(pixels)), (x + 2, y))
-        top += math.ceil(len(indices) / _COLUMNS) * (_TILE + _TEXT)
+            sheet.paste(Image.fromarray(to_rgb(pixels)), (x, y))
+        top += heights[split]
     return sheet
 
 
-def _drawable(text: str, limit: int) -> str:
-    """What the built-in font can draw, cut in the middle."""
+def drawable(text: str, limit: int) -> str:
+    """What the built-in font can draw, shortened in the middle to `limit` characters."""
     text = text.encode('latin-1', 'replace').decode('latin-1')
     return text if len(text) <= limit else f'{text[: limit // 2 - 1]}..{text[-(limit - limit // 2 - 1) :]}'
 
 
-def _signature() -> PngImagePlugin.PngInfo:
-    info = PngImagePlugin.PngInfo()
-    info.add_text(*_SIGNATURE)
-    return info
-
-
-def _check_output(output: str) -> None:
+def validate_output(output: str) -> None:
+    """Raises UserError where the contact sheet has no folder, or would overwrite anything but an earlier sheet."""
     parent = os.path.dirname(os.path.abspath(output))
     if not os.path.isdir(parent):
         raise UserError(f'--output={output}: there is no folder {parent}')
@@ -166,7 +163,7 @@ def _check_output(output: str) -> None:
         return
     try:
         with Image.open(output) as image:
-            ours = image.info.get(_SIGNATURE[0]) == _SIGNATURE[1]
+            ours = image.info.get(SIGNATURE[0]) == SIGNATURE[1]
     except OSError:
         ours = False
     if not ours:

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from ugatit_jax.config.derived import draws_per_step
+from ugatit_jax.config.derived import draws_per_step, load_size
 from ugatit_jax.data.cache import Images, cached_images
 from ugatit_jax.data.shuffle import MAX_EXAMPLES, shuffled_index
-from ugatit_jax.data.sources.open_source import Source, load_size
+from ugatit_jax.data.sources.open_source import Source
 from ugatit_jax.errors import UserError
 
-STREAMS = {'A': 0, 'B': 1}  # of shuffled_index: the domains are shuffled apart
-_AHEAD = 4  # batches in the making while a step runs
-_CHUNK = 2048  # examples whose indices are computed at once: for a few at a time NumPy's overhead would dominate
+STREAMS = {'A': 0, 'B': 1}  # of shuffled_index: the domains are shuffled independently
+PREFETCHED_BATCHES = 4  # made while a step runs: enough to bridge a few images that take long to decode
+INDEX_CHUNK = 2048  # examples whose indices are computed at once: 2 us each, where a single one takes NumPy 2 ms
 
-Batch = dict[str, np.ndarray]
+Batch = dict[str, np.ndarray]  # {'A': uint8 [b, load, load, channels_A], 'B': uint8 [b, load, load, channels_B]}
 
 
 def train_batches(
@@ -31,17 +31,12 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
 ) -> Iterator[Batch]:
-    """Endless batches {'A': uint8 [b, load, load, channels_A], 'B': ...} of this process, from `start_step` on.
+    """Endless batches of this process from `start_step` on: {'A': uint8 [b, load, load, channels_A], 'B': ...}.
 
-    Where a step draws several times (config.draws_per_step), its b rows are the draws of the first example, then those of
-    the second, and so on: all of them different images, until the set is through.
-
-    Args:
-      source_A, source_B: training images of any, also unequal, numbers.
-      config: the whole configuration.
-      start_step: the first batch is the one of this step; it does not depend on where a run began.
-      process_index, process_count: process p gets rows p*b to (p+1)*b of the global batch,
-        b = batch_size * draws / process_count.
+    b = batch_size * draws / process_count, and process p gets rows p * b to (p + 1) * b of the global batch, which is the
+    same for a step wherever the run began. The domains may have unequal numbers of images. Where a step draws several times
+    (`draws_per_step`), the draws of an example follow one another: [b / draws, draws] in one axis. Raises UserError where
+    the batch does not divide over the processes, or without TensorFlow.
     """
     draws = draws_per_step(config)
     local = local_batch_size(config.data.batch_size, process_count) * draws
@@ -53,11 +48,11 @@ def train_batches(
         positions = (first_step + np.arange(steps))[:, None] * config.data.batch_size * draws + rows  # [steps, b]
         return tuple(global_indices(positions.reshape(-1), len(sources[domain]), config.seed, domain) for domain in 'AB')
 
-    return _run(images, indices, local, start_step, config.data.workers or available_cores())
+    return run_pipeline(images, indices, local, start_step, config.data.workers or available_cores())
 
 
 def global_indices(positions: np.ndarray, n: int, seed: int, domain: str) -> np.ndarray:
-    """Images (int64) of the global examples `positions` (step * batch_size + row) of a domain of n images."""
+    """Indices (int64) of the images at `positions` (step * batch_size + row) of a run, in a domain of n images."""
     if positions.size and positions.max() >= MAX_EXAMPLES:
         raise UserError(
             f'example {positions.max():,} of a run: the order of images is defined below {MAX_EXAMPLES:,} = '
@@ -79,7 +74,7 @@ def local_batch_size(batch_size: int, process_count: int) -> int:
 
 
 def prefetch(batches: Iterator[Batch], put: Callable[[Batch], Any], depth: int = 2) -> Iterator[Any]:
-    """Yields put(batch), started `depth` batches ahead: asynchronous transfers overlap with the steps."""
+    """Yields put(batch), called `depth` batches ahead: asynchronous transfers overlap with the steps."""
     queue = collections.deque()
     for batch in batches:
         queue.append(put(batch))
@@ -88,8 +83,11 @@ def prefetch(batches: Iterator[Batch], put: Callable[[Batch], Any], depth: int =
     yield from queue
 
 
-def _run(images: dict[str, Images], indices: Callable, local: int, start_step: int, workers: int) -> Iterator[Batch]:
-    """Index, load in parallel, batch, prefetch: a tf.data pipeline, closed at the latest at the interpreter's exit."""
+def run_pipeline(images: dict[str, Images], indices: Callable, local: int, start_step: int, workers: int) -> Iterator[Batch]:
+    """Index, read in parallel, batch, prefetch: a tf.data pipeline, closed at the latest at the interpreter's exit.
+
+    indices(first_step, steps) gives the images of both domains in `steps` batches of `local` rows.
+    """
     try:
         import tensorflow as tf  # here, so that everything else of the data path works without it
     except ImportError as error:
@@ -98,9 +96,9 @@ def _run(images: dict[str, Images], indices: Callable, local: int, start_step: i
             'data.device_resident=True works without it'
         ) from error
 
-    failures = []  # TensorFlow would turn an exception into a page of text: raised instead of the batch it belongs to
+    failures = []  # raised instead of the batch they belong to: TensorFlow would turn an exception into a page of text
     blank = tuple(np.zeros(images[domain].shape, np.uint8) for domain in 'AB')
-    chunk_steps = max(1, _CHUNK // local)
+    chunk_steps = max(1, INDEX_CHUNK // local)
 
     def example_indices(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -129,7 +127,7 @@ def _run(images: dict[str, Images], indices: Callable, local: int, start_step: i
         .unbatch()
         .map(load, num_parallel_calls=workers, deterministic=True)
         .batch(local, drop_remainder=True)
-        .prefetch(_AHEAD)
+        .prefetch(PREFETCHED_BATCHES)
         .with_options(options)
     )
 
@@ -140,7 +138,7 @@ def _run(images: dict[str, Images], indices: Callable, local: int, start_step: i
             yield batch
 
     generator = batches()
-    # images in the making need the interpreter: a pipeline that outlives it would wait for it for ever
+    # reader threads need the interpreter: a pipeline that outlives it would wait for it for ever
     reference = weakref.ref(generator)
     atexit.register(lambda: (alive := reference()) is not None and alive.close())
     return generator

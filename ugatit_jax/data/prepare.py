@@ -1,4 +1,4 @@
-"""Turns a folder of images into ArrayRecord shards once, so that the workers of a pod need not list and open files:
+"""Turns a folder of images into ArrayRecord shards, so that the workers of a pod need not list and open single files:
 
     python -m ugatit_jax.data.prepare --source=folder:PATH --output=DIR
     python -m ugatit_jax.main --config=configs/default.py --workdir=W --config.data.source=prepared:DIR
@@ -9,6 +9,7 @@ The encoded files are stored as they are; unreadable ones are reported and left 
 import argparse
 import logging
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -16,18 +17,19 @@ from etils import epath
 
 from ugatit_jax.command import configure_logging, run_command
 from ugatit_jax.data import scan
-from ugatit_jax.data.sources import folder, prepared
+from ugatit_jax.data.sources.folder import FolderSource, split_folder
+from ugatit_jax.data.sources.prepared import BUILDER_NAME, VERSION, prepared_directory
 from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
 from ugatit_jax.errors import UserError, printable
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
     """An unpaired image-to-image data set made from folders named trainA, trainB, testA, testB."""
 
-    name = prepared.BUILDER_NAME
-    VERSION = tfds.core.Version(prepared.VERSION)
+    name = BUILDER_NAME
+    VERSION = tfds.core.Version(VERSION)
 
     def __init__(self, *, folders: dict[str, tuple[str, list[str]]], **kwargs):
         """`folders` maps a split to its folder and to the names of the images in it."""
@@ -41,49 +43,54 @@ class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
                 'name': tfds.features.Text(),
             }
         )
-        # Without shuffling the order is the folder's, and so are the batches of a run.
+        # without shuffling the order is the folder's, and so are the batches of a run
         return tfds.core.DatasetInfo(
             builder=self,
             features=features,
             disable_shuffling=True,
-            description='Encoded images of two domains without pairs.',
+            description='Encoded, unpaired images of two domains.',
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
         del dl_manager  # nothing is downloaded
         return {split: self._generate_examples(*place) for split, place in self._folders.items()}
 
-    def _generate_examples(self, root: str, keys: list[str]):
+    def _generate_examples(self, root: str, keys: list[str]) -> Iterator[tuple[int, dict]]:
         for i, key in enumerate(keys):
             yield i, {'image': (epath.Path(root) / key).read_bytes(), 'name': printable(key)}
 
 
-def prepare(source: str, output: str, channels: int = 3, max_bad_fraction: float = 0.01) -> dict[str, tuple[int, int]]:
-    """Writes the shards and returns {split: (images, files left out)}; UserError if the output is already there."""
+def prepare(
+    source: str, output: str, channels: int = 3, max_bad_fraction: float = scan.MAX_BAD_FRACTION
+) -> dict[str, tuple[int, int]]:
+    """Writes the shards and returns {split: (images, files left out)}.
+
+    Raises UserError where there is something at `output` already, or where a split has too many unreadable files.
+    """
     kind, _, root = source.partition(':')
     if kind != 'folder' or not root:
-        raise UserError(f'--source={source}: folder:PATH wanted')
-    directory = prepared.prepared_directory(output)
+        raise UserError(f'--source={source}: expected folder:PATH')
+    directory = prepared_directory(output)
     if directory.exists():
         raise UserError(f'--output={output}: {directory} is already there; choose another folder, or remove that one first')
     folders, counts = {}, {}
     for split in SPLITS:
         try:
-            images = folder.FolderSource(folder.check_folder(root, split), channels)
+            images = FolderSource(split_folder(root, split), channels)
         except MissingSplit:
             if split.startswith('train'):
                 raise
-            _logger.warning('%s has no %s: there will be nothing to evaluate on', root, split)
+            logger.warning('%s has no %s: nothing can be evaluated there', root, split)
             continue
         report = scan.scan(images)
-        scan.validate_bad_fraction(report, max_bad_fraction)
+        scan.validate_bad_fraction(report, max_bad_fraction, '--max_bad_fraction')
         folders[split] = (images.root, report.keys)
         counts[split] = (len(report.good), len(report.bad))
     try:
         builder = UnpairedFolder(folders=folders, data_dir=output, file_format='array_record')
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
     except OSError as error:
-        raise UserError(f'--output={output} cannot be written: {error}; name another folder, or make room') from error
+        raise UserError(f'--output={output} cannot be written: {error}; name another folder, or free some space') from error
     return counts
 
 
@@ -93,17 +100,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--source', required=True, help='folder:PATH with trainA, trainB, testA, testB in PATH')
     parser.add_argument('--output', required=True, help='folder that the shards are written below')
     parser.add_argument('--channels', type=int, default=3, help='only matters for .npy arrays (default: 3)')
-    parser.add_argument('--max_bad_fraction', type=float, default=0.01, help='share of unreadable files to go on with')
+    parser.add_argument(
+        '--max_bad_fraction',
+        type=float,
+        default=scan.MAX_BAD_FRACTION,
+        help='largest share of unreadable files that are left out (default: %(default)s)',
+    )
     options = parser.parse_args(arguments)
     configure_logging(logging.WARNING)
     return run_command(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> None:
-    """Prepares as the flags say and prints what there is."""
-    for split, (images, left_out) in prepare(
-        options.source, options.output, options.channels, options.max_bad_fraction
-    ).items():
+    """Prepares as the flags say and prints what was written."""
+    counts = prepare(options.source, options.output, options.channels, options.max_bad_fraction)
+    for split, (images, left_out) in counts.items():
         print(f'{split}: {images} images, {left_out} files left out')
     print(f'read them with --config.data.source=prepared:{options.output}')
 

@@ -1,5 +1,6 @@
-"""Evaluation: Evaluator(config, datasets, networks, mesh) scores generators; two folders are ugatit_jax.evaluate's.
+"""Evaluation of a run's generators (run.py) and of two folders of images (folders.py).
 
-The numbers are made in statistics.py and protocols.py (KID, FID, precision, recall of Inception features),
-classifier.py (domain accuracy), images.py (L1, PSNR) and heatmap.py (where the heatmap falls).
+Metrics: kid_fid.py and protocols.py (KID, FID, precision and recall of Inception features), classifier.py (domain accuracy),
+image_errors.py (L1, PSNR), heatmap.py (where the heatmap points). metrics.py names and formats them, results.py writes
+metrics.json and report.html, ablation.py tabulates many runs.
 """

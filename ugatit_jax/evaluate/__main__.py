@@ -1,17 +1,17 @@
-"""Evaluates images of two folders, whoever made them:
+"""Evaluates the images of two folders, whatever model they are of:
 
     python -m ugatit_jax.evaluate --fake=DIR --real=DIR [--source=DIR] [--output=DIR]
 
---fake holds outputs, --real images of the domain they are to look like, --source those that they were made from. A
-trained run is evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
+--fake holds a model's outputs, --real images of the target domain, --source the inputs of the outputs. A trained run is
+evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
 """
 
 import argparse
 import sys
 
 from ugatit_jax.command import configure_logging, configure_process, run_command
-from ugatit_jax.evaluate import protocols
 from ugatit_jax.evaluate.folders import evaluate_folders
+from ugatit_jax.evaluate.protocols import PROTOCOLS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,14 +19,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog='python -m ugatit_jax.evaluate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--fake', required=True, metavar='DIR', help='outputs')
-    parser.add_argument('--real', required=True, metavar='DIR', help='images of the domain that they are to look like')
-    parser.add_argument('--source', metavar='DIR', help='images that they were made from')
+    parser.add_argument('--fake', required=True, metavar='DIR', help="a model's outputs")
+    parser.add_argument('--real', required=True, metavar='DIR', help='images of the target domain')
+    parser.add_argument('--source', metavar='DIR', help='the inputs of the outputs')
     parser.add_argument(
-        '--inception_weights', default='', metavar='FILE', help='of InceptionV3; downloaded once where it is not given'
+        '--inception_weights', default='', metavar='FILE', help='of InceptionV3; downloaded once if not given'
     )
     parser.add_argument('--output', metavar='DIR', help='for metrics.json and report.html (default: FAKE-evaluation)')
-    parser.add_argument('--protocol', choices=list(protocols.PROTOCOLS), default='fidelity', help='(default: %(default)s)')
+    parser.add_argument('--protocol', choices=list(PROTOCOLS), default='fidelity', help='(default: %(default)s)')
     options = parser.parse_args(arguments)
     configure_logging()
 

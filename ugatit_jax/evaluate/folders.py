@@ -1,4 +1,4 @@
-"""Evaluates images of two folders, whoever made them."""
+"""Evaluates the images of two folders, whatever model they are of."""
 
 import logging
 import os
@@ -12,20 +12,19 @@ from etils import epath
 from ugatit_jax import sharding
 from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource
-from ugatit_jax.data.sources.open_source import Selected, Source, spread_out
+from ugatit_jax.data.sources.open_source import Selected, Source
 from ugatit_jax.errors import UserError, printable
-from ugatit_jax.evaluate import kid_fid, protocols
-from ugatit_jax.evaluate.evaluator import checksum
-from ugatit_jax.evaluate.inception_features import Extractor
-from ugatit_jax.evaluate.results import Results, Row, check_output, finish, weight_notes
-from ugatit_jax.evaluate.weights import load_weights
+from ugatit_jax.evaluate.galleries import Row, gallery_indices
+from ugatit_jax.evaluate.inception_features import FeatureExtractor
+from ugatit_jax.evaluate.inception_weights import load_weights
+from ugatit_jax.evaluate.kid_fid import pairwise_distances
+from ugatit_jax.evaluate.protocols import inception_metrics
+from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 6  # rows of examples
-RANKED = 4  # rows of best and of worst
-BAD_FRACTION = 0.01  # of unreadable files in a folder that are left out
-EXTRAS = ('.heatmap', '.strip')  # what translate.py puts between a name and its end
+EXTRA_SUFFIXES = ('.heatmap', '.strip')  # of what ugatit_jax.translate writes beside an output, NAME.heatmap.png
+DIRECTION = 'fake to real'  # the one direction of two folders, in tables and metrics.json
 
 
 def evaluate_folders(
@@ -38,22 +37,23 @@ def evaluate_folders(
 ) -> Results:
     """Evaluates the images of folder `fake` against those of `real`, and of `source` where it is given.
 
-    Writes metrics.json and report.html into `output`, the folder of `fake` with -evaluation behind its name by default,
-    and prints the table. Images are taken as they lie there, of any size. Raises UserError.
+    Writes metrics.json and report.html into `output`, by default FAKE-evaluation, and prints the table. Images may be of any
+    size. Raises UserError.
     """
     output = output or f'{fake.rstrip("/")}-evaluation'
     sources = {'fake': open_folder(fake), 'target': open_folder(real)}
     if source is not None:
         sources['source'] = open_folder(source)
     weights = load_weights(inception_weights)
-    check_output(output)
-    extractor = Extractor(weights, sharding.make_mesh(jax.device_count()))
+    make_output_folder(output)
+    extractor = FeatureExtractor(weights, sharding.make_mesh(jax.device_count()))
     features, checksums = {}, {}
     for role, images in sources.items():
         logger.info('%s: %d images', role, len(images))
         features[role] = extractor((images.read(i) for i in range(len(images))), protocol)
         checksums[role] = checksum(images.read(i) for i in range(len(images)))
-    counts = {'fake to real': {role: len(images) for role, images in sources.items()}}
+    counts = {DIRECTION: {role: len(images) for role, images in sources.items()}}
+    metrics = inception_metrics(features['fake'], features['target'], features.get('source'), protocol)
     results = Results(
         title=f'Evaluation of {pathlib.Path(fake).name}',
         about={'fake': fake, 'real': real} | ({} if source is None else {'source': source}),
@@ -61,21 +61,21 @@ def evaluate_folders(
         weights=weights,
         counts=counts,
         checksums=checksums,
-        metrics={'fake to real': protocols.compare(features['fake'], features['target'], features.get('source'), protocol)},
-        notes=weight_notes(weights, counts),
-        galleries=folder_galleries(sources, features),
+        metrics={DIRECTION: metrics},
+        notes=inception_notes(weights, counts),
+        galleries=make_galleries(sources, features),
         ranking="by the distance of the output's Inception features to those of the nearest real image",
     )
-    return finish(results, output)
+    return write_and_print(results, output)
 
 
 def open_folder(path: str) -> Source:
-    """The readable images of a folder, two or more, without what ugatit_jax.translate adds to them; raises UserError."""
+    """The readable images of a folder but for heatmaps and strips of ugatit_jax.translate; raises UserError below two."""
     if not epath.Path(path).is_dir():
         raise UserError(f'{path}: no such folder; name one with images in it')
     source: Any = FolderSource(path, channels=3)
     report = scan.scan(source)
-    scan.validate_bad_fraction(report, BAD_FRACTION, 'the share that is left out', '')
+    scan.validate_bad_fraction(report, scan.MAX_BAD_FRACTION, option=None)
     extras = heatmaps_and_strips(source.keys)
     if extras:
         logger.info('%s: left out %d heatmaps and strips beside the images', printable(path), len(extras))
@@ -87,20 +87,19 @@ def open_folder(path: str) -> Source:
 
 def heatmaps_and_strips(keys: list[str]) -> set[str]:
     """Those of `keys` that ugatit_jax.translate wrote beside outputs: NAME.heatmap.png where there is a NAME.png."""
-    there, found = set(keys), set()
+    existing, found = set(keys), set()
     for key in keys:
-        stem, end = os.path.splitext(key)
-        name, kind = os.path.splitext(stem)
-        if kind in EXTRAS and name + end in there:
+        stem, extension = os.path.splitext(key)
+        name, suffix = os.path.splitext(stem)
+        if suffix in EXTRA_SUFFIXES and name + extension in existing:
             found.add(key)
     return found
 
 
-def folder_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]) -> dict[str, list[Row]]:
-    """Examples, the best and the worst outputs beside the nearest real image, and the input where names tell it."""
-    between = kid_fid.distances(features['fake'], features['target'])
-    nearest, distance = between.argmin(axis=1), between.min(axis=1)
-    order = np.argsort(distance, kind='stable')
+def make_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]) -> dict[str, list[Row]]:
+    """Examples, the best and the worst outputs, beside the nearest real image, and beside the input where names match."""
+    distances = pairwise_distances(features['fake'], features['target'])
+    nearest, distance = distances.argmin(axis=1), distances.min(axis=1)
     inputs = {}
     if 'source' in sources:
         by_name = {pathlib.Path(key).stem: i for i, key in enumerate(sources['source'].keys)}
@@ -112,6 +111,5 @@ def folder_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]
         images |= {'output': sources['fake'].read(i), 'nearest real': sources['target'].read(nearest[i])}
         return Row(images, f'{sources["fake"].keys[i]}, distance {distance[i]:.2f}')
 
-    ranked = min(RANKED, len(order) // 2)
-    chosen = {'Examples': spread_out(len(order), SHOWN), 'Best': order[:ranked], 'Worst': order[::-1][:ranked]}
-    return {name: [row(int(i)) for i in indices] for name, indices in chosen.items()}
+    chosen = gallery_indices(np.argsort(distance, kind='stable'))
+    return {heading.capitalize(): [row(i) for i in indices] for heading, indices in chosen.items()}

@@ -1,28 +1,29 @@
-"""Where the heatmap falls, for images that say where they have to change."""
+"""Where the heatmap points, for images with a mask of what has to change."""
 
 import numpy as np
 from PIL import Image
 
 
 def heatmap_metrics(heatmaps: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
-    """Heatmaps [n, h/4, w/4], masks bool [n, h, w] -> numbers [n] by metric.
+    """Heatmaps [n, h/4, w/4], masks bool [n, h, w] -> values [n] by metric.
 
-    pointing_accuracy: 1 where the hottest place lies in the mask (Zhang et al. 2018). heatmap_inside: the part of the heat
-    above the image's coldest place that lies in the mask. heatmap_iou: intersection over union of the mask and as many
-    of the hottest pixels. heatmap_chance: the mask's part of the image, what the first two give without attention.
+    pointing_accuracy: 1 where the heatmap's maximum lies in the mask, the pointing game of Zhang et al. 2018.
+    heatmap_inside: share of the heat, above the heatmap's minimum, that lies in the mask. heatmap_iou: intersection over
+    union of the mask and as many of the hottest pixels. heatmap_chance: the mask's share of the image, which is what the
+    first two give without attention.
     """
-    rows = [single(heatmap, mask) for heatmap, mask in zip(heatmaps, masks, strict=True)]
+    rows = [metrics_of_one(heatmap, mask) for heatmap, mask in zip(heatmaps, masks, strict=True)]
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def single(heatmap: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+def metrics_of_one(heatmap: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """The metrics of one heatmap [h/4, w/4] and mask bool [h, w]."""
     size = mask.shape[::-1]
     heat = np.asarray(Image.fromarray(heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR), np.float64)
     heat = heat - heat.min()
-    area, flat = int(mask.sum()), not heat.any()
+    area = int(mask.sum())
     chance = area / mask.size
-    if flat:  # it points nowhere: what chance gives
+    if not heat.any():  # a flat heatmap points nowhere: the expected values of a random one
         return {
             'pointing_accuracy': chance,
             'heatmap_inside': chance,
@@ -31,10 +32,10 @@ def single(heatmap: np.ndarray, mask: np.ndarray) -> dict[str, float]:
         }
     hottest = np.zeros(mask.size, bool)
     hottest[np.argsort(-heat, axis=None, kind='stable')[:area]] = True
-    both = np.count_nonzero(hottest.reshape(mask.shape) & mask)
+    intersection = np.count_nonzero(hottest.reshape(mask.shape) & mask)
     return {
         'pointing_accuracy': float(mask.flat[heat.argmax()]),
         'heatmap_inside': float(heat[mask].sum() / heat.sum()),
-        'heatmap_iou': both / max(2 * area - both, 1),
+        'heatmap_iou': intersection / max(2 * area - intersection, 1),
         'heatmap_chance': chance,
     }

@@ -1,75 +1,78 @@
-"""The three ways in which KID and FID are reported, from features of fakes, of their target and of their source."""
+"""The three protocols by which KID and FID are reported, from Inception features of fakes, target and source."""
 
 import numpy as np
 
 from ugatit_jax.evaluate import kid_fid
-from ugatit_jax.evaluate.kid_fid import Estimate, standard_error
+from ugatit_jax.evaluate.kid_fid import standard_error
+from ugatit_jax.evaluate.metrics import MetricValue
 
 PROTOCOLS = {
     'fidelity': 'torch-fidelity 0.4: TensorFlow 1 bilinear to 299x299; KID over 100 random subsets of min(1000, n / 2)',
     'ugatit': "the authors' tool: Pillow bilinear to 299x299; KID over consecutive blocks of at most 10 images",
     'clean': 'clean-fid: Pillow bicubic on floats to 299x299; KID over 100 random subsets of min(1000, n / 2)',
 }
-SPREADS = {
+SPREADS = {  # what MetricValue.spread of KID is
     'fidelity': 'standard deviation over the subsets',
     'clean': 'standard deviation over the subsets',
     'ugatit': 'standard error over the blocks (ddof 1)',
 }
-ENOUGH_FOR_FID = 2048  # below as many images as features, FID depends on their number
-OLD_WEIGHT = 0.02  # of the target in the mean that the authors' tool had at one time
+ENOUGH_FOR_FID = 2048  # images; with fewer than there are features the covariance is singular, and FID depends on n
+OLD_TARGET_WEIGHT = 0.02  # of the target in the mean KID of an older version of the authors' tool
 
 
-def compare(fake: np.ndarray, target: np.ndarray, source: np.ndarray | None, protocol: str) -> dict[str, Estimate]:
-    """Metrics of one direction from features [n, 2048]; without a source, those that need it are missing.
+def inception_metrics(
+    fake: np.ndarray, target: np.ndarray, source: np.ndarray | None, protocol: str
+) -> dict[str, MetricValue]:
+    """KID, FID, precision and recall of one direction from features [n, 2048]; without a source, only those to the target.
 
-    kid: fakes to target. kid_source: fakes to the images they were made from. kid_baseline: source to target, what
-    making nothing would score. In `ugatit` also kid_mean, the equal mean of the first two, and kid_mean_old, 0.02 * kid +
-    0.98 * kid_source. KID is as it comes out (the tool and the paper print 100 times it), and may be negative.
+    kid: fakes to target. kid_source: fakes to the images they were made from. kid_baseline, fid_baseline: source to target,
+    what copying the input would score. `ugatit` also has kid_mean, the equal mean of kid and kid_source, and kid_mean_old,
+    0.02 * kid + 0.98 * kid_source. KID is unscaled (the tool and the paper print 100 times it), and may be negative.
     """
     if protocol == 'ugatit':
-        metrics = compare_blocks(fake, target, source)
+        metrics = block_kids(fake, target, source)
     else:
         metrics = {'kid': kid_fid.kid_of_subsets(fake, target)}
         if source is not None:
             metrics['kid_source'] = kid_fid.kid_of_subsets(fake, source)
             metrics['kid_baseline'] = kid_fid.kid_of_subsets(source, target)
-    metrics['fid'] = Estimate(kid_fid.frechet_distance(fake, target), None)
+    metrics['fid'] = MetricValue(kid_fid.frechet_distance(fake, target))
     if source is not None:
-        metrics['fid_baseline'] = Estimate(kid_fid.frechet_distance(source, target), None)
+        metrics['fid_baseline'] = MetricValue(kid_fid.frechet_distance(source, target))
     precision, recall = kid_fid.precision_and_recall(fake, target)
-    return metrics | {'precision': Estimate(precision, None), 'recall': Estimate(recall, None)}
+    return metrics | {'precision': MetricValue(precision), 'recall': MetricValue(recall)}
 
 
-def compare_blocks(fake: np.ndarray, target: np.ndarray, source: np.ndarray | None) -> dict[str, Estimate]:
-    """The KIDs of the `ugatit` protocol."""
+def block_kids(fake: np.ndarray, target: np.ndarray, source: np.ndarray | None) -> dict[str, MetricValue]:
+    """The KIDs of the `ugatit` protocol, each the mean over blocks with its standard error."""
     to_target = kid_fid.kid_of_blocks(fake, target)
-    metrics = {'kid': estimate(to_target)}
+    metrics = {'kid': mean_with_error(to_target)}
     if source is not None:
         to_source = kid_fid.kid_of_blocks(fake, source)
-        metrics['kid_source'] = estimate(to_source)
-        metrics['kid_mean'] = mixture(to_target, to_source, 0.5)
-        metrics['kid_mean_old'] = mixture(to_target, to_source, OLD_WEIGHT)
-        metrics['kid_baseline'] = estimate(kid_fid.kid_of_blocks(source, target))
+        metrics['kid_source'] = mean_with_error(to_source)
+        metrics['kid_mean'] = weighted_mean(to_target, to_source, 0.5)
+        metrics['kid_mean_old'] = weighted_mean(to_target, to_source, OLD_TARGET_WEIGHT)
+        metrics['kid_baseline'] = mean_with_error(kid_fid.kid_of_blocks(source, target))
     return metrics
 
 
-def estimate(blocks: np.ndarray) -> Estimate:
-    """Mean and standard error of blocks [n]."""
-    return Estimate(float(blocks.mean()), standard_error(blocks))
+def mean_with_error(blocks: np.ndarray) -> MetricValue:
+    """Mean and standard error of the KIDs of blocks [n]."""
+    return MetricValue(float(blocks.mean()), standard_error(blocks))
 
 
-def mixture(target: np.ndarray, source: np.ndarray, weight: float) -> Estimate:
-    """weight * target + (1 - weight) * source of their blocks [m], [n]."""
-    if len(target) == len(source):  # the blocks hold the same fakes
-        return estimate(weight * target + (1 - weight) * source)
-    errors = [standard_error(blocks) for blocks in (target, source)]
-    # they are not independent: the weighted sum is the most that the error can be
+def weighted_mean(to_target: np.ndarray, to_source: np.ndarray, weight: float) -> MetricValue:
+    """weight * to_target + (1 - weight) * to_source, from the KIDs of blocks [m] and [n]."""
+    if len(to_target) == len(to_source):  # paired: block i of both holds the same fakes
+        return mean_with_error(weight * to_target + (1 - weight) * to_source)
+    errors = [standard_error(blocks) for blocks in (to_target, to_source)]
+    # the two means are correlated: the weighted sum of their errors is the upper bound
     spread = None if None in errors else weight * errors[0] + (1 - weight) * errors[1]
-    return Estimate(float(weight * target.mean() + (1 - weight) * source.mean()), spread)
+    return MetricValue(float(weight * to_target.mean() + (1 - weight) * to_source.mean()), spread)
 
 
-def caveats(counts: dict[str, int]) -> list[str]:
-    """What a reader has to know about numbers from so many images, by role."""
+def sample_size_notes(counts: dict[str, int]) -> list[str]:
+    """What a reader has to know about metrics of so few images; counts: images by role (fake, target, source)."""
     fewest, compared = min(counts.values()), min(counts['fake'], counts['target'])
     notes = []
     if fewest < ENOUGH_FOR_FID:

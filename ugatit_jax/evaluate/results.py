@@ -1,9 +1,16 @@
-"""What an evaluation found, as JSON, as a table on the terminal, and as one self-contained page."""
+"""The results of an evaluation as metrics.json, as a table on the terminal, and as report.html.
+
+    python -m ugatit_jax.evaluate.results NAME DIRECTORY
+
+prints the rows of launch/reproduce.sh's table for the metrics.json in DIRECTORY.
+"""
 
 import dataclasses
+import hashlib
 import json
 import sys
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,52 +18,16 @@ from etils import epath
 
 from ugatit_jax import __version__
 from ugatit_jax.errors import UserError, printable
-from ugatit_jax.evaluate.kid_fid import Estimate
-from ugatit_jax.evaluate.protocols import PROTOCOLS, SPREADS, caveats
-from ugatit_jax.evaluate.weights import INCEPTION, Weights
+from ugatit_jax.evaluate.galleries import Row
+from ugatit_jax.evaluate.inception_weights import PUBLISHED, InceptionWeights
+from ugatit_jax.evaluate.metrics import METRICS, MetricValue, format_metric
+from ugatit_jax.evaluate.protocols import PROTOCOLS, SPREADS, sample_size_notes
 from ugatit_jax.files import atomic_write_text
-from ugatit_jax.report.page import data_uri, render
+from ugatit_jax.report.html import data_uri, render
 
-FILES = ('metrics.json', 'report.html')
-
-
-class Metric(NamedTuple):
-    """How a metric is shown."""
-
-    title: str
-    factor: float
-    digits: int
-    meaning: str
-
-
-METRICS = {  # in the order in which they are shown
-    'kid': Metric('KID x 100', 100, 3, 'outputs to real target; lower is better, may be below 0'),
-    'kid_source': Metric('KID x 100 to the source', 100, 3, 'outputs to the images they were made from'),
-    'kid_mean': Metric('KID x 100, equal mean', 100, 3, 'of the two above; very probably what the paper prints'),
-    'kid_mean_old': Metric('KID x 100, 0.02/0.98 mean', 100, 3, "0.02 to the target, 0.98 to the source: the tool's once"),
-    'kid_baseline': Metric('KID x 100, baseline', 100, 3, 'real source to real target, what doing nothing gives'),
-    'fid': Metric('FID', 1, 2, 'outputs to real target; lower is better'),
-    'fid_baseline': Metric('FID, baseline', 1, 2, 'real source to real target'),
-    'precision': Metric('precision', 1, 3, "outputs among the target's three nearest neighbours; higher is better"),
-    'recall': Metric('recall', 1, 3, "the target's images among the outputs'; higher is better"),
-    'domain_accuracy': Metric('domain accuracy', 1, 3, 'outputs that a small classifier takes for the target'),
-    'domain_accuracy_real': Metric('classifier on real images', 1, 3, 'its accuracy on those evaluated, both domains'),
-    'cycle_l1': Metric('cycle L1', 1, 4, 'there and back, of values in [-1, 1]'),
-    'cycle_psnr': Metric('cycle PSNR (dB)', 1, 2, 'there and back'),
-    'identity_l1': Metric('identity L1', 1, 4, "the generator on its target's images, of values in [-1, 1]"),
-    'identity_psnr': Metric('identity PSNR (dB)', 1, 2, "the generator on its target's images"),
-    'pointing_accuracy': Metric('pointing accuracy', 1, 3, 'hottest place where the image has to change'),
-    'heatmap_inside': Metric('heat inside', 1, 3, 'part of the heatmap where the image has to change'),
-    'heatmap_iou': Metric('heatmap IoU', 1, 3, 'of the hottest pixels and as many that have to change'),
-    'heatmap_chance': Metric('the same by chance', 1, 3, 'part of the image that has to change'),
-}
-
-
-class Row(NamedTuple):
-    """Images of one example, uint8 [h, w, 3] by column, and what is said under them."""
-
-    images: dict[str, np.ndarray]
-    caption: str
+METRICS_FILE, PAGE_FILE = 'metrics.json', 'report.html'
+MADE_BY = 'ugatit_jax'  # metrics.json's made_by starts with it: such an evaluation may be replaced
+JPEG_QUALITY = 92  # of the images on the page: no visible artefacts
 
 
 @dataclasses.dataclass
@@ -66,16 +37,16 @@ class Results:
     title: str
     about: dict[str, str]  # what was evaluated: checkpoint or folders, data
     protocol: str
-    weights: Weights | None  # of InceptionV3
+    weights: InceptionWeights | None
     counts: dict[str, dict[str, int]]  # images by direction and role: fake, target, source
-    checksums: dict[str, str]  # sha256 of the images, by set
-    metrics: dict[str, dict[str, Estimate]]  # by direction
+    checksums: dict[str, str]  # sha256 by set of images
+    metrics: dict[str, dict[str, MetricValue]]  # by direction
     notes: list[str]
-    galleries: dict[str, list[Row]]  # rows of images by heading
+    galleries: dict[str, list[Row]]  # by heading
     ranking: str = ''  # what best and worst mean
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the images."""
+        """Everything but the images, as metrics.json has it."""
         inception = (
             None
             if self.weights is None
@@ -87,7 +58,7 @@ class Results:
             }
         )
         return {
-            'made_by': f'ugatit_jax {__version__}',
+            'made_by': f'{MADE_BY} {__version__}',
             'title': self.title,
             **self.about,
             'protocol': {'name': self.protocol, 'what': PROTOCOLS[self.protocol], 'spread': SPREADS[self.protocol]},
@@ -101,12 +72,17 @@ class Results:
             'notes': self.notes,
         }
 
+    def metric_rows(self) -> list[tuple[str, list[str]]]:
+        """Every metric that was computed and its text for each direction, in the order of METRICS."""
+        return [
+            (name, [format_metric(name, metrics.get(name)) for metrics in self.metrics.values()])
+            for name in METRICS
+            if any(name in metrics for metrics in self.metrics.values())
+        ]
+
     def table(self) -> str:
         """Metrics by row, directions by column, for the terminal."""
-        rows = [['', *self.metrics]] + [
-            [METRICS[name].title, *(show(name, metrics.get(name)) for metrics in self.metrics.values())]
-            for name in self.names()
-        ]
+        rows = [['', *self.metrics]] + [[METRICS[name].title, *cells] for name, cells in self.metric_rows()]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [
             '  '.join(
@@ -119,31 +95,26 @@ class Results:
             f'{direction}: ' + ', '.join(f'{n} {role}' for role, n in counts.items())
             for direction, counts in self.counts.items()
         )
-        ends = [f'images: {counts}']
+        lines.append(f'images: {counts}')
         if self.weights is not None:
-            ends.append(f'protocol {self.protocol}: {PROTOCOLS[self.protocol]}; +- is the {SPREADS[self.protocol]}')
-        return '\n'.join([*lines, *ends, *(f'note: {note}' for note in self.notes)])
-
-    def names(self) -> list[str]:
-        """Names of the metrics that there are, in the order of METRICS."""
-        return [name for name in METRICS if any(name in metrics for metrics in self.metrics.values())]
+            lines.append(f'protocol {self.protocol}: {PROTOCOLS[self.protocol]}; +- is the {SPREADS[self.protocol]}')
+        return '\n'.join([*lines, *(f'note: {note}' for note in self.notes)])
 
     def html(self) -> str:
-        """The page."""
+        """The page, with the images embedded."""
         table = [
-            {
-                'title': METRICS[name].title,
-                'meaning': METRICS[name].meaning,
-                'cells': [show(name, metrics.get(name)) for metrics in self.metrics.values()],
-            }
-            for name in self.names()
+            {'title': METRICS[name].title, 'meaning': METRICS[name].meaning, 'cells': cells}
+            for name, cells in self.metric_rows()
         ]
         galleries = [
             {
                 'heading': heading,
                 'columns': list(rows[0].images),
                 'rows': [
-                    {'images': [data_uri(p, quality=92) for p in row.images.values()], 'caption': row.caption}
+                    {
+                        'images': [data_uri(image, quality=JPEG_QUALITY) for image in row.images.values()],
+                        'caption': row.caption,
+                    }
                     for row in rows
                 ],
             }
@@ -156,84 +127,84 @@ class Results:
                 results=self,
                 table=table,
                 galleries=galleries,
-                what=PROTOCOLS[self.protocol],
+                protocol_text=PROTOCOLS[self.protocol],
                 spread=SPREADS[self.protocol],
-                inception=INCEPTION,
+                published=PUBLISHED,
                 version=__version__,
             )
         )
 
     def write(self, directory: str) -> None:
-        """Writes metrics.json and report.html into a folder that `check_output` let pass; each appears whole."""
+        """Writes metrics.json and report.html, each atomically, into a folder that `make_output_folder` accepted."""
         folder = epath.Path(directory)
-        for name, text in zip(FILES, (json.dumps(self.as_json(), indent=1, allow_nan=False) + '\n', self.html())):
-            atomic_write_text(folder / name, text)
+        atomic_write_text(folder / METRICS_FILE, json.dumps(self.as_json(), indent=1, allow_nan=False) + '\n')
+        atomic_write_text(folder / PAGE_FILE, self.html())
 
 
-def check_output(directory: str) -> None:
-    """Raises UserError, before anything is computed, where files of others would be in the way."""
+def make_output_folder(directory: str) -> None:
+    """Makes the output folder; raises UserError where that fails or files would be overwritten that are not ours.
+
+    Called before anything is computed.
+    """
     folder = epath.Path(directory)
-    for name in FILES:
-        if (folder / name).exists() and not made_by_us(folder / FILES[0]):
-            raise UserError(f'{folder / name} is there and is no earlier evaluation of ugatit_jax: name another folder')
+    for name in (METRICS_FILE, PAGE_FILE):
+        if (folder / name).exists() and not is_evaluation(folder / METRICS_FILE):
+            raise UserError(f'{folder / name} exists and is no earlier evaluation of ugatit_jax: name another folder')
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'{folder} cannot be made: {error.strerror or error}; name a folder that can be written') from error
 
 
-def made_by_us(path: epath.Path) -> bool:
-    """Whether a metrics.json is one of ours."""
+def is_evaluation(path: epath.Path) -> bool:
+    """Whether a metrics.json was written by ugatit_jax."""
     try:
-        return str(json.loads(path.read_text())['made_by']).startswith('ugatit_jax')
+        return str(json.loads(path.read_text())['made_by']).startswith(MADE_BY)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def show(name: str, value: Estimate | None) -> str:
-    """A metric as it is printed: '7.070 +- 0.650', '-' where there is none."""
-    if value is None:
-        return '-'
-    metric = METRICS[name]
-    text = f'{value.value * metric.factor:.{metric.digits}f}'
-    return text if value.spread is None else f'{text} +- {value.spread * metric.factor:.{metric.digits}f}'
+def checksum(images: Iterable[np.ndarray]) -> str:
+    """sha256 over the shapes and pixels of images, in order."""
+    digest = hashlib.sha256()
+    for pixels in images:
+        digest.update(repr(pixels.shape).encode())
+        digest.update(np.ascontiguousarray(pixels).tobytes())
+    return digest.hexdigest()
 
 
-def table_rows(name: str, found: dict[str, Any]) -> list[str]:
-    """Rows of launch/reproduce.sh's table from a metrics.json, one for each direction."""
-    rows = []
-    for direction, metrics in found['metrics'].items():
-        estimates = {key: Estimate(**value) for key, value in metrics.items()}
-        cells = [show(key, estimates.get(key)) for key in ('kid', 'kid_mean', 'fid', 'domain_accuracy')]
-        if found['inception'] and not found['inception']['published']:
-            cells[0] += ' (other weights)'
-        n = found['n'][direction]
-        rows.append(
-            '| '
-            + ' | '.join([name, found['step'], found['protocol']['name'], direction, f'{n["fake"]} / {n["target"]}', *cells])
-            + ' |'
-        )
-    return rows
-
-
-def weight_notes(weights: Weights | None, counts: dict[str, dict[str, int]]) -> list[str]:
-    """What a reader has to know about the numbers that Inception gives."""
+def inception_notes(weights: InceptionWeights | None, counts: dict[str, dict[str, int]]) -> list[str]:
+    """What a reader has to know about the Inception metrics: other weights, few images; none without weights."""
     if weights is None:
         return []
-    notes = [note for n in counts.values() for note in caveats(n)]
+    notes = [note for roles in counts.values() for note in sample_size_notes(roles)]
     if not weights.published:
         notes.insert(0, f'{weights.path} are not the published weights: KID and FID cannot be compared with others')
     return list(dict.fromkeys(notes))
 
 
-def finish(results: Results, output: str) -> Results:
-    """Writes and prints."""
+def write_and_print(results: Results, output: str) -> Results:
+    """Writes the files and prints the table, on the first process only; returns the results."""
     if jax.process_index() == 0:
         results.write(output)
-        print(printable(f'{results.table()}\nreport: {output}/report.html'))
+        print(printable(f'{results.table()}\nreport: {output}/{PAGE_FILE}'))
     return results
+
+
+def table_rows(name: str, found: dict[str, Any]) -> list[str]:
+    """Markdown rows of launch/reproduce.sh's table from the contents of a metrics.json, one for each direction."""
+    rows = []
+    for direction, metrics in found['metrics'].items():
+        values = {key: MetricValue(**value) for key, value in metrics.items()}
+        cells = [format_metric(key, values.get(key)) for key in ('kid', 'kid_mean', 'fid', 'domain_accuracy')]
+        if found['inception'] and not found['inception']['published']:
+            cells[0] += ' (other weights)'
+        n = found['n'][direction]
+        about = [name, found['step'], found['protocol']['name'], direction, f'{n["fake"]} / {n["target"]}']
+        rows.append(f'| {" | ".join([*about, *cells])} |')
+    return rows
 
 
 if __name__ == '__main__':
     _, label, directory = sys.argv
-    print('\n'.join(table_rows(label, json.loads((epath.Path(directory) / FILES[0]).read_text()))))
+    print('\n'.join(table_rows(label, json.loads((epath.Path(directory) / METRICS_FILE).read_text()))))

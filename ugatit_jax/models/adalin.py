@@ -1,100 +1,21 @@
-"""Instance norm, LIN and AdaLIN: normalisation by per-channel and per-image statistics (paper, section 2.1).
-
-The paper's ablations of them are in decoder_norm.py.
-"""
+"""Instance norm, LIN and AdaLIN (paper, section 2.1); the norms of the paper's ablations are in decoder_norm.py."""
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.compiler import on_cpu, optimization_barrier, recompute_after
+from ugatit_jax.models.ops.moment_norm import moment_norm
 
 EPS = 1e-5  # inside the square root, in both releases
-# mean, variance [B, 1, 1, C] and parameters -> factor and offset for `affine`, each broadcast to the moments
-AffineOf = Callable[..., tuple[jax.Array, jax.Array]]
-
-
-def instance_moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance over space of x [B, h, w, C]: two [B, 1, 1, C], at least float32."""
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    # one pass over x for both; from its first pixel on, or the difference of squares would lose a small variance
-    origin = jax.lax.stop_gradient(x[:, :1, :1])
-    x = x - origin
-    n = x.shape[1] * x.shape[2]
-    mean, mean_of_squares = (total / n for total in sums(x, jnp.square(x)))
-    return mean + origin, jnp.maximum(mean_of_squares - jnp.square(mean), 0)  # rounding may go below 0
-
-
-def sums(*maps: jax.Array) -> tuple[jax.Array, ...]:
-    """Sums over space of maps [B, h, w, C], [B, 1, 1, C] each.
-
-    Two programs on accelerators, first along rows: a GPU is not busy with the sums of a few hundred channels alone, so XLA
-    rather writes the maps out, in float32, than computes them while it adds.
-    """
-    if on_cpu():
-        return tuple(jnp.sum(x, axis=(1, 2), keepdims=True) for x in maps)
-    rows = optimization_barrier(tuple(jnp.sum(x, axis=2, keepdims=True) for x in maps))
-    return tuple(jnp.sum(x, axis=1, keepdims=True) for x in rows)
-
-
-def affine(x: jax.Array, mean: jax.Array, factor: jax.Array, offset: jax.Array) -> jax.Array:
-    """(x - mean) * factor + offset of x [B, h, w, C] in the statistics' precision."""
-    return (x.astype(mean.dtype) - mean) * factor + offset
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def normalize(affine_of: AffineOf, relu: bool, x: jax.Array, *parameters: jax.Array) -> jax.Array:
-    """`affine` of x [B, h, w, C] as affine_of(mean, variance, *parameters) says from x's own moments, relu after it or not.
-
-    Its gradient is written out: for the backward pass it keeps x and nothing else of that size, where autodiff keeps a
-    scaled copy and a mask as well.
-    """
-    return normalize_forward(affine_of, relu, x, *parameters)[0]
-
-
-def normalize_forward(affine_of: AffineOf, relu: bool, x: jax.Array, *parameters: jax.Array) -> tuple[jax.Array, tuple]:
-    """Output, and what the gradient needs."""
-    mean, variance = instance_moments(x)
-    y = affine(x, mean, *affine_of(mean, variance, *parameters))
-    return (jax.nn.relu(y) if relu else y).astype(x.dtype), (x, mean, variance, parameters)
-
-
-def normalize_backward(affine_of: AffineOf, relu: bool, saved: tuple, dy: jax.Array) -> tuple[jax.Array, ...]:
-    """Gradients to x and the parameters: directly, and by way of the moments."""
-    x, mean, variance, parameters = saved
-
-    def broadcast(*moments_and_parameters: jax.Array) -> tuple[jax.Array, jax.Array]:
-        factor, offset = affine_of(*moments_and_parameters)
-        return jnp.broadcast_to(factor, mean.shape), jnp.broadcast_to(offset, mean.shape)
-
-    (factor, offset), vjp = jax.vjp(broadcast, mean, variance, *parameters)
-    # recomputed: XLA would keep the forward pass's difference, a map more, if it saw that it is the same
-    mean = recompute_after(mean, dy)
-
-    def before_affine(x: jax.Array, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
-        centred, dy = x.astype(mean.dtype) - mean, dy.astype(mean.dtype)
-        return centred, jnp.where(centred * factor + offset > 0, dy, 0) if relu else dy
-
-    centred, dy_affine = before_affine(x, dy)
-    d_offset, d_factor = sums(dy_affine, dy_affine * centred)
-    d_mean, d_variance, *d_parameters = vjp((d_factor, d_offset))
-    n = x.shape[1] * x.shape[2]
-    centred, dy = before_affine(*optimization_barrier((x, dy)))  # again, or accelerators would write both out for the sums
-    dx = dy * factor + (d_mean - factor * d_offset) / n + centred * (2 / n * d_variance)
-    return dx.astype(x.dtype), *d_parameters
-
-
-normalize.defvjp(normalize_forward, normalize_backward)
 
 
 def instance_norm(
     x: jax.Array, scale: jax.Array | float = 1, offset: jax.Array | float = 0, relu: bool = False
 ) -> jax.Array:
     """(x - mean) / sqrt(var + eps) * scale + offset over space per channel; x [B, h, w, C], scale, offset [C]."""
-    return normalize(instance_affine, relu, x, scale, offset)
+    return moment_norm(instance_affine, relu, x, scale, offset)
 
 
 def instance_affine(
@@ -119,7 +40,7 @@ def adalin(
     x [B, h, w, C]; rho [C]; gamma, beta [B, 1, 1, C] or [C]; variances are divided by n - ddof.
     """
     affine_of = functools.partial(adalin_affine, n=x.shape[1] * x.shape[2], smoothing=smoothing, ddof=ddof)
-    return normalize(affine_of, relu, x, rho, gamma, beta)
+    return moment_norm(affine_of, relu, x, rho, gamma, beta)
 
 
 def adalin_affine(

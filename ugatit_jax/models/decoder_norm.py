@@ -1,4 +1,4 @@
-"""What may stand in the place of AdaLIN and LIN: the paper's Table 1, rows IN, LN, AdaIN and GN.
+"""The norms that replace AdaLIN and LIN in the paper's ablations (Table 1): IN, LN, AdaIN and GN.
 
 The paper calls these rows "only using IN (LN, AdaIN, GN) in decoder" and gives no formula. Read here as the network with
 AdaLIN and nothing else changed:
@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.models.adalin import EPS, LIN, AdaLIN, instance_moments, normalize
+from ugatit_jax.models.adalin import EPS, LIN, AdaLIN
+from ugatit_jax.models.ops.moment_norm import instance_moments, moment_norm
 
 DECODER_NORMS = ('adalin', 'in', 'ln', 'adain', 'gn')
 UP_NORMS = ('lin', 'in', 'ln', 'gn')
@@ -33,7 +34,7 @@ def group_norm(x: jax.Array, groups: int, gamma: jax.Array, beta: jax.Array, ddo
     divided by n - ddof.
     """
     affine_of = partial(group_affine, n=x.shape[1] * x.shape[2], groups=groups, ddof=ddof)
-    return normalize(affine_of, relu, x, gamma, beta)
+    return moment_norm(affine_of, relu, x, gamma, beta)
 
 
 def group_affine(

@@ -1,7 +1,4 @@
-"""The discriminator (paper, section 2.1.2): spectrally normalised patches with CAM attention; global and local.
-
-An ablation may leave out either.
-"""
+"""The discriminator (paper, section 2.1.2): a spectrally normalised patch discriminator with CAM attention."""
 
 from functools import partial
 
@@ -20,7 +17,7 @@ leaky_relu = partial(nn.leaky_relu, negative_slope=0.2)
 
 @struct.dataclass
 class DiscriminatorOutput:
-    """What a discriminator says of images [B, h, w, C]."""
+    """Output for images [B, h, w, C]."""
 
     logit: jax.Array  # [B, h', w', 1], one for each patch
     cam_logit: jax.Array | None  # [B, 2], of the average and the max pool; None without CAM

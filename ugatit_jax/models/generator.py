@@ -16,10 +16,13 @@ from ugatit_jax.models.initializers import bias_init, kernel_init
 from ugatit_jax.models.ops.convolution import Conv, UpConv
 from ugatit_jax.models.ops.padding import Padding
 
+SIDE_MULTIPLE = 4  # of an image's sides: the generator halves them twice
+MIN_SIDE = 16  # its residual blocks see a quarter of the sides, and instance statistics need several pixels: here 4 x 4
+
 
 @struct.dataclass
 class GeneratorOutput:
-    """What a generator makes of images [B, h, w, C]."""
+    """Output for images [B, h, w, C]."""
 
     image: jax.Array  # [B, h, w, out_channels] in [-1, 1]
     cam_logit: jax.Array | None  # [B, 2], of the average and the max pool; None without CAM

@@ -10,6 +10,32 @@ from ugatit_jax.models import Discriminator, Generator
 
 GENERATORS = ('genA2B', 'genB2A')
 DISCRIMINATORS = ('disGA', 'disLA', 'disGB', 'disLB')  # G global, L local; of domain A, B
+DIRECTIONS = ('A2B', 'B2A')
+
+
+def generator_of(direction: str) -> str:
+    """The generator of 'A2B' or 'a2b': 'genA2B'."""
+    return f'gen{direction.upper()}'
+
+
+def source_of(direction: str) -> str:
+    """The domain that 'A2B', 'a2b' or 'genA2B' translates from: 'A'."""
+    return direction.upper()[-3]
+
+
+def target_of(direction: str) -> str:
+    """The domain that 'A2B', 'a2b' or 'genA2B' translates to: 'B'."""
+    return direction.upper()[-1]
+
+
+def reverse_of(direction: str) -> str:
+    """The way back: 'B2A' of 'A2B', 'b2a' of 'a2b'."""
+    return direction[::-1]
+
+
+def domain_of(discriminator: str) -> str:
+    """The domain whose images a discriminator judges: 'A' of 'disGA'."""
+    return discriminator[-1]
 
 
 class Networks(NamedTuple):
@@ -29,7 +55,7 @@ def make_networks(config: ConfigDict) -> Networks:
     """Networks of a resolved config (see ugatit_jax.config.resolve)."""
     m = config.model
     dtype = jnp.dtype(config.training.compute_dtype)
-    # a GPU's program reads and writes more with a loop: it cuts up weights, puts activations together (docs/performance.md)
+    # a loop over blocks compiles faster, but on a GPU slices weights and stacks activations (docs/performance.md)
     scan_blocks = not on_gpu() if config.training.scan_blocks is None else config.training.scan_blocks
 
     def generator(out_channels: int) -> Generator:

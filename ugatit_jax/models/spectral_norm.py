@@ -1,7 +1,7 @@
-"""Spectral normalisation (Miyato et al., 2018) with the vectors as explicit state.
+"""Spectral normalisation (Miyato et al., 2018) with u and v as explicit state.
 
-Modules only read u and v; `advance` makes one power iteration for every normalised kernel of a network. As it needs
-the weights alone, the step knows the vectors of all its forwards beforehand and runs real and fake in one batch.
+Modules only read u and v; `advance` makes one power iteration for every normalised kernel of a network. As that needs the
+weights alone, a step computes u and v of all its forwards in advance and runs real and fake images in one batch.
 """
 
 from collections.abc import Mapping
@@ -32,14 +32,14 @@ def power_iteration(kernel: jax.Array, u: jax.Array) -> dict[str, jax.Array]:
 
 
 def advance(params: Mapping[str, Any], spectral: Mapping[str, Any]) -> dict[str, Any]:
-    """One power iteration for every kernel of networks: their `params` and spectral vectors without group axis."""
+    """u and v after one power iteration for every kernel of networks, `params`; `spectral` without the group axis."""
     if 'u' in spectral:  # spectral is {} where spectral normalisation is off
         return power_iteration(params['kernel'], spectral['u'])
     return {name: advance(params[name], spectral[name]) for name in spectral}
 
 
 def power_iteration_steps(params: Mapping[str, Any], spectral: Mapping[str, Any], times: int) -> Any:
-    """Vectors after each of `times` power iterations, leaf [times, n]: a group for each forward, as modules read them."""
+    """u and v after each of `times` power iterations, leaf [times, n]: a group for each forward, as modules read them."""
 
     def once(spectral: Any, _: None) -> tuple[Any, Any]:
         spectral = advance(params, spectral)
@@ -49,21 +49,15 @@ def power_iteration_steps(params: Mapping[str, Any], spectral: Mapping[str, Any]
     return jax.lax.scan(once, spectral, length=times, unroll=1 if compiler.single_cpu_device() else times)[1]
 
 
-def for_evaluation(params: Mapping[str, Any], spectral: Mapping[str, Any], iterate: bool) -> Mapping[str, Any]:
-    """Vectors of a forward that leaves the state as it is: after one more iteration (TensorFlow), or the stored ones."""
-    return advance(params, spectral) if iterate else spectral
-
-
 def select_group(spectral: Mapping[str, Any], group: int = 0) -> Any:
     """u and v of one forward, without the group axis; see `power_iteration_steps`."""
     return jax.tree.map(lambda leaf: leaf[group], spectral)
 
 
 def sigma(module: nn.Module, kernel: jax.Array, batch: int) -> jax.Array:
-    """Spectral norm of `kernel` for each of `batch` rows, [batch], with u and v as constants: v W u.
+    """Spectral norm v W u of `kernel` for each of `batch` rows, [batch]; u and v are constants for the gradient.
 
-    Rows are dealt to the groups in turn (row r belongs to group r % groups), so that images of one example stay on
-    one device.
+    Row r belongs to group r % groups, so that the rows of one example stay on one device.
     """
     matrix = kernel.reshape(-1, kernel.shape[-1])
 
@@ -78,12 +72,12 @@ def sigma(module: nn.Module, kernel: jax.Array, batch: int) -> jax.Array:
 
 @jax.custom_vjp
 def norms(matrix: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
-    """v W u of each group, [groups], for W [n, out], u [groups, out] and v [groups, n], which are constants."""
+    """v W u of each group, [groups], for W [n, out], u [groups, out] and v [groups, n]; no gradient to u and v."""
     return jnp.sum(jnp.dot(v, matrix, precision='highest') * u, axis=1)
 
 
 def norms_backward(saved: tuple[jax.Array, jax.Array], d_norms: jax.Array) -> tuple[jax.Array, None, None]:
-    """The gradient to W [n, out] as a sum over groups that XLA adds to the other one: a product would be one more W."""
+    """Gradient to W [n, out] as a sum over groups: XLA fuses it into W's other gradient, a product would be one more W."""
     return sum(d * v[:, None] * u for d, u, v in zip(d_norms, *saved, strict=True)), None, None
 
 

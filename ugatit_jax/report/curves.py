@@ -1,4 +1,4 @@
-"""Curves of metrics over the steps as small SVG images for the pages."""
+"""Curves of metrics over the steps, as small SVG images for the page of a run."""
 
 import io
 import os
@@ -11,9 +11,10 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-POINTS = 240  # of a line at most: more cannot be told apart in images of this width
-SMOOTHING = 0.05  # of a line's length: window of the moving average
-LOG_FROM = 20.0  # curves that spread over more than this factor have a logarithmic axis
+MAX_POINTS = 240  # of a curve: more cannot be told apart in images of this width
+SMOOTHING = 0.05  # window of the moving average, as a share of the curve's points
+LOG_RATIO = 20.0  # the axis is logarithmic where the largest value is more than this times the smallest
+PANEL, SMALL_PANEL = (4.4, 2.5), (2.4, 1.5)  # width, height in inches; at 72 dpi about a column of the page's grid
 BLUES, ORANGES = ('#0b61a4', '#74b2e0'), ('#c2571a', '#f0ab74')  # A or A2B, B or B2A
 STYLE = {
     'svg.fonttype': 'none',
@@ -30,8 +31,8 @@ STYLE = {
 }
 
 
-class Line(NamedTuple):
-    """A metric over the steps, at most POINTS points, all float64 [n]; low = mean = high where no rows were put together."""
+class Curve(NamedTuple):
+    """A metric over the steps in n <= MAX_POINTS points, all float64 [n]; low = mean = high where each is one logged row."""
 
     steps: np.ndarray
     low: np.ndarray
@@ -39,11 +40,11 @@ class Line(NamedTuple):
     high: np.ndarray
 
 
-def thin(steps: np.ndarray, values: np.ndarray, points: int = POINTS) -> Line:
-    """Rows [n], in order of their steps, in at most `points` groups of neighbours: last step, extremes and mean of each."""
+def downsample(steps: np.ndarray, values: np.ndarray, points: int = MAX_POINTS) -> Curve:
+    """Logged rows [n], sorted by step, in at most `points` bins of neighbours: last step, minimum, mean, maximum of each."""
     starts = np.unique(np.linspace(0, len(steps), min(points, len(steps)), endpoint=False).astype(int))
     ends = np.append(starts[1:], len(steps))
-    return Line(
+    return Curve(
         steps[ends - 1],
         np.minimum.reduceat(values, starts),
         np.add.reduceat(values, starts) / (ends - starts),
@@ -51,47 +52,42 @@ def thin(steps: np.ndarray, values: np.ndarray, points: int = POINTS) -> Line:
     )
 
 
-def smooth(values: np.ndarray) -> np.ndarray:
-    """The centred moving average of values [n] over SMOOTHING of their number; shorter at both ends."""
+def moving_average(values: np.ndarray) -> np.ndarray:
+    """The centred moving average of values [n] over SMOOTHING * n of them, fewer at both ends: [n]."""
     window = 2 * round(len(values) * SMOOTHING / 2) + 1
     ones = np.ones(window)
     return np.convolve(values, ones, 'same') / np.convolve(np.ones(len(values)), ones, 'same')
 
 
-def draw_lines(lines: dict[str, Line], label: str, linear: bool = False) -> Markup:
-    """Metrics in one image: each pale as it was logged (or from its groups' smallest to largest), and smoothed over it.
+def draw_curves(curves: dict[str, Curve], label: str, linear: bool = False) -> Markup:
+    """Several metrics in one image: pale as logged, or from low to high, and over it the moving average.
 
-    The axis is logarithmic where the smoothed curves spread far, unless `linear`; a few outliers may lie outside of it.
+    The axis is logarithmic where the averages differ by more than LOG_RATIO, unless `linear`. Outliers may lie outside.
     """
-    figure, axes = new_figure(4.4, 2.5)
-    smoothed = {name: smooth(line.mean) for name, line in lines.items()}
+    figure, axes = new_figure(*PANEL)
+    smoothed = {name: moving_average(curve.mean) for name, curve in curves.items()}
     everything = np.concatenate(list(smoothed.values()))
-    if not linear and everything.min() > 0 and everything.max() > LOG_FROM * everything.min():
+    if not linear and everything.min() > 0 and everything.max() > LOG_RATIO * everything.min():
         axes.set_yscale('log')
-    elif abs(everything).max() >= 1e4:
+    elif abs(everything).max() >= 1e4:  # 20k instead of 20000, as wide as the margin
         axes.yaxis.set_major_formatter(EngFormatter(sep=''))
     else:
         axes.ticklabel_format(axis='y', scilimits=(-2, 4), useMathText=True)
-    start = os.path.commonprefix(list(lines)).rfind('_') + 1 if max(map(len, lines)) > 5 else 0
-    for (name, line), colour in zip(lines.items(), colours(list(lines))):
-        if (line.low < line.high).any():
-            axes.fill_between(line.steps, line.low, line.high, color=colour, alpha=0.16, linewidth=0)
+    # the legend leaves out a common prefix, but of short names: GA of D_ad_GA, but D_A
+    start = os.path.commonprefix(list(curves)).rfind('_') + 1 if max(map(len, curves)) > 5 else 0
+    for (name, curve), colour in zip(curves.items(), colours(list(curves))):
+        if (curve.low < curve.high).any():
+            axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
         else:
-            axes.plot(line.steps, line.mean, color=colour, alpha=0.3, linewidth=0.8)
-        # a single point is no line
-        axes.plot(
-            line.steps,
-            smoothed[name],
-            color=colour,
-            linewidth=1.6,
-            label=name[start:],
-            marker='o' if len(line.steps) == 1 else None,
-        )
-    low = min(everything.min(), np.percentile(np.concatenate([line.low for line in lines.values()]), 1))
-    high = max(everything.max(), np.percentile(np.concatenate([line.high for line in lines.values()]), 99))
+            axes.plot(curve.steps, curve.mean, color=colour, alpha=0.3, linewidth=0.8)
+        marker = 'o' if len(curve.steps) == 1 else None  # a line through one point is invisible
+        axes.plot(curve.steps, smoothed[name], color=colour, linewidth=1.6, label=name[start:], marker=marker)
+    # outliers, 1% at each end, do not stretch the axis
+    low = min(everything.min(), np.percentile(np.concatenate([curve.low for curve in curves.values()]), 1))
+    high = max(everything.max(), np.percentile(np.concatenate([curve.high for curve in curves.values()]), 99))
     if axes.get_yscale() == 'linear' and low < high:
         axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-    if len(lines) > 1:
+    if len(curves) > 1:
         axes.legend(
             loc='lower left',
             bbox_to_anchor=(-0.02, 0.99),
@@ -105,9 +101,9 @@ def draw_lines(lines: dict[str, Line], label: str, linear: bool = False) -> Mark
     return svg(figure, label)
 
 
-def draw_band(low: Line, mean: Line, high: Line, label: str, colour: str = BLUES[0]) -> Markup:
-    """A mean between its smallest and its largest, all in [0, 1]."""
-    figure, axes = new_figure(2.4, 1.5)
+def draw_band(low: Curve, mean: Curve, high: Curve, label: str, colour: str = BLUES[0]) -> Markup:
+    """A mean in the band between a minimum and a maximum, all in [0, 1], in one small image."""
+    figure, axes = new_figure(*SMALL_PANEL)
     axes.fill_between(mean.steps, low.low, high.high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(mean.steps, mean.mean, color=colour, linewidth=1.5, marker='o' if len(mean.steps) == 1 else None)
     axes.set_ylim(-0.03, 1.03)
@@ -116,19 +112,20 @@ def draw_band(low: Line, mean: Line, high: Line, label: str, colour: str = BLUES
 
 
 def colours(names: list[str]) -> list[str]:
-    """Blue for domain A and the way from A to B, orange for B; the paler of each for the second line of its kind."""
-    found, result = {BLUES: 0, ORANGES: 0}, []
+    """Blue for metrics of A and A2B, orange for those of B and B2A; the second of each in a paler shade."""
+    used, result = {BLUES: 0, ORANGES: 0}, []
     for name in names:
         pair = ORANGES if name.endswith(('B', 'B2A')) and not name.endswith('A2B') else BLUES
-        result.append(pair[found[pair] % 2])
-        found[pair] += 1
+        result.append(pair[used[pair] % 2])
+        used[pair] += 1
     return result
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, matplotlib.axes.Axes]:
-    """A figure of that many inches, and its axes over the steps."""
+    """A figure of width x height inches, and its axes over the steps."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height))
+        # margins in inches, whatever the size: 0.32 for the numbers on the left, 0.26 for those below
         axes = figure.add_axes((0.32 / width + 0.05, 0.26 / height, 0.93 - 0.32 / width, 1 - 0.5 / height))
         axes.xaxis.set_major_locator(MaxNLocator(4 if width > 3 else 2, integer=True))
         axes.xaxis.set_major_formatter(EngFormatter(sep=''))
@@ -138,7 +135,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, matplotlib.axes.Axe
 
 
 def svg(figure: Figure, label: str) -> Markup:
-    """A figure as an <svg> element, without what a browser does not need; `label` is for those who cannot see it."""
+    """A figure as a small <svg> element for embedding; `label` is for screen readers."""
     file = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(file, format='svg', transparent=True)

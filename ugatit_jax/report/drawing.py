@@ -1,4 +1,4 @@
-"""Drawings of images for people: labelled grids, and heatmaps laid over images."""
+"""Images for people to look at: labelled grids, and heatmaps blended over images."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -6,17 +6,17 @@ from PIL import Image, ImageDraw
 from ugatit_jax.images import to_rgb
 
 MARGIN = 4  # pixels between images
-HEADER = 16  # pixels above the images, for the columns' names
+HEADER = 16  # pixels above the images: one line of Pillow's default font
 
 
 def grid(columns: dict[str, np.ndarray]) -> Image.Image:
-    """Columns of images, uint8 [n, h, w, 3] each, under their names."""
+    """A grid of images, a column for each name: uint8 [n, h, w, 3] each."""
     n, h, w, _ = next(iter(columns.values())).shape
     sheet = Image.new('RGB', (len(columns) * (w + MARGIN) + MARGIN, n * (h + MARGIN) + HEADER + MARGIN), 'white')
     draw_text = ImageDraw.Draw(sheet)
     for i, (name, images) in enumerate(columns.items()):
         x = MARGIN + i * (w + MARGIN)
-        while draw_text.textlength(name) > w + MARGIN:  # small images
+        while draw_text.textlength(name) > w + MARGIN:  # truncated over narrow images
             name = name[:-1]
         draw_text.text((x, 2), name, fill='black')
         for j, image in enumerate(images):
@@ -25,7 +25,10 @@ def grid(columns: dict[str, np.ndarray]) -> Image.Image:
 
 
 def overlay(images: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
-    """Heatmaps [n, h/4, w/4] in colours, half and half over images [n, h, w, C] in [-1, 1]: uint8 [n, h, w, 3]."""
+    """Heatmaps [n, h/4, w/4] in false colours, blended half and half with images [n, h, w, C]: uint8 [n, h, w, 3].
+
+    images: uint8, or floats in [-1, 1].
+    """
     images = to_rgb(images)
     colours = [
         np.asarray(Image.fromarray(jet(heatmap)).resize(image.shape[1::-1], Image.Resampling.BILINEAR))
@@ -35,9 +38,9 @@ def overlay(images: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:
 
 
 def jet(heatmap: np.ndarray) -> np.ndarray:
-    """heatmap [h, w] from its smallest to its largest value in the colours from blue to red: uint8 [h, w, 3].
+    """heatmap [h, w] in the colour map jet, blue at its minimum and red at its maximum: uint8 [h, w, 3].
 
-    As the PyTorch release colours them; a flat one is all blue, where the release divides by zero.
+    As in the PyTorch release, but a flat heatmap is all blue where the release divides by zero.
     """
     span = heatmap.max() - heatmap.min()
     x = (heatmap - heatmap.min()) / (span if span > 0 else 1)

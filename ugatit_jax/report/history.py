@@ -1,7 +1,7 @@
-"""WORKDIR/history.jsonl: what happened to a run and when, with all that a later reader needs to know about it.
+"""WORKDIR/history.jsonl: the events of a run.
 
-A line for each start ('started' or 'resumed', with the config, the command and the versions), each way back after NaN
-('went back') and each end ('finished' or 'stopped', with the reason). A run that was killed leaves a start without an end.
+A line for each start ('started' or 'resumed', with config, command and versions), each rollback after NaN ('went back') and
+each end ('finished' or 'stopped', with the reason). A run that was killed has a start without an end.
 """
 
 import importlib.metadata
@@ -19,23 +19,23 @@ PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ugat
 
 
 def append(workdir: str, step: int, event: str, **fields: Any) -> None:
-    """Adds a line: the event, its step, the time (seconds since 1970), and what else is to be known."""
+    """Appends a line: the event, its step, the time (seconds since 1970), and other fields."""
     row = {'step': step, 'time': round(time.time(), 3), 'event': event} | fields
     path = epath.Path(workdir) / 'history.jsonl'
     before = path.read_bytes() if path.exists() else b''
     with path.open('a') as file:
-        if before and not before.endswith(b'\n'):  # killed, or a full disk, while writing: this line is not to be lost, too
+        if before and not before.endswith(b'\n'):  # cut off by a kill or a full disk: start a new line
             file.write('\n')
         file.write(json.dumps(row) + '\n')
 
 
 def read(workdir: str) -> list[dict[str, Any]]:
-    """The lines in their order, without damaged ones."""
+    """All events in order, without damaged lines; [] where there is no file."""
     return [row for row in read_rows(epath.Path(workdir) / 'history.jsonl')[0] if 'event' in row]
 
 
 def read_rows(path: epath.Path) -> tuple[list[dict[str, Any]], int]:
-    """Rows of a JSON lines file that have a step, and how many lines had not; ([], 0) where there is no file."""
+    """Rows of a JSON Lines file that have a step, and the number of damaged lines; ([], 0) where there is no file."""
     rows, damaged = [], 0
     if not path.exists():
         return rows, damaged
@@ -49,8 +49,8 @@ def read_rows(path: epath.Path) -> tuple[list[dict[str, Any]], int]:
     return rows, damaged
 
 
-def surroundings() -> dict[str, Any]:
-    """The command, the versions and the devices of this process."""
+def environment() -> dict[str, Any]:
+    """The command, package versions and devices of this process, for the event of its start."""
     module = getattr(getattr(sys.modules.get('__main__'), '__spec__', None), 'name', None)
     start = ['python', '-m', module] if module else ['python', sys.argv[0]]
     versions = {'python': platform.python_version()}

@@ -1,4 +1,4 @@
-"""Which metrics of a run are shown together, in what order, and what they mean."""
+"""The panels on the page of a run: which metrics share one, in what order, and what they mean."""
 
 import functools
 import re
@@ -6,27 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from ugatit_jax.report.curves import BLUES, ORANGES, draw_band, draw_lines, thin
+from ugatit_jax.report.curves import BLUES, ORANGES, downsample, draw_band, draw_curves
 
-Columns = dict[str, tuple[np.ndarray, np.ndarray]]  # a metric's steps and values, float64 [n], in order
+MetricSeries = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: steps and values, float64 [n], sorted by step
 
-SECTIONS = (  # title, text, panels: title, what it means, pattern of the metrics in it
+SECTIONS = (  # title, text, panels: (title, meaning, pattern of the metrics in it)
     (
         'Losses',
-        'Pale: as logged; strong: moving average. Terms are before their weights.',
+        'Pale: as logged; strong: moving average. Terms are unweighted.',
         (
             ('Discriminators', 'weighted sum for each domain', r'D_[AB]'),
             ('Generators', 'weighted sum for each domain', r'G_[AB]'),
-            ('D_ad', 'lsgan: 0.5 is a draw, 0 a discriminator that is always right', r'D_ad_[GL][AB]'),
-            ('D_cam', 'the same on the attention logits', r'D_cam_[GL][AB]'),
-            ('D_gp', 'gradient penalties on patch logits; 0: every gradient has norm 1', r'D_gp_[GL][AB]'),
-            ('D_gpcam', 'the same on the attention logits', r'D_gpcam_[GL][AB]'),
-            ('G_ad', 'lsgan: 0.25 is a draw; 1: the fakes are seen through', r'G_ad_[GL][AB]'),
-            ('G_adcam', 'the same on the attention logits', r'G_adcam_[GL][AB]'),
-            ('G_recon', 'there and back: mean distance, images in [-1, 1]', r'G_recon_[AB]'),
-            ('G_id', 'an image of the target domain stays: mean distance', r'G_id_[AB]'),
-            ('G_cam', 'the attention tells the domains apart; 1.39 is guessing', r'G_cam_[AB]'),
-            ('Totals', 'what the optimisers see', r'[DG]'),
+            ('D_ad', 'lsgan: 0.5 is chance, 0 a perfect discriminator', r'D_ad_[GL][AB]'),
+            ('D_cam', 'the same on the CAM logits', r'D_cam_[GL][AB]'),
+            ('D_gp', 'gradient penalty on patch logits; 0: every gradient has norm 1', r'D_gp_[GL][AB]'),
+            ('D_gpcam', 'the same on the CAM logits', r'D_gpcam_[GL][AB]'),
+            ('G_ad', 'lsgan: 0.25 is chance, 1 a perfect discriminator', r'G_ad_[GL][AB]'),
+            ('G_adcam', 'the same on the CAM logits', r'G_adcam_[GL][AB]'),
+            ('G_recon', 'cycle: mean absolute difference, images in [-1, 1]', r'G_recon_[AB]'),
+            ('G_id', 'identity on the target domain: mean absolute difference', r'G_id_[AB]'),
+            ('G_cam', 'CAM classification of source against target; 1.39 is chance', r'G_cam_[AB]'),
+            ('Totals', 'what the optimisers minimise', r'[DG]'),
         ),
     ),
     ('Evaluation', '', (('eval', '', r'eval.*'),)),
@@ -44,67 +44,71 @@ SECTIONS = (  # title, text, panels: title, what it means, pattern of the metric
         '',
         (
             ('images_per_second', '', r'images_per_second'),
-            ('data_wait', 'share of the time that the step waited for data', r'data_wait'),
+            ('data_wait', 'share of the time spent waiting for data; high: input-bound', r'data_wait'),
             ('Device memory', 'bytes of the fullest device', r'(peak_)?bytes_in_use'),
         ),
     ),
 )
+MAX_VALUE = 1e300  # just below the largest float: what Matplotlib can still scale
 RHO = re.compile(r'rho_(min|mean|max)/(\w+)/(\w+)')
-TILES = ('D_A', 'D_B', 'G_A', 'G_B', 'G_recon_A', 'G_recon_B', 'images_per_second', 'data_wait')
+KEY_FIGURES = ('D_A', 'D_B', 'G_A', 'G_B', 'G_recon_A', 'G_recon_B', 'images_per_second', 'data_wait')
 
 
-def columns_of(rows: list[dict[str, Any]]) -> tuple[Columns, int]:
-    """Metrics by name from rows in any order, the last of a step counts; and how many values were not finite numbers."""
-    found: dict[str, tuple[list[int], list[float]]] = {}
+def metric_series(rows: list[dict[str, Any]]) -> tuple[MetricSeries, int]:
+    """The series of every metric from logged rows, and the number of values left out as they are not finite numbers.
+
+    Rows may be in any order; of several with the same step the last counts.
+    """
+    series: dict[str, tuple[list[int], list[float]]] = {}
     left_out = 0
     for _, row in sorted({row['step']: row for row in rows}.items()):
         step = row['step']
         for name, value in row.items():
             if name == 'step':
                 continue
-            if not isinstance(value, (int, float)) or not abs(value) < 1e300:
+            if not isinstance(value, (int, float)) or not abs(value) < MAX_VALUE:
                 left_out += 1
                 continue
-            steps, values = found.setdefault(name, ([], []))
+            steps, values = series.setdefault(name, ([], []))
             steps.append(step)
             values.append(value)
-    return {name: (np.array(steps, float), np.array(values, float)) for name, (steps, values) in found.items()}, left_out
+    return {name: (np.array(steps, float), np.array(values, float)) for name, (steps, values) in series.items()}, left_out
 
 
-def key_figures(columns: Columns, rows: int = 10) -> tuple[list[dict[str, str]], int]:
-    """Means of the last rows of what tells most: [{'name', 'value'}], and of how many rows."""
-    shown = [name for name in TILES if name in columns]
-    values = {name: columns[name][1][-rows:].mean() for name in shown}
+def key_figures(series: MetricSeries, rows: int = 10) -> tuple[list[dict[str, str]], int]:
+    """Means of KEY_FIGURES over the last rows, [{'name', 'value'}], and the number of rows."""
+    shown = [name for name in KEY_FIGURES if name in series]
+    values = {name: series[name][1][-rows:].mean() for name in shown}
     return [
         {
             'name': 'images/s' if name == 'images_per_second' else name,
             'value': f'{value:.1%}' if name == 'data_wait' else f'{value:.3g}',
         }
         for name, value in values.items()
-    ], min(rows, max((len(columns[name][0]) for name in shown), default=0))
+    ], min(rows, max((len(series[name][0]) for name in shown), default=0))
 
 
-def make_sections(columns: Columns) -> list[dict[str, Any]]:
-    """Everything that was logged, drawn: [{'title', 'text', 'groups': [{'title', 'small', 'panels'}]}]."""
-    left, sections = dict(columns), []
-    rho = {name: left.pop(name) for name in columns if RHO.fullmatch(name)}
+def make_sections(series: MetricSeries) -> list[dict[str, Any]]:
+    """Every logged metric in a panel: [{'title', 'text', 'groups': [{'title', 'small', 'panels'}]}]."""
+    remaining, sections = dict(series), []
+    rho = {name: remaining.pop(name) for name in series if RHO.fullmatch(name)}
     for title, text, panels in SECTIONS:
         drawn = []
         for panel_title, panel_text, pattern in panels:
-            lines = {name: left.pop(name) for name in list(left) if re.fullmatch(pattern, name)}
-            if pattern == r'eval.*':  # unlike each other: an image for each
-                drawn += [panel(name, '', {name: column}) for name, column in lines.items()]
-            elif lines:
-                drawn.append(panel(panel_title, panel_text, lines))
+            metrics = {name: remaining.pop(name) for name in list(remaining) if re.fullmatch(pattern, name)}
+            if pattern == r'eval.*':  # on different scales: a panel for each
+                drawn += [panel(name, '', {name: metric}) for name, metric in metrics.items()]
+            elif metrics:
+                drawn.append(panel(panel_title, panel_text, metrics))
         sections.append(section(title, text, [{'title': '', 'small': False, 'panels': drawn}]))
-    others = [panel(name, '', {name: column}) for name, column in left.items()]
+    others = [panel(name, '', {name: metric}) for name, metric in remaining.items()]
     sections.insert(2, section('Others', '', [{'title': '', 'small': False, 'panels': others}]))
     sections.insert(
         2,
         section(
             'rho',
-            'Share of instance norm in each AdaLIN and LIN layer, the rest is layer norm: mean, smallest and largest '
-            'of its channels; the numbers are the last ones.',
+            'Share of instance norm in each AdaLIN and LIN layer, the rest is layer norm: mean, minimum and maximum over '
+            'its channels, with the last values.',
             rho_groups(rho),
         ),
     )
@@ -112,31 +116,31 @@ def make_sections(columns: Columns) -> list[dict[str, Any]]:
 
 
 def section(title: str, text: str, groups: list[dict[str, Any]]) -> dict[str, Any]:
-    """A part of the page."""
+    """One section of the page."""
     return {'title': title, 'text': text, 'groups': groups}
 
 
-def panel(title: str, text: str, lines: Columns) -> dict[str, Any]:
+def panel(title: str, text: str, series: MetricSeries) -> dict[str, Any]:
     """One image of some metrics."""
-    thinned = {name: thin(*column) for name, column in lines.items()}
-    svg = draw_lines(thinned, f'{title} over the steps', linear=title == 'learning_rate')
+    curves = {name: downsample(*metric) for name, metric in series.items()}
+    svg = draw_curves(curves, f'{title} over the steps', linear=title == 'learning_rate')
     return {'title': title, 'text': text, 'svg': svg}
 
 
-def rho_groups(rho: Columns) -> list[dict[str, Any]]:
-    """An image for each layer with all of its three metrics, a group for each generator."""
+def rho_groups(rho: MetricSeries) -> list[dict[str, Any]]:
+    """A panel for each layer that has all of rho_min, rho_mean and rho_max, a group for each generator."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for name in rho:
         kind, generator, layer = RHO.fullmatch(name).groups()
         three = [rho.get(f'rho_{kind}/{generator}/{layer}') for kind in ('min', 'mean', 'max')]
-        if kind != 'mean' or any(column is None for column in three):
+        if kind != 'mean' or any(metric is None for metric in three):
             continue
         common = functools.reduce(np.intersect1d, (steps for steps, _ in three))  # a damaged line may lack one of them
         if not len(common):
             continue
         three = [(common, values[np.isin(steps, common)]) for steps, values in three]
         svg = draw_band(
-            *(thin(*column) for column in three),
+            *(downsample(*metric) for metric in three),
             f'rho of {generator}/{layer} over the steps',
             BLUES[0] if generator.endswith('A2B') else ORANGES[0],
         )

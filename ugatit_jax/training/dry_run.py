@@ -1,44 +1,64 @@
-"""What --dry_run does: everything that can be known before images are read and programs compiled."""
+"""What --dry_run does: everything that can be known before images are read, the compiled step included."""
 
 import logging
 
+import jax
 from ml_collections import ConfigDict
 
-from ugatit_jax import sharding
 from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.data.sources.open_source import check_fields, open_source
+from ugatit_jax.data.datasets import validate_data_fields
+from ugatit_jax.data.sources.open_source import open_source
+from ugatit_jax.models.networks import make_networks
+from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training import memory
+from ugatit_jax.training.compile import compile_step
+from ugatit_jax.training.state import init_state
+from ugatit_jax.training.step import make_train_step
 
 logger = logging.getLogger(__name__)
 
 
 def dry_run(config: ConfigDict, workdir: str) -> None:
-    """Checks settings and data source and logs the estimate; reads no images and leaves `workdir` alone.
+    """Checks settings and data source, compiles the step and logs what it needs; leaves `workdir` alone.
 
-    A data set of TFDS that would have to be fetched is not, only its name is checked. Raises UserError, as training does.
+    The compilation cache keeps the compiled step for the run. No images are read; a data set of TFDS that would have to be
+    fetched is not, only its name is checked. Raises UserError, as training does.
     """
     config = resolve(config)
-    mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
-    check_fields(config)
-    counts = None
+    mesh = make_mesh(config.data.batch_size, config.training.accumulate)
+    state_sharding = StateSharding(mesh, config.training.shard_params)
+    validate_data_fields(config)
+    counts = count_images(config)
+    if config.init_from:
+        logger.info('starts from %s', load_generators(config.init_from).where)
+    networks = make_networks(config)
+    shapes = jax.eval_shape(lambda: init_state(networks, config))
+    memory.log_parameters(shapes)
+    if counts is None and config.data.device_resident:
+        logger.info('memory depends on the number of images, which is known when the run has fetched them')
+    else:
+        with memory.explain_out_of_memory(config):
+            train_step = make_train_step(networks, config, state_sharding.gather)
+            compiled, _ = compile_step(train_step, shapes, config, state_sharding, counts or (0, 0))
+        memory.log_memory(compiled, shapes, state_sharding, config)
+    logger.info('dry run: settings and data source are in order; %s is as it was', workdir)
+
+
+def count_images(config: ConfigDict) -> tuple[int, int] | None:
+    """Logs how many images the data source has; those of trainA and trainB, None where they would have to be fetched."""
     kind, _, place = config.data.source.partition(':')
     if kind == 'tfds' and place:
         from ugatit_jax.data.sources.tfds import named_builder  # imports TensorFlow Datasets
 
         prepared = named_builder(place, config.data.data_dir).is_prepared()
         logger.info('images: %s is %s', config.data.source, 'there' if prepared else 'not there: the run fetches it')
-    else:
-        sources = {
-            f'{split}_{domain}': open_source(config, domain, split, missing_ok=split == 'test')
-            for split in ('train', 'test')
-            for domain in 'AB'
-        }
-        logger.info(
-            'images: %s', ', '.join(f'{name} {len(source)}' for name, source in sources.items() if source is not None)
-        )
-        counts = len(sources['train_A']), len(sources['train_B'])
-    if config.init_from:
-        logger.info('starts from %s', load_generators(config.init_from).where)
-    memory.report(config, mesh, counts)
-    logger.info('dry run: settings and data source are in order; %s is as it was', workdir)
+        return None
+    counts = {}
+    for split in ('train', 'test'):
+        for domain in 'AB':
+            source = open_source(config, domain, split, missing_ok=split == 'test')
+            if source is not None:
+                counts[f'{split}_{domain}'] = len(source)
+    logger.info('images: %s', ', '.join(f'{name} {count}' for name, count in counts.items()))
+    return counts['train_A'], counts['train_B']

@@ -24,16 +24,16 @@ def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
     """`state`, a fresh one, with the weights of WORKDIR or WORKDIR/checkpoints/STEP at `path`.
 
     Generators are the averaged ones where there are some, and the new average starts there. Discriminators and their
-    spectral vectors are taken with them, or stay fresh where a converted checkpoint has none. Step, key and optimisers
+    spectral vectors are taken with them, or stay fresh where a converted checkpoint has none. Step, key and optimizers
     are those of a new run. Raises UserError that names arrays of other shapes and the settings that differ.
     """
     source = load_generators(path)
     if missing := [name for name in GENERATORS if name not in source.generator]:
         raise UserError(f'init_from={path}: {source.where} has no {missing[0]}; a run needs both generators')
     weights = {'generator': source.generator} | read_discriminators(source)
-    refuse_other_shapes({name: getattr(state, name) for name in weights}, weights, source, config)
+    validate_shapes({name: getattr(state, name) for name in weights}, weights, source, config)
     logger.info(
-        'starting from %s generators of %s, %s discriminators; fresh optimisers, step 0',
+        'starting from %s generators of %s, %s discriminators; fresh optimizers, step 0',
         source.weights,
         source.where,
         'its' if 'discriminator' in weights else 'fresh: it has no',
@@ -62,7 +62,7 @@ def put(like: jax.Array, value: np.ndarray) -> jax.Array:
     return jax.make_array_from_callback(like.shape, like.sharding, lambda index: value[index])
 
 
-def refuse_other_shapes(wanted: Any, found: Any, source: LoadedGenerators, config: ConfigDict) -> None:
+def validate_shapes(wanted: Any, found: Any, source: LoadedGenerators, config: ConfigDict) -> None:
     """Raises UserError if two trees of arrays differ in names or shapes."""
 
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:

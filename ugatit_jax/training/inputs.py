@@ -1,47 +1,63 @@
-"""What goes into the compiled step: batches on the devices, and the step with sampling and augmentation in front."""
+"""From data sets to the images of a step: what the compiled step takes from the host, and the augmentation inside it."""
 
+import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
-from ml_collections import ConfigDict
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax import sharding
-from ugatit_jax.config.derived import draws_per_step
+from ugatit_jax.config.derived import draws_per_step, load_size
 from ugatit_jax.data import device_resident, train_batches
 from ugatit_jax.data.augment import augment
+from ugatit_jax.data.datasets import Datasets
+from ugatit_jax.data.device_resident import ResidentImages
 from ugatit_jax.data.pipeline import prefetch
-from ugatit_jax.data.sources.open_source import Datasets
-from ugatit_jax.models.networks import Networks
-from ugatit_jax.training.state import TrainState
-from ugatit_jax.training.step import make_train_step, step_key
+from ugatit_jax.sharding import batch_sharding, replicated, shard_batch
+from ugatit_jax.training.state import TrainState, step_key
+from ugatit_jax.training.types import Images
+
+# what a step takes from the host: a batch {'A', 'B'}, uint8 [draws * B, load, load, C], sharded over the mesh; or, with
+# data.device_resident, the whole training set, replicated, from which the step draws its batch
+StepInput = dict[str, jax.Array] | ResidentImages
+
+AUGMENT_KEY = 0  # use of a step's random key, see state.step_key
+AUGMENTATIONS = ('flip', 'brightness', 'contrast', 'saturation', 'translate')  # fields of config.augment
 
 
-def make_inputs(
-    datasets: Datasets, networks: Networks, config: ConfigDict, state_sharding: sharding.StateSharding
-) -> tuple[Callable[[int], Iterator[Any]], Callable[[TrainState, Any], Any]]:
-    """open_batches(first), the batches from step `first` on, and step_function(state, batch), augmentation included.
-
-    Where data.device_resident is set, a "batch" is the whole set, always the same arrays, and the step draws from it.
-    """
-    train_step, mesh = make_train_step(networks, config, state_sharding.gather), state_sharding.mesh
-    fields = {name: config.augment[name] for name in ('flip', 'brightness', 'contrast', 'saturation', 'translate')}
-    arrays = None
+def open_inputs(datasets: Datasets, config: ConfigDict, mesh: Mesh) -> Callable[[int], Iterator[StepInput]]:
+    """open(first_step): the inputs of that step and of every step after it."""
     if config.data.device_resident:
-        arrays = device_resident.load(datasets.train_A, datasets.train_B, config, sharding.replicated(mesh))
+        resident = device_resident.load(datasets.train_A, datasets.train_B, config, replicated(mesh))
+        return lambda first_step: itertools.repeat(resident)
 
-    def open_batches(first: int) -> Iterator[Any]:
-        if arrays is not None:
-            return iter(lambda: arrays, None)
-        local = train_batches(datasets.train_A, datasets.train_B, config, first, jax.process_index(), jax.process_count())
-        return prefetch(local, lambda batch: sharding.shard_batch(batch, mesh))
+    def open_batches(first_step: int) -> Iterator[StepInput]:
+        local = train_batches(
+            datasets.train_A, datasets.train_B, config, first_step, jax.process_index(), jax.process_count()
+        )
+        return prefetch(local, lambda batch: shard_batch(batch, mesh))
 
-    def step_function(state: TrainState, batch: Any) -> Any:
-        if arrays is not None:
-            images = config.data.batch_size * draws_per_step(config)
-            batch = device_resident.sample(batch, state.step, images, config.seed)
-            batch = jax.lax.with_sharding_constraint(batch, sharding.split(mesh))
-        images = augment(batch, step_key(state, 0), image_size=config.data.image_size, **fields)
-        return train_step(state, images)
+    return open_batches
 
-    return open_batches, step_function
+
+def step_images(source: StepInput, state: TrainState, config: ConfigDict, mesh: Mesh) -> Images:
+    """Inside jit: the augmented images {'A', 'B'} of a step, float32 [draws * B, image_size, image_size, C] in [-1, 1]."""
+    if isinstance(source, ResidentImages):
+        rows = config.data.batch_size * draws_per_step(config)
+        source = device_resident.draw_batch(source, state.step, rows, config.seed)
+        source = jax.lax.with_sharding_constraint(source, batch_sharding(mesh))
+    fields = {name: config.augment[name] for name in AUGMENTATIONS}
+    return augment(source, step_key(state, AUGMENT_KEY), image_size=config.data.image_size, **fields)
+
+
+def abstract_input(config: ConfigDict, mesh: Mesh, counts: tuple[int, int]) -> StepInput:
+    """Shapes and shardings of a step's input; counts: training images of A and of B."""
+    size, rows = load_size(config), config.data.batch_size * draws_per_step(config)
+
+    def shape(domain: str, n: int, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((n, size, size, config.data[f'channels_{domain}']), np.uint8, sharding=sharding)
+
+    if config.data.device_resident:
+        return ResidentImages(*(shape(domain, count, replicated(mesh)) for domain, count in zip('AB', counts)))
+    return {domain: shape(domain, rows, batch_sharding(mesh)) for domain in 'AB'}

@@ -1,198 +1,171 @@
 """The training loop."""
 
-import collections
 import contextlib
-import difflib
 import logging
-import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
-import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from ugatit_jax import sharding
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.config.derived import parse_steps, uses_identity
+from ugatit_jax.config.derived import parse_profile_steps, uses_identity
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.evaluate.evaluator import make_evaluator, metric_names
+from ugatit_jax.evaluate.best_metric import validate_keep_best
+from ugatit_jax.evaluate.evaluator import make_evaluator
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.report import history
-from ugatit_jax.training import memory, out_of_memory, preview
+from ugatit_jax.sharding import StateSharding, make_mesh
+from ugatit_jax.training import memory, preview
+from ugatit_jax.training.compile import compile_step
 from ugatit_jax.training.init_from import start_from
-from ugatit_jax.training.inputs import make_inputs
-from ugatit_jax.training.memory import trim_memory
-from ugatit_jax.training.metric_writer import Reporter
+from ugatit_jax.training.inputs import open_inputs
+from ugatit_jax.training.metric_writer import MetricWriter, Progress
+from ugatit_jax.training.nan_guard import NanGuard
 from ugatit_jax.training.preemption import Preemption
 from ugatit_jax.training.profiler import Profiler
 from ugatit_jax.training.rho import compiled_rho_layers, compiled_rho_statistics
-from ugatit_jax.training.state import TrainState, from_items, init_state, to_items, with_other_key
+from ugatit_jax.training.schedule import due_after
+from ugatit_jax.training.state import TrainState, from_items, init_state, reseed, to_items
+from ugatit_jax.training.step import make_train_step
 
 logger = logging.getLogger(__name__)
-
-LOOK_BACK = 1000  # steps whose metrics are kept on the device, to tell at which one trouble began
 
 
 def train(config: ConfigDict, workdir: str) -> TrainState:
     """Trains to config.training.steps, from the newest checkpoint in `workdir` where there is one.
 
-    Leaves checkpoints/, previews/, metrics.jsonl, report.html and TensorBoard files in workdir, and returns the last
-    state. Raises UserError for settings, data or checkpoints that do not work, Preempted where it was asked to leave.
+    Leaves checkpoints/, previews/, metrics.jsonl, history.jsonl, report.html and TensorBoard files in workdir, and returns
+    the last state. Raises UserError for settings, data or checkpoints that do not work, Preempted where it was asked to
+    leave.
     """
     config = resolve(config)
-    with out_of_memory.explained(config):
-        try:
-            with contextlib.ExitStack() as exits:  # the report tells how the run was left
-                return train_within(exits, config, workdir)
-        except OSError as error:
-            raise UserError(
-                f'{error.filename or workdir}: {error.strerror or first_line(error)}; mend that, and the same command '
-                'continues from the last complete checkpoint'
-            ) from error
+    with memory.explain_out_of_memory(config), explain_io_errors(workdir), contextlib.ExitStack() as stack:
+        return run(stack, config, workdir)
 
 
-def train_within(exits: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
-    """The run itself; `exits` closes what is open, however the run ends."""
-    mesh = sharding.make_mesh(config.data.batch_size, config.training.accumulate)
-    state_sharding = sharding.StateSharding(mesh, config.training.shard_params)
+def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
+    """The run itself; `stack` closes what is open, however the run ends."""
+    mesh = make_mesh(config.data.batch_size, config.training.accumulate)
+    state_sharding = StateSharding(mesh, config.training.shard_params)
 
-    # data
+    # data and networks
     datasets = open_datasets(config)
-    logger.info(
-        'images: %s', ', '.join(f'{name} {len(source)}' for name, source in vars(datasets).items() if source is not None)
-    )
-
-    # state: new, or as the newest checkpoint has it
-    checkpoints = exits.enter_context(Checkpoints.of_run(make_directory(workdir), config))
+    log_counts(datasets)
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
+    memory.log_parameters(shapes)
 
-    def start() -> tuple[TrainState, int]:
-        if (latest := checkpoints.latest()) is not None:
-            return from_items(checkpoints.restore(latest, to_items(shapes), config, state_sharding)), latest
+    # state: 1. the newest checkpoint, 2. the weights of another run, 3. config.seed
+    checkpoints = stack.enter_context(Checkpoints.of_run(make_directory(workdir), config))
+
+    def restore_or_init() -> TrainState:
+        if (step := checkpoints.latest()) is not None:
+            return from_items(checkpoints.restore(step, to_items(shapes), config, state_sharding))
         state = init_state(networks, config, state_sharding)
-        return (start_from(config.init_from, state, config) if config.init_from else state), 0
+        return start_from(config.init_from, state, config) if config.init_from else state
 
-    state, first = start()
-    last = config.training.steps
-    changed = {}
-    if first:
-        changed = checkpoints.changes(first, config)
-        logger.info(
-            'continuing from step %d of %s%s',
-            first,
-            checkpoints.directory,
-            ''.join(f', {name} {old} -> {new}' for name, (old, new) in changed.items()),
-        )
-    if first >= last:
-        logger.info('nothing to do: %s has step %d, training.steps is %d', checkpoints.directory, first, last)
-        if jax.process_index() == 0 and (events := history.read(workdir)) and events[-1]['event'] != 'finished':
-            history.append(workdir, first, 'finished')  # killed after its last checkpoint
+    state = restore_or_init()
+    progress = Progress(first=checkpoints.latest() or 0, last=config.training.steps)
+    changed = log_resume(checkpoints, progress, config)
+    if progress.step >= progress.last:
+        finished_before(checkpoints, progress, workdir)
         return state
 
-    # what is shown
-    lead = jax.process_index() == 0
-    reporter = exits.enter_context(Reporter(workdir, first, last, config, lead, changed))
+    # outputs
+    writer = stack.enter_context(MetricWriter(workdir, progress, config, changed))
     preview_images = preview.choose(datasets, config)
     evaluator = make_evaluator(config, datasets, networks, mesh)
 
-    def show(step: int) -> None:
-        generator = state_sharding.whole(state.ema or state.generator)
-        sheet = preview.draw(networks, generator, preview_images, uses_identity(config))
-        rho = jax.device_get(compiled_rho_layers(state.generator))
-        if lead:
-            preview.save(sheet, workdir, step)
-            reporter.preview(step, sheet, rho)
+    def averaged(state: TrainState) -> Any:
+        return state_sharding.replicate(state.ema or state.generator)
 
-    if first == 0:
-        show(0)
+    def draw_preview(state: TrainState) -> None:
+        sheet = preview.draw(networks, averaged(state), preview_images, uses_identity(config))
+        writer.log_preview(sheet, jax.device_get(compiled_rho_layers(state.generator)))
 
-    # the step, compiled before the first batch is waited for
-    open_batches, step_function = make_inputs(datasets, networks, config, state_sharding)
-    batches = open_batches(first)
-    started = time.monotonic()
-    logger.info('compiling the train step')
-    batch = next(batches)
-    traced = jax.jit(
-        step_function, donate_argnums=0, out_shardings=(state_sharding(shapes), sharding.replicated(mesh))
-    ).trace(state, batch)
-    memory.report(config, mesh, (len(datasets.train_A), len(datasets.train_B)), traced.jaxpr.jaxpr)
-    validate_keep_best(config, traced.out_info[1])
-    train_step = traced.lower().compile()
-    trim_memory()
-    logger.info('compiled in %.0f s', time.monotonic() - started)
-    reporter.start(first)
-    profiler = Profiler(parse_steps(config.training.profile_steps, last), workdir, lead)
-    exits.callback(profiler.close)
+    if progress.step == 0:
+        draw_preview(state)
 
-    step, chances = first, 1 if config.training.on_nan == 'restore' else 0
-    recent = collections.deque(maxlen=LOOK_BACK)  # (step, metrics) on the device
-    preemption = exits.enter_context(Preemption())
-    while step < last:
-        profiler.before(step + 1)
-        state, metrics = train_step(state, batch)
-        step = reporter.step = step + 1
-        profiler.after(step, metrics)
-        recent.append((step, metrics))
-        leaving = preemption.reached(step)
-        if step < last and not leaving:
-            with reporter.waiting():
-                batch = next(batches)
+    # the step
+    train_step = make_train_step(networks, config, state_sharding.gather)
+    counts = len(datasets.train_A), len(datasets.train_B)
+    open_batches = open_inputs(datasets, config, mesh)
+    compiled, metric_names = compile_step(train_step, shapes, config, state_sharding, counts)
+    memory.log_memory(compiled, shapes, state_sharding, config)
+    validate_keep_best(config, metric_names, evaluator)
 
-        log, save = due(step, config.training.log_every, last), leaving or due(step, config.training.checkpoint_every, last)
-        away = leaving and step < last  # what takes time and can be missed is left out; after the last step the run is done
-        evaluate = evaluator is not None and not away and due(step, config.evaluation.every, last)
-        if log or save or evaluate:
+    # loop
+    profiler = Profiler(parse_profile_steps(config.training.profile_steps, progress.last), workdir)
+    stack.callback(profiler.close)
+    nan_guard = NanGuard(config.training.on_nan)
+    preemption = stack.enter_context(Preemption())
+    batches = open_batches(progress.step)
+    writer.start_clock()
+    while progress.step < progress.last:
+        with writer.waiting():
+            batch = next(batches)
+        profiler.before(progress.step + 1)
+        state, metrics = compiled(state, batch)
+        progress.step += 1
+        profiler.after(progress.step, metrics)
+        nan_guard.record(progress.step, metrics)
+
+        leaving = preemption.requested(progress.step)
+        due = due_after(progress.step, config, leaving)
+        if due.log or due.evaluate or due.save:
             metrics = jax.device_get(metrics)
-            if trouble := first_not_finite(metrics, recent):
-                if not chances:
-                    raise UserError(f'{trouble}; {checkpoints.way_back()}')
-                chances -= 1
+            if trouble := nan_guard.check(metrics):
+                if not nan_guard.may_roll_back():
+                    raise UserError(f'{trouble}; {checkpoints.how_to_continue()}')
                 logger.warning('%s; going back, once (training.on_nan=restore)', trouble)
-                state, step = start()
-                state = with_other_key(state)  # or the same numbers would follow
-                reporter.back_to(step, trouble)
-                recent.clear()
-                batches = open_batches(step)
-                batch = next(batches)
+                state = reseed(restore_or_init())  # with the same seed the same numbers would follow
+                writer.rolled_back(checkpoints.latest() or 0, trouble)
+                batches = open_batches(progress.step)
                 continue
-            recent.clear()
-        if log:
-            reporter.log(step, metrics | jax.device_get(compiled_rho_statistics(state.generator)))
-        if due(step, config.training.preview_every, last) and not away:
-            show(step)
-        if evaluate:
-            scores = evaluator.metrics(state_sharding.whole(state.ema or state.generator))
-            reporter.log_evaluation(step, scores)
-            metrics = metrics | scores  # of the checkpoint: training.keep_best looks at both
-        if save:
-            checkpoints.save(step, to_items(state), config, metrics)
-        if away:
+        if due.log:
+            writer.log(metrics | jax.device_get(compiled_rho_statistics(state.generator)))
+        if due.preview:
+            draw_preview(state)
+        if due.evaluate and evaluator is not None:
+            scores = evaluator.metrics(averaged(state))
+            writer.log_evaluation(scores)
+            metrics |= scores  # training.keep_best may be one of them
+        if due.save:
+            checkpoints.save(progress.step, to_items(state), config, metrics)
+        if leaving and progress.step < progress.last:
             checkpoints.close()
-            raise preemption.leave(step, workdir)
+            raise preemption.exit_of(progress.step, workdir)
 
     checkpoints.close()
     logger.info('done: checkpoints, previews, metrics.jsonl and report.html are in %s', workdir)
     return state
 
 
-def due(step: int, every: int, last: int) -> bool:
-    """Whether something done every so many steps, and at the end, is to be done now."""
-    return step % every == 0 or step == last
+def log_counts(datasets: Any) -> None:
+    """Logs how many images each part of the data has."""
+    parts = {name: len(source) for name, source in vars(datasets).items() if source is not None}
+    logger.info('images: %s', ', '.join(f'{name} {count}' for name, count in parts.items()))
 
 
-def validate_keep_best(config: ConfigDict, metrics: dict[str, Any]) -> None:
-    """Raises UserError where training.keep_best names neither one of the step's metrics nor one of evaluations."""
-    best, known = config.training.keep_best, [*metrics, *metric_names()]
-    if best and best.removeprefix('-') not in known:
-        near = difflib.get_close_matches(best.removeprefix('-'), known, 3, 0) or known[:3]
-        raise UserError(
-            f'config: training.keep_best={best!r} does not work; it has to be a metric of metrics.jsonl or of evaluations, '
-            f'such as {", ".join(near)}, with - in front where the largest is best'
-        )
+def log_resume(checkpoints: Checkpoints, progress: Progress, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
+    """Logs where a run continues and what was changed since; returns the changes."""
+    if not progress.first:
+        return {}
+    changed = checkpoints.changes(progress.first, config)
+    listed = ''.join(f', {name} {old} -> {new}' for name, (old, new) in changed.items())
+    logger.info('continuing from step %d of %s%s', progress.first, checkpoints.directory, listed)
+    return changed
+
+
+def finished_before(checkpoints: Checkpoints, progress: Progress, workdir: str) -> None:
+    """Says that there is nothing to do; a run that was killed after its last checkpoint is recorded as finished."""
+    logger.info('nothing to do: %s has step %d, training.steps is %d', checkpoints.directory, progress.step, progress.last)
+    if jax.process_index() == 0 and (events := history.read(workdir)) and events[-1]['event'] != 'finished':
+        history.append(workdir, progress.step, 'finished')
 
 
 def make_directory(workdir: str) -> str:
@@ -206,12 +179,13 @@ def make_directory(workdir: str) -> str:
     return workdir
 
 
-def first_not_finite(metrics: dict[str, np.ndarray], recent: collections.deque[tuple[int, dict[str, Any]]]) -> str:
-    """'' where these metrics are finite; else the first of `recent` steps with one that is not, and its first such term."""
-    if all(np.isfinite(value) for value in metrics.values()):
-        return ''
-    for step, values in recent:
-        for name, value in jax.device_get(values).items():
-            if not np.isfinite(value):
-                return f'step {step}: {name} is {value}'
-    raise AssertionError('the last of the recent metrics are the ones that are not finite')
+@contextlib.contextmanager
+def explain_io_errors(workdir: str) -> Iterator[None]:
+    """Raises UserError with the file, the reason and how to go on in place of an OSError: a full disk, a lost folder."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f'{error.filename or workdir}: {error.strerror or first_line(error)}; mend that, and the same command '
+            'continues from the last complete checkpoint'
+        ) from error

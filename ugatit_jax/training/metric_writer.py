@@ -1,6 +1,7 @@
-"""What a run says while it goes: metrics.jsonl, history.jsonl, TensorBoard, report.html, a progress line."""
+"""What a run writes: metrics.jsonl, history.jsonl, previews, TensorBoard files, report.html, a progress line."""
 
 import contextlib
+import dataclasses
 import json
 import logging
 import sys
@@ -19,50 +20,58 @@ from ugatit_jax.errors import first_line, named_line
 from ugatit_jax.files import atomic_write_text
 from ugatit_jax.report import history
 from ugatit_jax.report.history import duration
-from ugatit_jax.report.run_page import PageWriter
+from ugatit_jax.report.run_page_writer import RunPageWriter
+from ugatit_jax.training import preview
 
 logger = logging.getLogger(__name__)
 
-# columns that the clock and the machine decide: not equal in two runs of the same config
+# metrics that the clock and the machine decide: not equal in two runs of the same config
 MEASURED = ('images_per_second', 'data_wait', 'bytes_in_use', 'peak_bytes_in_use')
 
 
-class Reporter:
-    """Writes the metrics of logged steps to WORKDIR and to the terminal; only the first process's does anything.
+@dataclasses.dataclass
+class Progress:
+    """Where a run is: the one place on the host where its step number is kept."""
 
-    A context manager around the training loop, which sets `step`: how and where the loop was left is what report.html says
-    about the run.
+    first: int  # step that it began or continued at
+    last: int
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        self.step = self.first
+
+
+class MetricWriter:
+    """Writes what happens at progress.step to WORKDIR and to the terminal; only the first process writes anything.
+
+    A context manager around the training loop: how it is left goes into history.jsonl and report.html.
     """
 
     def __init__(
-        self,
-        workdir: str,
-        first_step: int,
-        last_step: int,
-        config: ConfigDict,
-        active: bool = True,
-        changed: dict[str, tuple[Any, Any]] | None = None,
+        self, workdir: str, progress: Progress, config: ConfigDict, changed: dict[str, tuple[Any, Any]] | None = None
     ):
-        """A run from first_step on; `changed` are the fields in which a resumed run differs from before."""
-        self.active, self.first_step, self.last_step = active, first_step, last_step
-        self.batch_size, self.workdir, self.step = config.data.batch_size, str(workdir), first_step
-        self.waited, self.bar, self.board = 0.0, None, None
-        self.start(first_step)
-        if not active:
+        """`changed` are the fields in which a resumed run differs from before."""
+        self.active = jax.process_index() == 0
+        self.workdir, self.progress, self.batch_size = str(workdir), progress, config.data.batch_size
+        self.bar = self.tensorboard = None
+        self.start_clock()
+        if not self.active:
             return
         self.path = epath.Path(workdir) / 'metrics.jsonl'
         self.evaluation_path = epath.Path(workdir) / 'evaluation.jsonl'
-        for path in (self.path, self.evaluation_path):
-            forget_after(path, first_step)
-        self.event(
-            'resumed' if first_step else 'started', config=as_json(config), changed=changed or {}, **history.surroundings()
+        self.drop_later_rows()
+        self.record_event(
+            'resumed' if progress.first else 'started',
+            config=as_json(config),
+            changed=changed or {},
+            **history.environment(),
         )
-        self.page = PageWriter(self.workdir)
-        self.board = open_tensorboard(workdir)
+        self.page = RunPageWriter(self.workdir)
+        self.tensorboard = open_tensorboard(workdir)
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self.bar = tqdm(total=last_step, initial=first_step, unit='step', dynamic_ncols=True)
+            self.bar = tqdm(total=progress.last, initial=progress.first, unit='step', dynamic_ncols=True)
 
     def __enter__(self) -> Self:
         return self
@@ -73,20 +82,9 @@ class Reporter:
         else:
             self.close('by hand' if kind is KeyboardInterrupt else first_line(error))
 
-    def back_to(self, step: int, reason: str) -> None:
-        """Forgets what was logged after `step`, to which the run went back."""
-        if self.active:
-            self.event('went back', to=step, reason=reason)
-            for path in (self.path, self.evaluation_path):
-                forget_after(path, step)
-            if self.bar is not None:
-                self.bar.update(step - self.bar.n)
-        self.step = step
-        self.start(step)
-
-    def start(self, step: int) -> None:
-        """Starts the clock at `step`: what came before, such as compiling, does not count in images/s."""
-        self.clock, self.clock_step, self.waited = time.monotonic(), step, 0.0
+    def start_clock(self) -> None:
+        """Starts the clock of images_per_second: what came before, such as compiling, does not count."""
+        self.clock, self.clock_step, self.waited = time.monotonic(), self.progress.step, 0.0
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
@@ -95,60 +93,87 @@ class Reporter:
         yield
         self.waited += time.monotonic() - started
 
-    def event(self, event: str, **fields: Any) -> None:
+    def record_event(self, event: str, **fields: Any) -> None:
         """Records in history.jsonl, and so on the page, what happened to the run."""
         if self.active:
-            history.append(self.workdir, self.step, event, **fields)
+            history.append(self.workdir, self.progress.step, event, **fields)
 
-    def log(self, step: int, metrics: dict[str, Any]) -> None:
-        """Logs the metrics of a step: scalars on the host."""
+    def rolled_back(self, step: int, reason: str) -> None:
+        """Drops what was logged after `step`, which the run goes back to; to be called before progress.step changes."""
+        self.record_event('went back', to=step, reason=reason)
+        self.progress.step = step
+        if self.active:
+            self.drop_later_rows()
+            self.update_bar()
+        self.start_clock()
+
+    def drop_later_rows(self) -> None:
+        """Drops rows after progress.step: a run killed past its last checkpoint makes them again."""
+        for path in (self.path, self.evaluation_path):
+            drop_rows_after(path, self.progress.step)
+
+    def log(self, metrics: dict[str, Any]) -> None:
+        """Logs the metrics of the step: scalars on the host."""
         if not self.active:
             return
+        step = self.progress.step
         seconds = max(time.monotonic() - self.clock, 1e-9)
-        per_second = (step - self.clock_step) / seconds
+        steps_per_second = (step - self.clock_step) / seconds
         row = {'step': step} | {name: float(value) for name, value in metrics.items()}
-        row['images_per_second'] = round(per_second * self.batch_size, 3)
+        row['images_per_second'] = round(steps_per_second * self.batch_size, 3)
         row['data_wait'] = round(min(self.waited / seconds, 1), 4)
         row |= device_memory()
-        self.start(step)
+        self.start_clock()
         with self.path.open('a') as file:
             file.write(json.dumps(row) + '\n')
-        self.on_board('write_scalars', step, {name: value for name, value in row.items() if name != 'step'})
+        self.write_tensorboard('write_scalars', {name: value for name, value in row.items() if name != 'step'})
         terms = ' '.join(f'{name} {row[name]:.3f}' for name in ('D_A', 'D_B', 'G_A', 'G_B'))
         if self.bar is not None:
-            self.bar.update(step - self.bar.n)
+            self.update_bar()
             self.bar.set_postfix_str(f'{terms} {row["images_per_second"]:.2f} images/s')
         else:
-            eta = duration((self.last_step - step) / max(per_second, 1e-9))
-            logger.info('step %d/%d  %s  %.2f images/s  %s left', step, self.last_step, terms, row['images_per_second'], eta)
+            last = self.progress.last
+            eta = duration((last - step) / max(steps_per_second, 1e-9))
+            logger.info('step %d/%d  %s  %.2f images/s  %s left', step, last, terms, row['images_per_second'], eta)
 
-    def log_evaluation(self, step: int, metrics: dict[str, float]) -> None:
+    def log_evaluation(self, metrics: dict[str, float]) -> None:
         """Logs an evaluation: evaluation.jsonl, TensorBoard under evaluation/, the means of both directions in a line."""
         if not self.active:
             return
         with self.evaluation_path.open('a') as file:
-            file.write(json.dumps({'step': step} | metrics) + '\n')
-        self.on_board('write_scalars', step, {f'evaluation/{name}': value for name, value in metrics.items()})
+            file.write(json.dumps({'step': self.progress.step} | metrics) + '\n')
+        self.write_tensorboard('write_scalars', {f'evaluation/{name}': value for name, value in metrics.items()})
         means = ' '.join(f'{name} {value:.4g}' for name, value in metrics.items() if not name.endswith(('_A2B', '_B2A')))
-        logger.info('step %d evaluated  %s', step, means)
-        self.start(step)  # an evaluation's time is not that of steps
+        logger.info('step %d evaluated  %s', self.progress.step, means)
+        self.start_clock()  # an evaluation's time is not that of steps
 
-    def preview(self, step: int, sheet: Image.Image, rho: dict[str, Any]) -> None:
-        """Shows the previews and the distribution of each layer's rho [C] in TensorBoard, and all in report.html."""
-        self.on_board('write_images', step, {'preview': np.asarray(sheet)[None]})
-        self.on_board('write_histograms', step, {f'rho/{layer}': np.asarray(values) for layer, values in rho.items()})
-        if self.active:
-            self.page.refresh()
+    def log_preview(self, sheet: Image.Image, rho: dict[str, Any]) -> None:
+        """Writes the preview grid, and each layer's distribution of rho [C] to TensorBoard; updates report.html."""
+        if not self.active:
+            return
+        preview.save(sheet, self.workdir, self.progress.step)
+        self.write_tensorboard('write_images', {'preview': np.asarray(sheet)[None]})
+        self.write_tensorboard('write_histograms', {f'rho/{layer}': np.asarray(values) for layer, values in rho.items()})
+        self.page.refresh()
 
-    def on_board(self, method: str, *arguments: Any) -> None:
-        """Calls a method of the TensorBoard writer; one that fails is given up, and said so."""
-        if self.board is None:
+    def write_tensorboard(self, method: str, values: dict[str, Any]) -> None:
+        """Calls a method of the TensorBoard writer at this step."""
+        self.call_tensorboard(method, self.progress.step, values)
+
+    def call_tensorboard(self, method: str, *arguments: Any) -> None:
+        """Calls a method of the TensorBoard writer; one that fails is given up, with a warning."""
+        if self.tensorboard is None:
             return
         try:
-            getattr(self.board, method)(*arguments)
+            getattr(self.tensorboard, method)(*arguments)
         except Exception as error:  # TensorFlow's own kinds, of an earlier write; what else stops a run comes by itself
             logger.warning('no more TensorBoard files (%s)', named_line(error))
-            self.board = None
+            self.tensorboard = None
+
+    def update_bar(self) -> None:
+        """Moves the progress bar to the step."""
+        if self.bar is not None:
+            self.bar.update(self.progress.step - self.bar.n)
 
     def close(self, reason: str = '') -> None:
         """Writes out what is still held; without a reason the run is finished, with one it was stopped."""
@@ -157,12 +182,12 @@ class Reporter:
         if self.bar is not None:
             self.bar.close()
         try:
-            self.event('stopped', reason=reason) if reason else self.event('finished')
+            self.record_event('stopped', reason=reason) if reason else self.record_event('finished')
         except OSError as error:  # a full disk may be the reason itself, which has to be heard
             logger.warning('history.jsonl could not be written (%s)', first_line(error))
         self.page.close()
         for method in ('flush', 'close'):
-            self.on_board(method)
+            self.call_tensorboard(method)
         self.active = False  # closed once, whoever else closes it
 
 
@@ -177,7 +202,7 @@ def device_memory() -> dict[str, int]:
 
 
 def open_tensorboard(workdir: str) -> Any:
-    """clu's TensorBoard writer, or None, said once, where TensorFlow is not installed."""
+    """clu's TensorBoard writer; None, with a warning, where TensorFlow is not installed."""
     try:
         from clu import metric_writers
         from clu.metric_writers.summary_writer import SummaryWriter
@@ -187,8 +212,8 @@ def open_tensorboard(workdir: str) -> Any:
     return metric_writers.AsyncMultiWriter([SummaryWriter(str(workdir))])
 
 
-def forget_after(path: epath.Path, step: int) -> None:
-    """Drops lines of metrics.jsonl after `step`: a run killed past its last checkpoint makes them again."""
+def drop_rows_after(path: epath.Path, step: int) -> None:
+    """Drops the lines of a JSON lines file that are damaged or of a later step."""
     if not path.exists():
         return
     lines = path.read_text().splitlines(keepends=True)

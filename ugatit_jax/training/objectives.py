@@ -1,4 +1,4 @@
-"""What the two halves of a step minimise, as functions of the parameters; no optimiser and no state in here."""
+"""What the two halves of a step minimise, as functions of the parameters; no optimizer and no state in here."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -6,75 +6,81 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from ml_collections import ConfigDict
+from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.compiler import checkpoint
 from ugatit_jax.config.derived import loss_weight, uses_identity
 from ugatit_jax.data.diffaugment import diffaugment
 from ugatit_jax.models import DiscriminatorOutput, losses
-from ugatit_jax.models.networks import DISCRIMINATORS, Networks
+from ugatit_jax.models.networks import (
+    DIRECTIONS,
+    DISCRIMINATORS,
+    Networks,
+    domain_of,
+    generator_of,
+    reverse_of,
+    source_of,
+    target_of,
+)
 from ugatit_jax.models.spectral_norm import COLLECTION
-from ugatit_jax.training.state import Params
-
-Metrics = dict[str, jax.Array]
-Images = dict[str, jax.Array]
+from ugatit_jax.training.types import Images, Metrics, Params
 
 
-class Augmentation(NamedTuple):
-    """DiffAugment of what discriminators see in one half of a step; an empty policy is none."""
+class DiffAugment(NamedTuple):
+    """Augmentation of what discriminators see in one half of a step; an empty policy is none."""
 
     policy: tuple[str, ...]
     key: jax.Array | None
-    rows: jax.Array  # int32 [B], places of these examples in the whole batch: random numbers follow from them
+    rows: jax.Array  # int32 [B], places of these examples in the whole batch: their random numbers follow from them
 
 
 class Penalty(NamedTuple):
-    """What a gradient penalty needs beside the images."""
+    """What a gradient penalty needs besides the images."""
 
     key: jax.Array
-    spectral: Params  # vectors of the forward on penalised points, by discriminator, leaf [1, n]
+    spectral: Params  # u and v of the forward on the penalised points, by discriminator, leaf [1, n]
 
 
-def pair(a: jax.Array, b: jax.Array) -> jax.Array:
-    """[B, ...] and [B, ...] -> [2B, ...] in turn, so that an example's rows stay on its device."""
+def interleave(a: jax.Array, b: jax.Array) -> jax.Array:
+    """[B, ...] and [B, ...] -> [2B, ...], row by row, so that an example's rows stay on its device."""
     return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
 
 
-def unpair(x: Any) -> tuple[Any, Any]:
-    """Tree of [2B, ...] -> two trees of [B, ...]; the inverse of `pair`."""
+def deinterleave(x: Any) -> tuple[Any, Any]:
+    """Tree of [2B, ...] -> two trees of [B, ...]; the inverse of `interleave`."""
     split = jax.tree.map(lambda leaf: leaf.reshape(-1, 2, *leaf.shape[1:]), x)
     return jax.tree.map(lambda leaf: leaf[:, 0], split), jax.tree.map(lambda leaf: leaf[:, 1], split)
 
 
 @partial(jax.jit, static_argnames=('module', 'remat'))
 def apply(module: nn.Module, remat: bool, variables: Params, images: jax.Array) -> Any:
-    """Output of `module`, hashable as networks of a resolved config are, for images [B, h, w, C].
+    """Output of `module` for images [B, h, w, C]; with remat its backward pass recomputes the activations.
 
-    Jitted so that networks alike are traced once, for as long as the process lives; XLA sees every call written out.
+    Jitted so that networks with the same architecture are traced once; XLA inlines every call.
     """
     return (checkpoint(module.apply) if remat else module.apply)(variables, images)
 
 
 def forward(networks: Networks, config: ConfigDict, name: str, variables: Params, images: jax.Array) -> Any:
-    """Output of network `name`; with training.remat, its backward pass computes the activations again."""
+    """Output of network `name` for images [B, h, w, C]."""
     return apply(networks.module(name), config.training.remat, variables, images)
 
 
-def generate(
-    networks: Networks, config: ConfigDict, generator: Params, real: Images, with_identity: bool = True
-) -> dict[str, jax.Array]:
-    """Fakes, and identities where a loss uses them, and their CAM logits; calls of the same weights share a batch.
+def generate(networks: Networks, config: ConfigDict, generator: Params, real: Images, with_identity: bool = True) -> Images:
+    """Fakes, and identities where a loss uses them, and their CAM logits; calls with the same weights share a batch.
 
-    real {'A', 'B'} [B, h, w, C] in [-1, 1] -> fake_A, fake_B, idt_A, idt_B [B, h, w, C], cam_* [B, 2] of each, None
-    without CAM.
+    real {'A', 'B'} [B, h, w, C] in [-1, 1] -> fake_A, fake_B, idt_A, idt_B [B, h, w, C], cam_* [B, 2] of each (None
+    without CAM).
     """
     outputs = {}
-    for source, target in (('A', 'B'), ('B', 'A')):
-        variables = {'params': generator[name := f'gen{source}2{target}']}
+    for direction in DIRECTIONS:
+        name, source, target = generator_of(direction), source_of(direction), target_of(direction)
+        variables = {'params': generator[name]}
         if with_identity and uses_identity(config):
-            fake, idt = unpair(forward(networks, config, name, variables, pair(real[source], real[target])))
+            both = forward(networks, config, name, variables, interleave(real[source], real[target]))
+            fake, idt = deinterleave(both)
             outputs |= {f'idt_{target}': idt.image, f'cam_idt_{target}': idt.cam_logit}
-        else:  # domains of different channels have no identity, and discriminators do not look at any
+        else:  # domains with different channels have no identity, and discriminators do not look at it
             fake = forward(networks, config, name, variables, real[source])
         outputs |= {f'fake_{target}': fake.image, f'cam_fake_{target}': fake.cam_logit}
     return outputs
@@ -87,16 +93,16 @@ def discriminate(
     params: Params,
     spectral: Params,
     images: jax.Array,
-    augmentation: Augmentation,
+    augmentation: DiffAugment,
 ) -> DiscriminatorOutput:
-    """Discriminator `name` on images [groups * B, h, w, C], with the spectral vectors of each group, leaf [groups, n].
+    """Discriminator `name` on images [groups * B, h, w, C] with u and v of each group, leaf [groups, n].
 
-    Where there is a DiffAugment policy, it is applied to the images first, differently for each discriminator.
+    A DiffAugment policy is applied to the images first, differently for each discriminator.
     """
     policy, key, rows = augmentation
     if policy:
         groups = images.shape[0] // rows.shape[0]
-        rows = (rows[:, None] * groups + jnp.arange(groups)).reshape(-1)  # as `pair` deals them
+        rows = (rows[:, None] * groups + jnp.arange(groups)).reshape(-1)  # as `interleave` orders them
         images = diffaugment(images, jax.random.fold_in(key, DISCRIMINATORS.index(name)), policy, rows)
     return forward(networks, config, name, {'params': params[name], COLLECTION: spectral[name]}, images)
 
@@ -108,27 +114,29 @@ def discriminator_objective(
     real: Images,
     fake: Images,
     spectral: Params,
-    augmentation: Augmentation,
+    augmentation: DiffAugment,
     penalty: Penalty | None = None,
 ) -> tuple[jax.Array, Metrics]:
-    """The discriminators' total loss and its terms D_ad_*, D_cam_* (unweighted), D_A, D_B, D (weighted sums).
+    """The discriminators' total loss and its terms: D_ad_*, D_cam_* (unweighted), D_A, D_B, D (weighted sums).
 
-    spectral: vectors of two forwards, real and fake, leaf [2, n].
-    Without CAM in the discriminators there is no D_cam_*. With `penalty` there are the unweighted gradient penalties
-    D_gp_* of patch logits and D_gpcam_* of CAM logits.
+    spectral: u and v of two forwards, on real and on fake images, leaf [2, n]. Without CAM in the discriminators there is
+    no D_cam_*. With `penalty` there are the unweighted gradient penalties D_gp_* of patch logits and D_gpcam_* of CAM
+    logits.
     """
     loss, metrics = config.loss, {}
     for name in DISCRIMINATORS:
-        domain, short = name[-1], name[3:]
-        out = discriminate(networks, config, name, discriminator, spectral, pair(real[domain], fake[domain]), augmentation)
-        on_real, on_fake = unpair(out)
+        domain, short = domain_of(name), name.removeprefix('dis')
+        images = interleave(real[domain], fake[domain])
+        out = discriminate(networks, config, name, discriminator, spectral, images, augmentation)
+        on_real, on_fake = deinterleave(out)
         metrics[f'D_ad_{short}'] = losses.discriminator_loss(on_real.logit, on_fake.logit, loss.adversarial)
         if config.model.discriminator_cam:
             metrics[f'D_cam_{short}'] = losses.discriminator_loss(on_real.cam_logit, on_fake.cam_logit, loss.adversarial)
         if penalty is not None:
             metrics |= discriminator_penalties(discriminator, networks, config, name, real, fake, augmentation, penalty)
     kinds = {'ad': 1, 'cam': 1, 'gp': loss.gradient_penalty_weight, 'gpcam': loss.gradient_penalty_weight}
-    for domain, direction in (('A', 'B2A'), ('B', 'A2B')):
+    for direction in reversed(DIRECTIONS):
+        domain = target_of(direction)
         metrics[f'D_{domain}'] = loss_weight(config, 'adversarial_weight', direction) * sum(
             metrics[key] if weight == 1 else weight * metrics[key]
             for reach in 'GL'
@@ -146,59 +154,61 @@ def discriminator_penalties(
     name: str,
     real: Images,
     fake: Images,
-    augmentation: Augmentation,
+    augmentation: DiffAugment,
     penalty: Penalty,
 ) -> Metrics:
     """The unweighted gradient penalties of one discriminator, at points that both of its domain share."""
-    kind, domain = config.loss.adversarial, name[-1]
+    kind, domain, short = config.loss.adversarial, domain_of(name), name.removeprefix('dis')
     key = jax.random.fold_in(penalty.key, 'AB'.index(domain))
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(augmentation.rows)
 
     def logits(images: jax.Array) -> dict[str, jax.Array]:
         out = discriminate(networks, config, name, discriminator, penalty.spectral, images, augmentation)
-        cam = {f'D_gpcam_{name[3:]}': out.cam_logit} if config.model.discriminator_cam else {}
-        return {f'D_gp_{name[3:]}': out.logit} | cam
+        cam = {f'D_gpcam_{short}': out.cam_logit} if config.model.discriminator_cam else {}
+        return {f'D_gp_{short}': out.logit} | cam
 
     return losses.gradient_penalties(logits, losses.penalty_images(keys, real[domain], fake[domain], kind), kind)
 
 
 def generator_objective(
     generator: Params,
-    outputs: dict[str, jax.Array],
+    outputs: Images,
     networks: Networks,
     config: ConfigDict,
     real: Images,
     discriminator: Params,
     spectral: Params,
-    augmentation: Augmentation,
+    augmentation: DiffAugment,
 ) -> tuple[jax.Array, Metrics]:
-    """The generators' total loss given their first outputs, and its terms: unweighted, and G_A, G_B, G (weighted).
+    """The generators' total loss given the `outputs` of `generate`, and its terms: unweighted, and G_A, G_B, G (weighted).
 
-    G_ad_*, G_adcam_* are named by discriminator, the others by the domain that is made: G_cam_B is genA2B's. G_adcam_*
+    G_ad_* and G_adcam_* are named by discriminator, the others by the domain that is made: G_cam_B is genA2B's. G_adcam_*
     and G_cam_* are there where there is a CAM.
     """
     kind, metrics = config.loss.adversarial, {}
-    for domain, other in (('A', 'B'), ('B', 'A')):
-        there, back = f'{domain}2{other}', f'gen{other}2{domain}'  # the cycle of a domain begins there
-        way = back[3:]
-        rec = forward(networks, config, back, {'params': generator[back]}, outputs[f'fake_{other}']).image
+    for there in DIRECTIONS:
+        # the terms of one domain: the cycle that begins in it, and what the generator that makes it is judged by
+        back, domain, other = reverse_of(there), source_of(there), target_of(there)
+        name = generator_of(back)
+        rec = forward(networks, config, name, {'params': generator[name]}, outputs[f'fake_{other}']).image
         for reach in 'GL':
-            name = f'dis{reach}{domain}'
-            out = discriminate(networks, config, name, discriminator, spectral, outputs[f'fake_{domain}'], augmentation)
-            metrics[f'G_ad_{reach}{domain}'] = losses.generator_loss(out.logit, kind)
+            short = f'{reach}{domain}'
+            images = outputs[f'fake_{domain}']
+            out = discriminate(networks, config, f'dis{short}', discriminator, spectral, images, augmentation)
+            metrics[f'G_ad_{short}'] = losses.generator_loss(out.logit, kind)
             if config.model.discriminator_cam:
-                metrics[f'G_adcam_{reach}{domain}'] = losses.generator_loss(out.cam_logit, kind)
+                metrics[f'G_adcam_{short}'] = losses.generator_loss(out.cam_logit, kind)
         metrics[f'G_recon_{domain}'] = losses.cycle_loss(real[domain], rec)
         total = loss_weight(config, 'cycle_weight', there) * metrics[f'G_recon_{domain}']
-        total += loss_weight(config, 'adversarial_weight', way) * sum(
+        total += loss_weight(config, 'adversarial_weight', back) * sum(
             metrics[key] for reach in 'GL' for term in ('ad', 'adcam') if (key := f'G_{term}_{reach}{domain}') in metrics
         )
         if uses_identity(config):
             metrics[f'G_id_{domain}'] = losses.identity_loss(real[domain], outputs[f'idt_{domain}'])
-            total += loss_weight(config, 'identity_weight', way) * metrics[f'G_id_{domain}']
+            total += loss_weight(config, 'identity_weight', back) * metrics[f'G_id_{domain}']
             if config.model.generator_cam:
                 metrics[f'G_cam_{domain}'] = losses.cam_loss(outputs[f'cam_fake_{domain}'], outputs[f'cam_idt_{domain}'])
-                total += loss_weight(config, 'cam_weight', way) * metrics[f'G_cam_{domain}']
+                total += loss_weight(config, 'cam_weight', back) * metrics[f'G_cam_{domain}']
         metrics[f'G_{domain}'] = total
     metrics['G'] = metrics['G_A'] + metrics['G_B'] + regularization(config, generator)
     return metrics['G'], metrics

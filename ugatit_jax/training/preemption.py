@@ -1,4 +1,4 @@
-"""Leaving when asked: SIGTERM of Cloud TPU, Slurm or Kubernetes, and Ctrl-C, end a run after the step at hand, saved."""
+"""Preemption: SIGTERM (of Cloud TPU, Slurm, Kubernetes) and Ctrl-C end a run after the current step, saved."""
 
 import os
 import signal
@@ -23,10 +23,10 @@ class Preempted(CommandExit):
 
 
 class Preemption:
-    """Within it, a request to leave is noted instead of killing the process; before and after it, nothing is to be saved.
+    """A context in which a signal is noted instead of killing the process; outside of it, there is nothing to save.
 
-    Joined processes (jax.distributed) leave at the same step when any of them is asked: JAX's preemption service
-    listens for SIGTERM from the joining on. A second request kills.
+    Joined processes (jax.distributed) leave at the same step when any of them gets a signal: JAX's preemption service
+    listens for SIGTERM from the joining on. A second signal kills.
     """
 
     def __init__(self) -> None:
@@ -42,20 +42,20 @@ class Preemption:
             signal.signal(number, handler)
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """The signals' handler."""
+        """The signal handler."""
         self.signal = signal.Signals(number)
-        os.write(2, f'\nugatit_jax: {self.signal.name}: saving after this step; once more kills\n'.encode())
+        os.write(2, f'\nugatit_jax: {self.signal.name}: saving after this step; a second one kills\n'.encode())
         for again in self.previous:
             signal.signal(again, signal.SIG_DFL)
 
-    def reached(self, step: int) -> bool:
-        """Whether to save and leave now; to be asked after every step, by all processes."""
-        # the step itself, as Orbax asks with it, too, and the processes meet at the largest number asked for
+    def requested(self, step: int) -> bool:
+        """Whether to save and leave now; to be called after every step, by all processes."""
+        # with the step itself, as Orbax does: the processes meet at the largest step asked for
         if self.joined and multihost_utils.reached_preemption_sync_point(step):
             self.signal = signal.SIGTERM
         return self.signal is not None
 
-    def leave(self, step: int, workdir: str) -> Preempted:
+    def exit_of(self, step: int, workdir: str) -> Preempted:
         """The exception that ends a run whose `step` is saved."""
         return Preempted(
             f'{self.signal.name}: saved step {step} in {workdir}; the same command continues from it',

@@ -1,23 +1,21 @@
 """Preview grids: the same few images through both generators, drawn from step 0 on."""
 
-import functools
-from collections.abc import Callable
+import io
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from etils import epath
-from flax import linen as nn
-from ml_collections import ConfigDict
+from ml_collections import FrozenConfigDict as ConfigDict
 from PIL import Image
 
 from ugatit_jax.data import Datasets, eval_images
-from ugatit_jax.data.sources.open_source import spread_out
+from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.images import to_rgb
-from ugatit_jax.models import GeneratorOutput
-from ugatit_jax.models.networks import Networks
+from ugatit_jax.models.forward import compiled_generator
+from ugatit_jax.models.networks import DIRECTIONS, Networks, generator_of, reverse_of, source_of, target_of
 from ugatit_jax.report.drawing import grid, overlay
-from ugatit_jax.training.state import Params
+from ugatit_jax.training.types import Params
 
 
 class PreviewImages(NamedTuple):
@@ -28,38 +26,33 @@ class PreviewImages(NamedTuple):
 
 
 def choose(datasets: Datasets, config: ConfigDict) -> PreviewImages:
-    """The run's preview images: evenly spread over the test images, or the training ones where there are none."""
+    """The run's preview images: evenly spaced test images, or training images where there are none."""
     images = []
     for domain in 'AB':
         source = getattr(datasets, f'test_{domain}') or getattr(datasets, f'train_{domain}')
-        images.append(eval_images(source, spread_out(len(source), config.training.preview_images), config))
+        images.append(eval_images(source, evenly_spaced_indices(len(source), config.training.preview_images), config))
     return PreviewImages(*images)
-
-
-@functools.cache
-def forward(module: nn.Module) -> Callable[[Params, np.ndarray], GeneratorOutput]:
-    """A compiled generator: (params, images) -> GeneratorOutput."""
-    return jax.jit(lambda params, images: module.apply({'params': params}, images))
 
 
 def draw(networks: Networks, generator: Params, images: PreviewImages, with_identity: bool) -> Image.Image:
     """A grid of both directions, a row for each image: real, heatmap, identity, fake, heatmap, cycle.
 
-    A heatmap lies over the image that the generator looked at: the first is that of the translation, the second that
-    of the way back. Where the domains differ in channels, there is no identity and its column is missing; without CAM in
-    the generators there are no heatmaps.
+    A heatmap lies over the image that the generator looked at: the first is that of the translation, the second that of
+    the way back. Domains with different channels have no identity and no column for it; generators without CAM have no
+    heatmaps.
     """
     blocks = []
-    for source, target in (('A', 'B'), ('B', 'A')):
-        there, back = f'gen{source}2{target}', f'gen{target}2{source}'
+    for direction in DIRECTIONS:
+        there, back = generator_of(direction), generator_of(reverse_of(direction))
+        source, target = source_of(direction), target_of(direction)
         real = getattr(images, source)
-        out = jax.device_get(forward(networks.module(there))(generator[there], real))
-        cycle = jax.device_get(forward(networks.module(back))(generator[back], out.image))
+        out = jax.device_get(compiled_generator(networks.module(there))(generator[there], real))
+        cycle = jax.device_get(compiled_generator(networks.module(back))(generator[back], out.image))
         columns = {f'real_{source}': to_rgb(real)}
         if out.heatmap is not None:
             columns['heatmap'] = overlay(real, out.heatmap)
         if with_identity:
-            identity = jax.device_get(forward(networks.module(back))(generator[back], real))
+            identity = jax.device_get(compiled_generator(networks.module(back))(generator[back], real))
             columns[f'idt_{source}'] = to_rgb(identity.image)
         columns[f'fake_{target}'] = to_rgb(out.image)
         if out.heatmap is not None:
@@ -76,6 +69,7 @@ def save(sheet: Image.Image, workdir: str, step: int) -> epath.Path:
     """Writes WORKDIR/previews/STEP.png and returns its path."""
     path = epath.Path(workdir) / 'previews' / f'{step:08d}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('wb') as file:
-        sheet.save(file, 'PNG')
+    file = io.BytesIO()
+    sheet.save(file, 'PNG')
+    path.write_bytes(file.getvalue())
     return path

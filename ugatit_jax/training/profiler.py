@@ -11,8 +11,8 @@ logger = logging.getLogger(__name__)
 class Profiler:
     """Traces the steps a to b into WORKDIR/plugins/profile, in the first process only; None traces nothing."""
 
-    def __init__(self, steps: tuple[int, int] | None, workdir: str, active: bool = True):
-        self.steps, self.workdir, self.tracing = steps if active else None, workdir, False
+    def __init__(self, steps: tuple[int, int] | None, workdir: str):
+        self.steps, self.workdir, self.tracing = steps if jax.process_index() == 0 else None, workdir, False
 
     def before(self, step: int) -> None:
         """To be called before each step; a run that continues between a and b traces the rest."""

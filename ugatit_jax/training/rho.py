@@ -1,9 +1,19 @@
-"""The rho of every AdaLIN and LIN layer, the share of instance norm in it, as metrics."""
+"""rho, the share of instance norm in every AdaLIN and LIN layer: its clip after an update, and its metrics."""
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from ugatit_jax.training.state import Params
+from ugatit_jax.training.types import Params
+
+
+def clip_rho(params: Params) -> Params:
+    """Every rho of AdaLIN and LIN clipped to [0, 1] (paper, equation 2); other leaves as they are."""
+
+    def clip(path: tuple, leaf: jax.Array) -> jax.Array:
+        return optax.projections.projection_box(leaf, 0, 1) if path[-1].key == 'rho' else leaf
+
+    return jax.tree.map_with_path(clip, params)
 
 
 def rho_layers(generators: Params) -> dict[str, jax.Array]:

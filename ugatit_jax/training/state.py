@@ -1,4 +1,4 @@
-"""Everything that a run is: one pytree, without functions in it; and how it starts."""
+"""The train state: one pytree without functions in it, how it starts, and how checkpoints keep it."""
 
 import functools
 from collections.abc import Callable
@@ -11,12 +11,11 @@ from flax import linen as nn
 from flax import struct
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, Networks
+from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, Networks, domain_of, source_of
 from ugatit_jax.models.spectral_norm import COLLECTION, select_group
 from ugatit_jax.sharding import StateSharding
 from ugatit_jax.training.optimizer import make_optimizer
-
-Params = dict[str, Any]
+from ugatit_jax.training.types import Params
 
 
 @struct.dataclass
@@ -24,17 +23,22 @@ class TrainState:
     """State of training after `step` steps; float32 but for step and key."""
 
     step: jax.Array  # int32 []
-    key: jax.Array  # uint32 [2], data of the run's random key; a step's is fold_in(key, step)
+    key: jax.Array  # uint32 [2], data of the run's random key; see `step_key`
     generator: Params  # {genA2B, genB2A}
     discriminator: Params  # {disGA, disLA, disGB, disLB}
-    spectral: Params  # u [out] and v [k*k*in] of every normalised kernel, by discriminator; {} for each where that is off
+    spectral: Params  # u [out] and v [k*k*in] of every normalised kernel, by discriminator; {} without spectral norm
     generator_opt: optax.OptState
     discriminator_opt: optax.OptState
-    ema: Params  # averaged generators; {} where they are off
+    ema: Params  # averaged generators; {} where training.ema_decay is 0
+
+
+def step_key(state: TrainState, use: int) -> jax.Array:
+    """The random key of this step for one use of it, an integer."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step), use)
 
 
 def init_state(networks: Networks, config: ConfigDict, state_sharding: StateSharding | None = None) -> TrainState:
-    """The state before the first step, all from config.seed; made where it stays, networks of one kind by one program."""
+    """The state before the first step, all from config.seed, initialised directly in its sharding."""
     key = jax.random.key(config.seed)
     # weights from the backend's own generator: threefry takes a minute to compile for this many draws
     init_key = jax.random.key(config.seed, impl='unsafe_rbg')
@@ -42,10 +46,10 @@ def init_state(networks: Networks, config: ConfigDict, state_sharding: StateShar
     names = GENERATORS + DISCRIMINATORS
     variables = {}
     for name, network_key in zip(names, jax.random.split(init_key, len(names))):
-        domain = name[3] if name in GENERATORS else name[-1]  # genA2B sees A, disGA sees A
+        domain = source_of(name) if name in GENERATORS else domain_of(name)
         shape = (1, size, size, channels[domain])
         variables[name] = network_init(networks.module(name), shape, state_sharding)(network_key)
-    return placed(functools.partial(start_state, config), state_sharding)(
+    return sharded_jit(functools.partial(state_of_weights, config), state_sharding)(
         {name: variables[name]['params'] for name in GENERATORS},
         {name: variables[name]['params'] for name in DISCRIMINATORS},
         {name: select_group(variables[name].get(COLLECTION, {})) for name in DISCRIMINATORS},
@@ -53,16 +57,33 @@ def init_state(networks: Networks, config: ConfigDict, state_sharding: StateShar
     )
 
 
-@functools.cache
+def state_of_weights(
+    config: ConfigDict, generator: Params, discriminator: Params, spectral: Params, key: jax.Array
+) -> TrainState:
+    """The state at step 0 of given weights: fresh optimizers, the average equal to the generators."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=jax.random.key_data(key),
+        generator=generator,
+        discriminator=discriminator,
+        spectral=spectral,
+        generator_opt=make_optimizer(config, 'generator').init(generator),
+        discriminator_opt=make_optimizer(config, 'discriminator').init(discriminator),
+        # a copy: the step donates its state, and a buffer cannot be donated twice
+        ema=jax.tree.map(jnp.copy, generator) if config.training.ema_decay else {},
+    )
+
+
+@functools.cache  # networks with the same architecture are compiled once
 def network_init(
     module: nn.Module, shape: tuple[int, ...], state_sharding: StateSharding | None
 ) -> Callable[[jax.Array], Any]:
     """Compiled init of a network for images of `shape`: key -> variables."""
-    return placed(lambda key: module.init(key, jnp.zeros(shape)), state_sharding)
+    return sharded_jit(lambda key: module.init(key, jnp.zeros(shape)), state_sharding)
 
 
-def placed(function: Callable[..., Any], state_sharding: StateSharding | None) -> Callable[..., Any]:
-    """`function`, compiled, with its results where `state_sharding` says."""
+def sharded_jit(function: Callable[..., Any], state_sharding: StateSharding | None) -> Callable[..., Any]:
+    """jax.jit of `function` with its results sharded as `state_sharding` says."""
     compiled = jax.jit(function) if state_sharding is None else None
 
     def call(*args: Any) -> Any:
@@ -73,27 +94,10 @@ def placed(function: Callable[..., Any], state_sharding: StateSharding | None) -
     return call
 
 
-def with_other_key(state: TrainState) -> TrainState:
-    """The state with a random key that follows from its own: other crops and flips from here on."""
+def reseed(state: TrainState) -> TrainState:
+    """The state with another random key, derived from its own: other crops and flips from here on."""
     key = jax.random.fold_in(jax.random.wrap_key_data(state.key), 0x5EED)
     return state.replace(key=jax.device_put(jax.random.key_data(key), state.key.sharding))
-
-
-def start_state(
-    config: ConfigDict, generator: Params, discriminator: Params, spectral: Params, key: jax.Array
-) -> TrainState:
-    """State at step 0 of given weights: fresh optimisers, the average equal to the generators."""
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        key=jax.random.key_data(key),
-        generator=generator,
-        discriminator=discriminator,
-        spectral=spectral,
-        generator_opt=make_optimizer(config).init(generator),
-        discriminator_opt=make_optimizer(config, 'discriminator').init(discriminator),
-        # a copy: the step donates its state, and a buffer cannot be donated twice
-        ema=jax.tree.map(jnp.copy, generator) if config.training.ema_decay else {},
-    )
 
 
 def to_items(state: TrainState) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Images and videos through a trained generator.
+"""Translates images and videos with a trained generator.
 
     python -m ugatit_jax.translate --checkpoint=WORKDIR --input=FILE|DIR|GLOB --output=DIR --direction=a2b
 
-WORKDIR may be WORKDIR/checkpoints/STEP. Results keep the names of the inputs, and their size and aspect. Each image
-goes through the generator at the size it was trained at (--size=train), or as it is (--size=original).
+WORKDIR may be WORKDIR/checkpoints/STEP. Results have the names, sizes and aspect ratios of the inputs. The generator sees
+each image at the size of training (--size=train) or at the image's own (--size=original).
 """
 
 import argparse
@@ -13,13 +13,13 @@ import sys
 from ugatit_jax.command import configure_logging, configure_process, run_command
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError, printable
-from ugatit_jax.translate.files import translate
-from ugatit_jax.translate.outputs import FORMATS, PAGE
-from ugatit_jax.translate.translator import DIRECTIONS, load
+from ugatit_jax.translate.output_files import DEFAULT_QUALITY, FORMATS, PAGE_NAME
+from ugatit_jax.translate.translate_files import translate_files
+from ugatit_jax.translate.translator import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS, load
 
 
 def number_or_name(text: str) -> int | str:
-    """A flag's value: a number where it is one."""
+    """A flag's value as an int where it is a number."""
     return int(text) if text.isdecimal() else text
 
 
@@ -30,34 +30,39 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
-    add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='images or videos, one or more of these')
-    add('--output', required=True, metavar='DIR', help='where results go; made where it is missing')
-    add('--direction', required=True, choices=tuple(DIRECTIONS), help='which domain the inputs are of, and become')
+    add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='images or videos')
+    add('--output', required=True, metavar='DIR', help='the folder for results, created if it is missing')
+    add('--direction', required=True, choices=DIRECTIONS, help='from which domain to which')
     add('--step', type=number_or_name, default='latest', help="'latest' (default), 'best' or a number")
-    add('--weights', choices=('auto', 'ema', 'raw'), default='auto', help='default: averaged ones where there are some')
+    add(
+        '--weights',
+        choices=('auto', 'ema', 'raw'),
+        default='auto',
+        help='auto (default): the averaged ones (ema) if there are any',
+    )
     add(
         '--size',
         type=number_or_name,
         default='train',
         metavar='train|original|N',
-        help='what the generator sees: squares of the size it was trained at (default) or of N, or the image as it is',
+        help='what the generator sees: squares of the size of training (default) or of N pixels, or the image as it is',
     )
     add('--fit', choices=FIT_MODES, help='how images become squares (default: as in training)')
-    add('--format', choices=tuple(FORMATS), default='png', help='of images (default: png)')
-    add('--quality', type=int, default=95, help='of jpg and webp, 1 to 100 (default: 95)')
-    add('--batch_size', type=int, help='images at once (default: 8, on CPU 1)')
+    add('--format', choices=tuple(FORMATS), default='png', help='of image files (default: png)')
+    add('--quality', type=int, default=DEFAULT_QUALITY, help='of jpg and webp, 1 to 100 (default: %(default)s)')
+    add('--batch_size', type=int, help=f'images at once (default: {DEFAULT_BATCH_SIZE}, on CPU 1)')
     add(
         '--tile',
         type=int,
-        default=512,
+        default=DEFAULT_TILE,
         metavar='SIDE',
-        help='images above (2 * SIDE)^2 pixels go by tiles, with the same result; 0 for never (default: 512)',
+        help='images above (2 * SIDE)^2 pixels go by tiles, with the same result; 0 for never (default: %(default)s)',
     )
     add('--heatmap', action='store_true', help='also write NAME.heatmap: where the generator looked')
-    add('--strip', action='store_true', help='also write NAME.strip: input, heatmap, output, and back again')
-    add('--compare', action='store_true', help=f'also write {PAGE}: inputs beside outputs, in one file')
+    add('--strip', action='store_true', help='also write NAME.strip: input, heatmap, output, and output translated back')
+    add('--compare', action='store_true', help=f'also write {PAGE_NAME}: inputs beside outputs, in one file')
     add('--overwrite', action='store_true', help='replace results that exist (never inputs)')
-    add('--no_metadata', action='store_true', help='leave out that an image is synthetic, and of which model')
+    add('--no_metadata', action='store_true', help='do not write into results that they are synthetic, and by which model')
     return parser.parse_args(arguments)
 
 
@@ -69,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Translates as the flags say; returns 1 where some files failed."""
+    """Translates as the flags say; returns 1 where some files failed, else 0."""
     configure_process()
     if not 1 <= options.quality <= 100:
         raise UserError(f'--quality={options.quality}: it is from 1 to 100')
@@ -81,13 +86,13 @@ def run(options: argparse.Namespace) -> int:
         tile=options.tile,
         batch_size=options.batch_size,
     )
-    count, failures = translate(
+    count, failures = translate_files(
         translator,
         options.input,
         options.output,
         size=options.size,
         fit=options.fit,
-        suffix=options.format,
+        image_format=options.format,
         quality=options.quality,
         heatmap=options.heatmap,
         strip=options.strip,

@@ -1,30 +1,26 @@
-"""A trained generator as a function of images."""
+"""A trained generator as a function of images: `ugatit_jax.load` and the Translator that it returns."""
 
 import functools
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
 from ugatit_jax.compiler import on_cpu
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError
-from ugatit_jax.images import denormalize, normalize
-from ugatit_jax.models import Generator
-from ugatit_jax.models.networks import make_networks
-from ugatit_jax.translate.fitting import MULTIPLE, SMALLEST, Fitted, fit, restore, restore_heatmap
-from ugatit_jax.translate.tiles import TiledGenerator, unsupported
+from ugatit_jax.images import normalize
+from ugatit_jax.models.forward import compiled_generator
+from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE, Generator, GeneratorOutput
+from ugatit_jax.models.networks import DIRECTIONS as UPPER_CASE_DIRECTIONS
+from ugatit_jax.models.networks import generator_of, make_networks, reverse_of, source_of, target_of
+from ugatit_jax.translate.fitting import FittedImage, fit, restore, restore_heatmap
+from ugatit_jax.translate.tiled_generator import TiledGenerator, unsupported_reason
 
-DIRECTIONS = {'a2b': 'genA2B', 'b2a': 'genB2A'}
-
-
-class Translation(NamedTuple):
-    """What a generator made of images of one size, before they go back to theirs."""
-
-    image: np.ndarray  # [n, h, w, C], uint8 or float32 in [-1, 1] as the input was
-    heatmap: np.ndarray | None  # float32 [n, h/4, w/4]; None for a generator without CAM
+DIRECTIONS = tuple(direction.lower() for direction in UPPER_CASE_DIRECTIONS)  # as flags and `load` have them
+DEFAULT_TILE = 512  # images up to 1024 x 1024 go untiled: at ch 64 a full-size map takes 256 MB, in float32
+DEFAULT_BATCH_SIZE = 8  # on accelerators, as evaluation.batch_size: no image's result depends on it
+RANGE_TOLERANCE = 1e-3  # of floats in [-1, 1]: rounding errors of other code's normalisation
 
 
 def load(
@@ -33,164 +29,165 @@ def load(
     *,
     step: int | str = 'latest',
     weights: str = 'auto',
-    tile: int = 512,
+    tile: int = DEFAULT_TILE,
     batch_size: int | None = None,
 ) -> 'Translator':
-    """The Translator of a trained generator; reads that one network only.
+    """Loads a trained generator as a Translator; reads that one network only.
 
     path: WORKDIR, or WORKDIR/checkpoints/STEP. direction: 'a2b' or 'b2a'. step: 'latest', 'best' or a number. weights:
     'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: images of more than (2 * tile)**2 pixels
-    go by tiles of this side, with the same result and less memory (see tiles.py); 0 for never, as for ablated
-    generators. batch_size: images at once, at most; by default 8, and 1 on CPU, where more take longer each. Raises
-    UserError for what cannot be.
+    go by tiles of this side, with the same result and less memory (see tiled_generator.py); 0 for never. Ablated generators
+    and full models never do. batch_size: images at once, at most; by default 8, and 1 on CPU, where larger batches take
+    longer per image. Raises UserError for arguments that do not work and for what the checkpoint does not have.
     """
     if direction not in DIRECTIONS:
         raise UserError(f'direction={direction!r}: it is one of {", ".join(map(repr, DIRECTIONS))}')
-    if tile < 0 or tile % 8:
+    if tile < 0 or tile % 8:  # maps of lower resolution go by a half and a quarter of it, which stay even
         raise UserError(f'tile={tile}: it is a multiple of 8, or 0 for no tiles')
     if batch_size is None:
-        batch_size = 1 if on_cpu() else 8
+        batch_size = 1 if on_cpu() else DEFAULT_BATCH_SIZE
     if batch_size < 1:
         raise UserError(f'batch_size={batch_size}: it is 1 or more')
-    loaded = load_generators(path, step, weights, (DIRECTIONS[direction],))
+    loaded = load_generators(path, step, weights, (generator_of(direction),))
     return Translator(loaded, direction, tile, batch_size)
 
 
 class Translator:
-    """translator(images) -> images of the other domain; see `load` for making one.
+    """translator(images) -> images of the other domain; `load` makes one.
 
     Images are [h, w, C] or [n, h, w, C], uint8 or floats in [-1, 1], RGB for most models (`channels`); results have the
-    same form. size: 'train' goes through the generator at the size it was trained at and comes back at the given one;
-    'original' goes as it is, at any size (a full model takes its own only); a number goes at that size. fit: how
+    same form. size: 'train' resizes to the size of training and the result back to that of the image; 'original' keeps the
+    size, whatever it is (not for full models, which take their own only); a number is the side of a square. fit: how
     images that are not square become so, as data.fit; by default as in training. One program is compiled for each
     size, rounded up to multiples of 4, and each power of two in the number of images.
     """
 
-    def __init__(self, loaded: LoadedGenerators, direction: str, tile: int = 512, batch_size: int = 8):
-        config = loaded.config
-        there, back = direction.upper().split('2')
+    def __init__(
+        self, loaded: LoadedGenerators, direction: str, tile: int = DEFAULT_TILE, batch_size: int = DEFAULT_BATCH_SIZE
+    ):
+        config, name = loaded.config, generator_of(direction)
         self.loaded, self.direction, self.tile, self.batch_size = loaded, direction, tile, batch_size
-        self.generator: Generator = getattr(make_networks(config), DIRECTIONS[direction])
-        self.channels, self.out_channels = config.data[f'channels_{there}'], config.data[f'channels_{back}']
+        self.generator: Generator = make_networks(config).module(name)
+        self.channels = config.data[f'channels_{source_of(direction)}']
+        self.out_channels = config.data[f'channels_{target_of(direction)}']
         self.image_size = config.data.image_size
-        self.tied = config.model.mlp_pool == 'full'
+        self.fixed_size = config.model.mlp_pool == 'full'
         self.background = tuple(config.data.background)
-        params = loaded.generator[DIRECTIONS[direction]]
-        self.params = jax.device_put(params)
-        self.forward = jax.jit(functools.partial(forward, self.generator))
-        self.tiled = TiledGenerator(self.generator, self.params, tile) if tile and not unsupported(self.generator) else None
+        self.params = jax.device_put(loaded.generator[name])
+        self.forward = compiled_generator(self.generator)
+        tiles = tile and not unsupported_reason(self.generator)
+        self.tiled = TiledGenerator(self.generator, self.params, tile) if tiles else None
 
     def __call__(self, images: np.ndarray, size: int | str = 'train', fit: str | None = None) -> np.ndarray:
         """uint8 or float [h, w, C] or [n, h, w, C] -> the same with the other domain's channels, uint8 or float32.
 
-        With fit='short_side_crop' the square in the middle comes back. Raises UserError.
+        With fit='short_side_crop' the result is the square in the middle. Raises UserError.
         """
-        fitted, translations, single = self.many(images, size, fit)
-        out = [restore(image, f) for f, image in zip(fitted, translations.image)]
-        return out[0] if single else np.stack(out)
+        fitted, out, single = self.fit_and_run(images, size, fit)
+        results = [restore(image, f) for f, image in zip(fitted, out.image)]
+        return results[0] if single else np.stack(results)
 
     def heatmap(self, images: np.ndarray, size: int | str = 'train', fit: str | None = None) -> np.ndarray:
         """Where the generator looks: float32 [h, w] or [n, h, w], not negative, as large as the images."""
-        fitted, translations, single = self.many(images, size, fit)
-        if translations.heatmap is None:
-            raise UserError(f'{self.loaded.where} has no heatmap: its generators have no CAM')
-        out = [restore_heatmap(heatmap, f) for f, heatmap in zip(fitted, translations.heatmap)]
-        return out[0] if single else np.stack(out)
+        self.require_heatmap()
+        fitted, out, single = self.fit_and_run(images, size, fit)
+        results = [restore_heatmap(heatmap, f) for f, heatmap in zip(fitted, out.heatmap)]
+        return results[0] if single else np.stack(results)
 
     def cycle(self, images: np.ndarray, size: int | str = 'train', fit: str | None = None) -> np.ndarray:
-        """There and back again, through both generators at the network's size: as the images."""
-        fitted, translations, single = self.many(images, size, fit)
-        again = self.back.run(translations.image).image
-        out = [restore(image, f) for f, image in zip(fitted, again)]
-        return out[0] if single else np.stack(out)
+        """The images through both generators, there and back, without resizing in between; shapes as the images'."""
+        fitted, out, single = self.fit_and_run(images, size, fit)
+        results = [restore(image, f) for f, image in zip(fitted, self.reverse.run(out.image).image)]
+        return results[0] if single else np.stack(results)
 
     @functools.cached_property
-    def back(self) -> 'Translator':
-        """The Translator of the other direction, of the same checkpoint; read when it is first asked for."""
-        t = self.loaded
+    def reverse(self) -> 'Translator':
+        """The Translator of the other direction, from the same checkpoint; read when it is first used."""
         return load(
-            t.where,
-            '2'.join(reversed(self.direction.split('2'))),
-            step=t.step,
-            weights=t.weights,
+            self.loaded.where,
+            reverse_of(self.direction),
+            step=self.loaded.step,
+            weights=self.loaded.weights,
             tile=self.tile,
             batch_size=self.batch_size,
         )
 
     @property
     def model(self) -> str:
-        """Which weights these are, for people: the workdir's name, step and kind."""
+        """The model in words: name of the workdir, step and kind of weights."""
         workdir = self.loaded.where.rstrip('/').split('/')[-3]
         return f'{workdir} step {self.loaded.step} {self.loaded.weights}'
 
-    def many(self, images: np.ndarray, size: int | str, fit: str | None) -> tuple[list[Fitted], Translation, bool]:
-        """The images of a call as fitted, their translations, and whether it was a single one."""
-        pixels = np.asarray(images)
-        single = pixels.ndim == 3
-        pixels = self.checked(pixels[None] if single else pixels)
-        fitted = [self.fit(image, size, fit) for image in pixels]
+    def require_heatmap(self) -> None:
+        """Raises UserError for a generator without CAM."""
+        if not self.generator.use_cam:
+            raise UserError(f'{self.loaded.where} has no heatmap: its generators have no CAM')
+
+    def fit_and_run(
+        self, images: np.ndarray, size: int | str, fit: str | None
+    ) -> tuple[list[FittedImage], GeneratorOutput, bool]:
+        """The images of a call as fitted, the generator's output for them, and whether it was a single image."""
+        images = np.asarray(images)
+        single = images.ndim == 3
+        pixels = self.as_pixels(images[None] if single else images)
+        fitted = [self.fit_image(image, size, fit) for image in pixels]
         x = np.stack([f.pixels for f in fitted])
         return fitted, self.run(x if x.dtype == np.uint8 else normalize(x)), single
 
-    def checked(self, images: np.ndarray) -> np.ndarray:
-        """uint8 as it is, floats as float32 in 0..255; raises UserError for what are no images of this generator."""
-        wanted = f'[h, w, {self.channels}] or [n, h, w, {self.channels}]'
+    def as_pixels(self, images: np.ndarray) -> np.ndarray:
+        """Images [n, h, w, C] in 0..255: uint8 as they are, floats as float32; raises UserError for other arrays."""
+        expected = f'[h, w, {self.channels}] or [n, h, w, {self.channels}]'
         if images.ndim != 4 or images.shape[-1] != self.channels or 0 in images.shape:
-            raise UserError(f'images of shape {list(images.shape)}: {self.direction} of this model takes {wanted}')
+            raise UserError(f'images of shape {list(images.shape)}: {self.direction} of this model takes {expected}')
         if images.dtype == np.uint8:
             return images
         if not np.issubdtype(images.dtype, np.floating):
             raise UserError(f'images of {images.dtype}: uint8 is taken, or floats in [-1, 1]')
         low, high = float(images.min()), float(images.max())
-        if not (low >= -1.001 and high <= 1.001):  # also true for NaN
+        if not (low >= -1 - RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):  # also true for NaN
             raise UserError(f'float images from {low:g} to {high:g}: they are in [-1, 1]; divide by 127.5 and subtract 1')
-        return (images.astype(np.float32) + 1) * np.float32(127.5)
+        return (images.astype(np.float32) + 1) * np.float32(127.5)  # not rounded, which denormalize does
 
-    def fit(self, pixels: np.ndarray, size: int | str = 'train', mode: str | None = None) -> Fitted:
-        """An image [h, w, C] in 0..255 as `run` takes it; raises UserError for a size that the model cannot take."""
-        return fit(pixels, self.side(size), self.fit_mode(mode), self.background)
+    def fit_image(self, pixels: np.ndarray, size: int | str = 'train', mode: str | None = None) -> FittedImage:
+        """An image [h, w, C] in 0..255 as the generator takes it; raises UserError for a size that does not work."""
+        return fit(pixels, self.network_side(size), self.fit_mode(mode), self.background)
 
     def fit_mode(self, mode: str | None) -> str:
-        """The way to a square, by default training's; raises UserError."""
+        """How images become squares, by default as in training; raises UserError."""
         mode = mode or self.loaded.config.data.fit
         if mode not in FIT_MODES:
             raise UserError(f'fit={mode!r}: it is one of {", ".join(FIT_MODES)}')
         return mode
 
-    def side(self, size: int | str) -> int | None:
-        """The square's side for a size, None for none; raises UserError."""
+    def network_side(self, size: int | str) -> int | None:
+        """The side of the generator's squares for a `size`, None for images as they are; raises UserError."""
         side = {'train': self.image_size, 'original': None}.get(size, size)
-        if side is not None and (not isinstance(side, int) or side < SMALLEST or side % MULTIPLE):
-            raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {MULTIPLE} from {SMALLEST} on")
-        if self.tied and side != self.image_size:
+        if side is not None and (not isinstance(side, int) or side < MIN_SIDE or side % SIDE_MULTIPLE):
+            raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {SIDE_MULTIPLE} from {MIN_SIDE} on")
+        if self.fixed_size and side != self.image_size:
             raise UserError(
                 f"size={size}: {self.loaded.where} is a full model (model.mlp_pool='full'), whose weights are tied to "
                 f"{self.image_size}x{self.image_size} pixels; size='train' takes images of any size through that one"
             )
         return side
 
-    def run(self, x: np.ndarray) -> Translation:
-        """Images [n, h, w, C] of one size, multiples of 4: uint8, or float32 in [-1, 1] -> Translation."""
-        if self.tiled and x.shape[1] * x.shape[2] > (2 * self.tile) ** 2:
+    def run(self, x: np.ndarray) -> GeneratorOutput:
+        """Runs the generator on images [n, h, w, C] of one size, multiples of 4: uint8, or float32 in [-1, 1].
+
+        Returns NumPy arrays; `image` is of the type of x, `cam_logit` None for images that go by tiles.
+        """
+        pixels, max_untiled = x.shape[1] * x.shape[2], (2 * self.tile) ** 2
+        if self.tiled and pixels > max_untiled:
             images, heatmaps = zip(*map(self.tiled, x))
-            return Translation(np.stack(images), np.stack(heatmaps))
-        parts, at_once = [], self.batch_size
-        if self.tiled:  # no more memory for many images than for the largest untiled one
-            at_once = max(1, min(at_once, (2 * self.tile) ** 2 // (x.shape[1] * x.shape[2])))
-        for start in range(0, len(x), at_once):
-            part = x[start : start + at_once]
-            room = min(1 << (len(part) - 1).bit_length(), at_once)
-            # repeated up to a power of two, so that few programs serve all numbers
-            out = self.forward(self.params, part[np.arange(room) % len(part)])
-            parts.append([None if y is None else y[: len(part)] for y in out])
-        image, heatmap = (None if part[0] is None else np.concatenate(jax.device_get(part)) for part in zip(*parts))
-        return Translation(image, heatmap)
-
-
-def forward(generator: Generator, params: dict, x: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-    """Images, uint8 or float32 in [-1, 1] -> images of the same type, heatmaps."""
-    out = generator.apply({'params': params}, normalize(x) if x.dtype == jnp.uint8 else x)
-    image = out.image
-    if x.dtype == jnp.uint8:
-        image = denormalize(image)
-    return image, out.heatmap
+            return GeneratorOutput(np.stack(images), None, np.stack(heatmaps))
+        batch_size, outputs = self.batch_size, []
+        if self.tiled:  # a batch takes no more memory than the largest untiled image
+            batch_size = max(1, min(batch_size, max_untiled // pixels))
+        for start in range(0, len(x), batch_size):
+            batch = x[start : start + batch_size]
+            # padded with copies to a power of two, so that few programs serve all numbers of images
+            n = len(batch)
+            padded_size = min(1 << (n - 1).bit_length(), batch_size)
+            out = self.forward(self.params, batch[np.arange(padded_size) % n])
+            outputs.append(jax.tree.map(lambda leaf, n=n: leaf[:n], out))
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *jax.device_get(outputs))

@@ -1,6 +1,6 @@
-"""Videos, a file in and a file out, by PyAV: frames are translated as they come, the sound is copied.
+"""Translates video files with PyAV: frame by frame in batches, audio copied as it is.
 
-A frame's image depends on its own statistics alone, as a single image's; nothing holds neighbours together.
+Frames are independent of each other, as images are; nothing enforces consistency over time.
 """
 
 import pathlib
@@ -19,21 +19,26 @@ if TYPE_CHECKING:
     from ugatit_jax.translate.translator import Translator
 
 SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.3gp')
-KEPT_SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm')  # others become .mkv, which takes any sound
-QUALITY = {'libx264': {'crf': '16', 'preset': 'medium'}, 'libvpx-vp9': {'crf': '18', 'b:v': '0'}}  # hardly any loss seen
-BT709, UNSPECIFIED = 1, 2  # FFmpeg's numbers of ways to code colours
-PIXELS = {1: 'gray', 3: 'rgb24'}
+OUTPUT_SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm')  # others become .mkv, which takes any audio
+ENCODER_OPTIONS = {  # constant quality, with hardly any visible loss
+    'libx264': {'crf': '16', 'preset': 'medium'},  # FFmpeg's guide: 17 or 18 is visually lossless or nearly so
+    'libvpx-vp9': {'crf': '18', 'b:v': '0'},  # of 0 to 63; b:v 0 turns the limit on the bit rate off
+}
+BT709, UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces, of primaries and of transfer functions alike
+HD_HEIGHT = 720  # rows of the smallest high-definition format
+DEFAULT_FRAME_RATE = Fraction(25)  # where a file gives none: frames keep their own times anyway
+PIXEL_FORMATS = {1: 'gray', 3: 'rgb24'}  # by channels
 
 
 def is_video(path: str) -> bool:
-    """By the name's end."""
+    """Whether a file is a video, by its suffix."""
     return path.lower().endswith(SUFFIXES)
 
 
 def output_suffix(path: str) -> str:
-    """The end of the name that a video's translation gets."""
+    """The suffix of a video's translation."""
     suffix = pathlib.Path(path).suffix.lower()
-    return suffix if suffix in KEPT_SUFFIXES else '.mkv'
+    return suffix if suffix in OUTPUT_SUFFIXES else '.mkv'
 
 
 def require_av() -> None:
@@ -56,14 +61,14 @@ def translate_video(
 ) -> int:
     """Translates every frame of `source` into the file `target` and returns their number; raises UserError.
 
-    H.264, or VP9 in .webm, at the input's times; sound streams are copied as they are, subtitles left out. Frames are
-    upright and as large as in the input, but for fit='short_side_crop' their middle square. Only batch_size frames are
-    held at a time. comment: metadata of the file. progress: called with the number of frames done since the last call.
+    H.264, or VP9 in .webm, with the input's timestamps; audio streams are copied, subtitles left out. Frames are upright and
+    as large as in the input, with fit='short_side_crop' their middle square. Only batch_size frames are held at a time.
+    comment: metadata of the file. progress: called with the number of frames done since the last call.
     """
     require_av()
     import av
 
-    if not {translator.channels, translator.out_channels} <= PIXELS.keys():
+    if not {translator.channels, translator.out_channels} <= PIXEL_FORMATS.keys():
         raise UserError(
             f'{translator.loaded.where} has images of {translator.channels} and {translator.out_channels} '
             'channels; videos have 3 or 1'
@@ -71,66 +76,66 @@ def translate_video(
     try:
         with (
             atomic_file(target) as partial,
-            av.open(source) as given,
-            av.open(partial, 'w', format=container_format(target)) as made,
+            av.open(source) as reader,
+            av.open(partial, 'w', format=container_format(target)) as writer,
         ):
-            if not given.streams.video:
+            if not reader.streams.video:
                 raise UserError('there is no video in it')
             if comment:
-                made.metadata['comment'] = comment
-            return copy_streams(given, made, translator, size, fit, target, progress)
+                writer.metadata['comment'] = comment
+            return translate_streams(reader, writer, translator, size, fit, target, progress)
     except (av.FFmpegError, OSError) as error:
         raise UserError(first_line(error)) from error
 
 
 def container_format(path: str) -> str:
-    """FFmpeg's name of the container, by the name's end."""
+    """FFmpeg's name of the container, by the suffix."""
     return {'.mkv': 'matroska', '.webm': 'webm', '.mov': 'mov'}.get(pathlib.Path(path).suffix.lower(), 'mp4')
 
 
-def copy_streams(
-    given: 'av.container.InputContainer',
-    made: 'av.container.OutputContainer',
+def translate_streams(
+    reader: 'av.container.InputContainer',
+    writer: 'av.container.OutputContainer',
     translator: 'Translator',
     size: int | str,
     fit: str | None,
     target: str,
     progress: Callable[[int], Any],
 ) -> int:
-    """Frames through the translator, sound packets as they come; returns the number of frames."""
-    video = given.streams.video[0]
+    """Frames through the translator, audio packets as they come; returns the number of frames."""
+    video = reader.streams.video[0]
     video.thread_type = 'AUTO'
     codec = 'libvpx-vp9' if target.lower().endswith('.webm') else 'libx264'
-    sound = {stream.index: made.add_stream_from_template(stream) for stream in given.streams.audio}
-    stream, count, waiting = None, 0, []  # sound waits until the first images tell the video's size
-    for packets, frames in batches(given, video, translator.batch_size):
+    audio = {stream.index: writer.add_stream_from_template(stream) for stream in reader.streams.audio}
+    stream, count, pending = None, 0, []  # audio is pending until the first frames tell the size of the video
+    for packets, frames in read_batches(reader, video, translator.batch_size):
         if frames:
-            images = np.stack([upright(frame, PIXELS[translator.channels]) for frame in frames])
+            images = np.stack([upright(frame, PIXEL_FORMATS[translator.channels]) for frame in frames])
             images = translator(images.reshape(*images.shape[:3], -1), size=size, fit=fit)
             if stream is None:
-                stream = add_video(made, codec, images.shape[2], images.shape[1], video)
+                stream = add_video_stream(writer, codec, images.shape[2], images.shape[1], video)
             for frame, image in zip(frames, images):
-                made.mux(stream.encode(as_frame(image, frame, stream.pix_fmt)))
+                writer.mux(stream.encode(make_frame(image, frame, stream.pix_fmt)))
             count += len(frames)
             progress(len(frames))
-        waiting += packets
+        pending += packets
         if stream is not None:
-            for packet in waiting:
-                packet.stream = sound[packet.stream.index]
-                made.mux(packet)
-            waiting = []
+            for packet in pending:
+                packet.stream = audio[packet.stream.index]
+                writer.mux(packet)
+            pending = []
     if stream is None:
         raise UserError('there is no frame in it that can be read')
-    made.mux(stream.encode())
+    writer.mux(stream.encode())
     return count
 
 
-def batches(
-    given: 'av.container.InputContainer', video: 'av.VideoStream', batch_size: int
+def read_batches(
+    reader: 'av.container.InputContainer', video: 'av.VideoStream', batch_size: int
 ) -> Iterator[tuple[list['av.Packet'], list['av.VideoFrame']]]:
-    """(sound packets, frames), as the file has them, at most batch_size frames of one size at a time."""
+    """(audio packets, frames) in the file's order, at most batch_size frames, of one size, at a time; raises UserError."""
     packets, frames = [], []
-    for packet in given.demux([video, *given.streams.audio]):
+    for packet in reader.demux([video, *reader.streams.audio]):
         if packet.stream.type == 'audio':
             if packet.dts is not None:  # the empty packet that demux ends with
                 packets.append(packet)
@@ -147,34 +152,35 @@ def batches(
     yield packets, frames
 
 
-def upright(frame: 'av.VideoFrame', pixels: str) -> np.ndarray:
-    """uint8 [h, w, 3] (or [h, w]) of a frame, turned as its player would."""
-    # where a file does not say how colours are coded, players take BT.709 for high definition and FFmpeg does not
-    unsaid = frame.colorspace == UNSPECIFIED and frame.height >= 720
-    image = frame.to_ndarray(format=pixels, src_colorspace='ITU709' if unsaid else None)
+def upright(frame: 'av.VideoFrame', pixel_format: str) -> np.ndarray:
+    """uint8 [h, w, 3] (or [h, w]) of a frame, rotated as players rotate it."""
+    # where a file does not name its colour space, players take BT.709 for high definition and FFmpeg does not
+    unnamed = frame.colorspace == UNSPECIFIED and frame.height >= HD_HEIGHT
+    image = frame.to_ndarray(format=pixel_format, src_colorspace='ITU709' if unnamed else None)
     return np.rot90(image, round(frame.rotation / 90) % 4)
 
 
-def add_video(
-    made: 'av.container.OutputContainer', codec: str, width: int, height: int, video: 'av.VideoStream'
+def add_video_stream(
+    writer: 'av.container.OutputContainer', codec: str, width: int, height: int, video: 'av.VideoStream'
 ) -> 'av.VideoStream':
-    """The stream that translated frames go to."""
-    stream = made.add_stream(codec, rate=video.average_rate or video.guessed_rate or Fraction(25), options=QUALITY[codec])
+    """Adds the stream of the translated frames."""
+    rate = video.average_rate or video.guessed_rate or DEFAULT_FRAME_RATE
+    stream = writer.add_stream(codec, rate=rate, options=ENCODER_OPTIONS[codec])
     stream.width, stream.height = width, height
-    # most players show nothing else; it halves the colours' resolution and so needs even sides
+    # most players show 4:2:0 only, which has colours at half the resolution and so needs even sides
     stream.pix_fmt = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'
     context = stream.codec_context
     context.colorspace = context.color_primaries = context.color_trc = BT709
-    context.time_base = video.time_base  # the frames' own times, even where they are irregular
+    context.time_base = video.time_base  # the input's timestamps, even where they are irregular
     return stream
 
 
-def as_frame(image: np.ndarray, given: 'av.VideoFrame', pix_fmt: str) -> 'av.VideoFrame':
-    """A translated image, uint8 [h, w, 1 or 3], at the time of the frame it was made of."""
+def make_frame(image: np.ndarray, source: 'av.VideoFrame', pixel_format: str) -> 'av.VideoFrame':
+    """A translated image, uint8 [h, w, 1 or 3], as a frame with the timestamp of `source`."""
     import av
 
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image.repeat(3 // image.shape[-1], axis=-1)))
-    frame = frame.reformat(format=pix_fmt, dst_colorspace='ITU709')
+    frame = frame.reformat(format=pixel_format, dst_colorspace='ITU709')
     frame.colorspace = BT709
-    frame.pts, frame.time_base = given.pts, given.time_base
+    frame.pts, frame.time_base = source.pts, source.time_base
     return frame

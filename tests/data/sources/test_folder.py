@@ -3,9 +3,9 @@ import os
 import numpy as np
 import pytest
 
-from tests.data.conftest import encoded, make_folder, smooth
+from tests.helpers.image_files import encoded, make_folder, smooth
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.data.sources.folder import FolderSource, check_folder, list_folder
+from ugatit_jax.data.sources.folder import FolderSource, list_folder, split_folder
 from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError
 
@@ -83,10 +83,10 @@ def test_names_that_are_no_utf8(tmp_path):
 
 def test_missing_folders_say_what_is_there(tmp_path):
     with pytest.raises(UserError, match='no such folder.*trainA and trainB.*synthetic:faces'):
-        check_folder(str(tmp_path / 'nowhere'), 'trainA')
+        split_folder(str(tmp_path / 'nowhere'), 'trainA')
     make_folder(tmp_path, {'train_A': 1, 'trainB': 1})
     with pytest.raises(MissingSplit, match='no trainA in it, there is trainB, train_A;'):
-        check_folder(str(tmp_path), 'trainA')
+        split_folder(str(tmp_path), 'trainA')
     (tmp_path / 'testA').mkdir()
     with pytest.raises(MissingSplit, match='holds no images'):
         FolderSource(str(tmp_path / 'testA'), 3)
@@ -97,7 +97,7 @@ def test_remote_listing_equals_the_local_one(tmp_path, monkeypatch):
     (tmp_path / '.DS_Store').write_bytes(b'x')
     (tmp_path / 'notes.txt').write_bytes(b'x')
     local = [key for key, _ in list_folder(str(tmp_path))]
-    monkeypatch.setattr('ugatit_jax.data.sources.folder._is_remote', lambda path: True)
+    monkeypatch.setattr('ugatit_jax.data.sources.folder.is_remote', lambda path: True)
     source = FolderSource(str(tmp_path), 3)
     assert source.keys == local
     assert source.read(0).shape == (24, 24, 3)

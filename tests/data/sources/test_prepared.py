@@ -5,7 +5,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from tests.data.conftest import encoded, make_folder, smooth
+from tests.helpers.image_files import encoded, make_folder, smooth
 from ugatit_jax.data import open_datasets, prepare
 from ugatit_jax.errors import UserError
 
@@ -75,7 +75,7 @@ def test_refusals(tmp_path, config):
     with pytest.raises(UserError, match='000.png: empty file'):
         prepare.prepare(f'folder:{tmp_path}', str(tmp_path / 'out'))
     assert not (tmp_path / 'out').exists()
-    with pytest.raises(UserError, match='folder:PATH wanted'):
+    with pytest.raises(UserError, match='expected folder:PATH'):
         prepare.prepare('tfds:cycle_gan', str(tmp_path / 'out'))
     config.data.source = f'prepared:{tmp_path}'
     with pytest.raises(UserError, match='no prepared data set there.*ugatit_jax.data.prepare'):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from tests.data.conftest import encoded, smooth
+from tests.helpers.image_files import encoded, smooth
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources import tfds as tfds_source
@@ -92,7 +92,7 @@ def data_dir(request, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def forget():
-    tfds_source._records.cache_clear()
+    tfds_source.read_records.cache_clear()
 
 
 def test_pets_by_species_cut_to_their_heads(data_dir, config, caplog):
@@ -175,6 +175,6 @@ def test_names_and_sets_that_do_not_fit(data_dir, config):
         with pytest.raises(UserError, match=reason):
             open_datasets(config)
     with pytest.raises(UserError, match='has no split trainA, it has'):
-        tfds_source._load('oxford_iiit_pet', data_dir, False, 'trainA')
+        tfds_source.read_records('oxford_iiit_pet', data_dir, False, 'trainA', ())
     with pytest.raises(UserError, match="no feature 'species'"):
-        tfds_source._records('cycle_gan/horse2zebra', data_dir, False, 'trainA', ('species',))
+        tfds_source.read_records('cycle_gan/horse2zebra', data_dir, False, 'trainA', ('species',))

@@ -1,1 +1,1 @@
-"""Where images come from: a file for each kind of data.source, and open_source.py, which chooses."""
+"""Where images come from: a file for each kind of `data.source`, and open_source.py, which chooses."""

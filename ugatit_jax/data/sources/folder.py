@@ -14,16 +14,17 @@ from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_JUNK_FILES = {'thumbs.db', 'desktop.ini', 'icon\r', 'index.html'}  # the last: a page of translate --compare
-_JUNK_FOLDERS = {'__macosx'}
-_NOTES = {'.txt', '.md', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml'}  # kept beside images, never one
-_NOT_A_FILE = 'no file: '  # a stamp that starts so marks an entry that must not be opened
+JUNK_FILES = {'thumbs.db', 'desktop.ini', 'icon\r', 'index.html'}  # the last: a page of translate --compare
+JUNK_FOLDERS = {'__macosx'}
+NOTES = {'.txt', '.md', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml'}  # kept beside images, never one
+NOT_A_FILE = 'no file: '  # begins the stamp of an entry that must not be opened
+LISTING_THREADS = 32  # for remote folders: each entry is a round trip, and the CPU has nothing to do
 
 
 class FolderSource:
-    """The images under one folder, in the order of their names; nothing is read before `read` asks for it."""
+    """The images under one folder, sorted by name; nothing is read before `read` asks for it."""
 
     def __init__(self, root: str, channels: int, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0):
         self.name = f'folder:{root}'
@@ -47,8 +48,8 @@ class FolderSource:
         return probe(self._read_bytes(i), self._channels)
 
     def stamp(self, i: int) -> str:
-        """Changes when file i changes, or what is asked of it: its size and time, and the channels."""
-        return f'{self._stamps[i]} as {self._channels} channels'  # a file may be right for one number and not another
+        """Size, time and channels of image i: what a scan's result of it depends on."""
+        return f'{self._stamps[i]} as {self._channels} channels'  # a file may decode to one number and not to another
 
     def fingerprint(self) -> str:
         """Changes when any pixel that `read` returns may have changed."""
@@ -56,10 +57,10 @@ class FolderSource:
         return hashlib.sha256(repr(parts).encode('utf-8', 'backslashreplace')).hexdigest()
 
     def _read_bytes(self, i: int) -> bytes:
-        if self._stamps[i].startswith(_NOT_A_FILE):
+        if self._stamps[i].startswith(NOT_A_FILE):
             raise DecodeError(self._stamps[i])
         try:
-            if _is_remote(self.root):
+            if is_remote(self.root):
                 return (epath.Path(self.root) / self.keys[i]).read_bytes()
             with open(os.path.join(self.root, self.keys[i]), 'rb') as file:
                 return file.read()
@@ -67,37 +68,41 @@ class FolderSource:
             raise DecodeError(f'cannot be read: {error.strerror or error}') from error
 
 
-def check_folder(root: str, split: str) -> str:
-    """Returns the path of a split's folder, or raises the line that says what was looked for and what is there."""
+def split_folder(root: str, split: str) -> str:
+    """The path of a split's folder; raises UserError, or MissingSplit, saying what was looked for and what is there."""
     path = f'{root.rstrip("/") or "/"}/{split}'
     if epath.Path(path).is_dir():
         return path
-    ways = (
+    hint = (
         'a folder source has trainA and trainB with images in them, and testA and testB for evaluation '
         '(or try --config.data.source=synthetic:faces, which needs no files)'
     )
     if not epath.Path(root).is_dir():
-        raise UserError(f'data.source=folder:{root}: no such folder; {ways}')
+        raise UserError(f'data.source=folder:{root}: no such folder; {hint}')
     there = sorted(path.name for path in epath.Path(root).iterdir())
     if split in there:
-        raise UserError(f'data.source=folder:{root}: {split} is not a folder; {ways}')
-    listing = ', '.join(there[:8]) + (' ...' if len(there) > 8 else '') or 'nothing'
-    raise MissingSplit(f'data.source=folder:{root}: no {split} in it, there is {listing}; {ways}')
+        raise UserError(f'data.source=folder:{root}: {split} is not a folder; {hint}')
+    listing = ', '.join(there[:8]) + (' ...' if len(there) > 8 else '') or 'nothing'  # 8 fit on a line
+    raise MissingSplit(f'data.source=folder:{root}: no {split} in it, there is {listing}; {hint}')
 
 
 def list_folder(root: str) -> list[tuple[str, str]]:
-    """Lists (name relative to root, stamp) of everything under it that may be an image, sorted; junk is left out."""
+    """(name relative to root, stamp) of everything under `root` that may be an image, sorted; junk is left out.
+
+    Raises UserError where the folder cannot be listed.
+    """
     try:
-        found, notes = _list_remote(root) if _is_remote(root) else _list_local(root)
+        found, notes = list_remote(root) if is_remote(root) else list_local(root)
     except OSError as error:
         raise UserError(f'cannot list {root}: {error.strerror or error}') from error
     if notes:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(notes.items()))
-        _logger.info('%s: left out files that are no images by their names: %s', root, kinds)
+        logger.info('%s: left out files whose names are not those of images: %s', root, kinds)
     return sorted(found)
 
 
-def _list_local(root: str):
+def list_local(root: str) -> tuple[list[tuple[str, str]], collections.Counter]:
+    """The (name, stamp) of each entry of a local folder, and how many notes of each suffix were left out."""
     found, notes = [], collections.Counter()
     pending, visited = [''], set()
     while pending:
@@ -110,60 +115,63 @@ def _list_local(root: str):
             for entry in entries:
                 key = f'{folder}/{entry.name}' if folder else entry.name
                 if entry.is_dir():
-                    if not _is_junk(entry.name, _JUNK_FOLDERS):
+                    if not is_junk(entry.name, JUNK_FOLDERS):
                         pending.append(key)
-                elif _is_note(entry.name, notes) or _is_junk(entry.name, _JUNK_FILES):
-                    continue
-                else:
-                    found.append((key, _local_stamp(entry)))
+                elif not (is_note(entry.name, notes) or is_junk(entry.name, JUNK_FILES)):
+                    found.append((key, local_stamp(entry)))
     return found, notes
 
 
-def _local_stamp(entry: os.DirEntry) -> str:
+def local_stamp(entry: os.DirEntry) -> str:
+    """'size:time' of a file; for anything else NOT_A_FILE and what it is."""
     try:
         status = entry.stat()
     except OSError as error:
-        return f'{_NOT_A_FILE}dangling link' if entry.is_symlink() else f'{_NOT_A_FILE}{error.strerror}'
+        return f'{NOT_A_FILE}dangling link' if entry.is_symlink() else f'{NOT_A_FILE}{error.strerror}'
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        return f'{_NOT_A_FILE}a pipe, socket or device'
+        return f'{NOT_A_FILE}a pipe, socket or device'
     return f'{status.st_size}:{status.st_mtime_ns}'
 
 
-def _list_remote(root: str):
+def list_remote(root: str) -> tuple[list[tuple[str, str]], collections.Counter]:
+    """As `list_local`, through epath and in parallel."""
     base = epath.Path(root)
     notes = collections.Counter()
 
-    def visit(path: epath.Path):
+    def visit(path: epath.Path) -> tuple[epath.Path, str | None]:
         if path.is_dir():
             return path, None
         status = path.stat()
         return path, f'{status.length}:{status.mtime}'
 
     found, pending = [], [base]
-    with concurrent.futures.ThreadPoolExecutor(32) as pool:  # each question is a round trip
+    with concurrent.futures.ThreadPoolExecutor(LISTING_THREADS) as pool:
         while pending:
             children = [child for folder in pending for child in folder.iterdir()]
             pending = []
             for path, stamp in pool.map(visit, children):
                 if stamp is None:
-                    if not _is_junk(path.name, _JUNK_FOLDERS):
+                    if not is_junk(path.name, JUNK_FOLDERS):
                         pending.append(path)
-                elif not (_is_note(path.name, notes) or _is_junk(path.name, _JUNK_FILES)):
+                elif not (is_note(path.name, notes) or is_junk(path.name, JUNK_FILES)):
                     found.append((path.relative_to(base).as_posix(), stamp))
     return found, notes
 
 
-def _is_remote(path: str) -> bool:
+def is_remote(path: str) -> bool:
+    """Whether a path is a URL such as gs://BUCKET/FOLDER."""
     return '://' in path
 
 
-def _is_junk(name: str, known: set[str]) -> bool:
+def is_junk(name: str, known: set[str]) -> bool:
+    """Whether a name is hidden or one of those known to be left behind by operating systems and tools."""
     return name.startswith('.') or name.lower() in known
 
 
-def _is_note(name: str, notes: collections.Counter) -> bool:
+def is_note(name: str, notes: collections.Counter) -> bool:
+    """Whether a name is that of a text beside images; counts it in `notes` by its suffix."""
     suffix = os.path.splitext(name)[1].lower()
-    if name.startswith('.') or suffix not in _NOTES:
+    if name.startswith('.') or suffix not in NOTES:
         return False
     notes[suffix] += 1
     return True

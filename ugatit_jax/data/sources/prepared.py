@@ -1,4 +1,4 @@
-"""A folder that ugatit_jax/data/prepare.py has turned into ArrayRecord shards: read without listing images."""
+"""Reads the ArrayRecord shards that ugatit_jax/data/prepare.py makes of a folder, without listing images."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ VERSION = '1.0.0'
 
 
 class PreparedSource:
-    """The images of one split in the order of the folder that they came from."""
+    """The images of one split, in the order of the folder that they came from."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class PreparedSource:
         background: tuple[int, int, int] = (255, 255, 255),
         draft_side: int = 0,
     ):
-        import tensorflow_datasets as tfds  # takes a second
+        import tensorflow_datasets as tfds  # here, not above: takes a second, and may not be installed
 
         directory = prepared_directory(output)
         if not (directory / 'dataset_info.json').exists():
@@ -36,8 +36,8 @@ class PreparedSource:
         if split not in builder.info.splits:
             raise MissingSplit(f'data.source=prepared:{output}: no {split} in it, it has {", ".join(builder.info.splits)}')
         self.name = f'prepared:{output}/{split}'
-        self._rows = builder.as_data_source(split=split)
-        self.keys = [f'{split}[{i}]' for i in range(len(self._rows))]  # the names are in the records, not to be read now
+        self._records = builder.as_data_source(split=split)
+        self.keys = [f'{split}[{i}]' for i in range(len(self._records))]  # real names would mean reading every record
         self._decoding = {'channels': channels, 'background': background, 'draft_side': draft_side}
         files = sorted((path.name, path.stat().length, path.stat().mtime) for path in directory.iterdir())
         self._fingerprint = hashlib.sha256(repr((self.name, self._decoding, files)).encode()).hexdigest()
@@ -47,7 +47,7 @@ class PreparedSource:
 
     def read(self, i: int) -> np.ndarray:
         """Image i as uint8 [H, W, channels], or DecodeError."""
-        return decode(bytes(self._rows[i]['image']), **self._decoding)
+        return decode(bytes(self._records[i]['image']), **self._decoding)
 
     def fingerprint(self) -> str:
         """Changes when any pixel that `read` returns may have changed."""

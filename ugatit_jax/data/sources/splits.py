@@ -1,4 +1,4 @@
-"""The four parts of an unpaired data set."""
+"""The four splits of an unpaired data set."""
 
 from ugatit_jax.errors import UserError
 
@@ -6,4 +6,4 @@ SPLITS = ('trainA', 'trainB', 'testA', 'testB')
 
 
 class MissingSplit(UserError):
-    """The data set is there, but not this part of it."""
+    """The data set exists, but has no such split, or no images in it."""

@@ -7,6 +7,7 @@ against it.
 """
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,24 +15,28 @@ from PIL import Image, ImageDraw
 from ugatit_jax.errors import UserError
 
 NAMES = ('faces',)
-COUNTS = {'train': 200, 'test': 20}  # per domain; a few hundred are enough to learn it and quick to draw
-_SUPERSAMPLING = 3  # drawn this much larger without antialiasing, then reduced
+COUNTS = {'train': 200, 'test': 20}  # per domain: enough to learn from, and quick to draw
+SUPERSAMPLING = 3  # drawn this much larger without antialiasing, then reduced: smooth edges
+SEED = 20190725  # any number: it keeps these faces apart from other uses of a random generator
+
+Shape = tuple[str, list[tuple[float, float]]]  # a method of ImageDraw and its points, in units of the image's side
+Colour = tuple[int, int, int]  # RGB, 0 to 255
 
 
 @dataclasses.dataclass(frozen=True)
-class _Face:
-    """One face in units of the image's side; colours are RGB."""
+class Face:
+    """One face, in units of the image's side."""
 
     x: float
     y: float
     radius: float
-    background: tuple
-    shade: tuple
-    fur: tuple
-    marks: tuple
-    eyes: tuple
-    gaze: float
-    spots: tuple  # (x, y, radius) in units of the head; B only
+    background: Colour
+    shade: Colour  # of the ground
+    fur: Colour
+    marks: Colour
+    eyes: Colour
+    gaze: float  # -1 to the left, 1 to the right
+    spots: tuple[tuple[float, float, float], ...]  # (x, y, radius) in units of the head; B only
     stripes: int  # A only
 
 
@@ -54,142 +59,136 @@ class Synthetic:
 
     def read(self, i: int) -> np.ndarray:
         """Image i as uint8 [size, size, channels]."""
-        image = self._draw(self._face(i))
+        image = draw_face(random_face(self._domain, self._split, i), self._domain, self._size)
         if self._channels != 3:
             image = image.convert('L' if self._channels == 1 else 'RGBA')
         return np.array(image).reshape(self._size, self._size, self._channels)
 
     def mask(self, i: int) -> np.ndarray:
         """Where image i shows its domain's head and ears, or the other domain would, edges too: bool [size, size]."""
-        face = self._face(i)
-        side = self._size * _SUPERSAMPLING
+        face = random_face(self._domain, self._split, i)
+        side = self._size * SUPERSAMPLING
         canvas = Image.new('L', (side, side))
-        draw = ImageDraw.Draw(canvas)
         for domain in 'AB':
-            for outline in (_ears(face, domain), _head(face, domain)):
-                for shape, points in outline:
-                    _fill(draw, shape, points, side, 255)
+            for shape in ears(face, domain) + head(face, domain):
+                fill(canvas, shape, 255)
         return np.array(canvas.resize((self._size, self._size), Image.Resampling.BOX)) > 0
 
     def fingerprint(self) -> str:
         """Changes when any pixel that `read` returns may have changed."""
         return f'{self.name} {self._size} {self._channels} v1'
 
-    def _face(self, i: int) -> _Face:
-        split = sorted(COUNTS).index(self._split)
-        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([20190725, 'AB'.index(self._domain), split, i])))
-        radius = rng.uniform(0.21, 0.26)
-        background = _hsv(rng.uniform(), rng.uniform(0.25, 0.6), rng.uniform(0.45, 0.9))
-        if self._domain == 'A':  # ginger
-            fur, marks = _hsv(rng.uniform(0.06, 0.11), rng.uniform(0.7, 0.9), rng.uniform(0.85, 1.0)), (95, 45, 10)
-        else:  # grey-blue and white
-            fur, marks = _hsv(rng.uniform(0.56, 0.64), rng.uniform(0.05, 0.15), rng.uniform(0.85, 1.0)), (50, 60, 95)
-        angles = np.linspace(0.0, 2.0 * np.pi, 7)[:6] + rng.uniform(0.0, 1.0)
-        spots = tuple(
-            (0.62 * np.cos(a) * rng.uniform(0.6, 1.1), 0.95 * np.sin(a) * rng.uniform(0.7, 1.1), rng.uniform(0.12, 0.2))
-            for a in angles
-        )
-        return _Face(
-            x=0.5 + rng.uniform(-0.09, 0.09),
-            y=0.54 + rng.uniform(-0.07, 0.07),
-            radius=radius,
-            background=background,
-            shade=tuple(int(0.8 * c) for c in background),
-            fur=fur,
-            marks=marks,
-            eyes=_hsv(rng.uniform(0.25, 0.6), 0.6, 0.8),
-            gaze=rng.uniform(-0.3, 0.3),
-            spots=spots,
-            stripes=int(rng.integers(3, 5)),
-        )
 
-    def _draw(self, face: _Face) -> Image.Image:
-        side = self._size * _SUPERSAMPLING
-        image = Image.new('RGB', (side, side), face.background)
-        draw = ImageDraw.Draw(image)
-        draw.rectangle([0, int(0.8 * side), side, side], fill=face.shade)  # the ground
-        for shape, points in _ears(face, self._domain):
-            _fill(draw, shape, points, side, face.marks if self._domain == 'B' else face.fur)
-        head = Image.new('L', (side, side))
-        for shape, points in _head(face, self._domain):
-            _fill(ImageDraw.Draw(head), shape, points, side, 255)
-        coat = Image.new('RGB', (side, side), face.fur)
-        for shape, points in _marks(face, self._domain):
-            _fill(ImageDraw.Draw(coat), shape, points, side, face.marks)
-        image.paste(coat, mask=head)  # marks end at the head's edge
-        _draw_features(draw, face, self._domain, side)
-        return image.resize((self._size, self._size), Image.Resampling.BOX)
+def random_face(domain: str, split: str, i: int) -> Face:
+    """Face i of a domain and split."""
+    key = [SEED, 'AB'.index(domain), sorted(COUNTS).index(split), i]
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+    radius = rng.uniform(0.21, 0.26)
+    background = hsv(rng.uniform(), rng.uniform(0.25, 0.6), rng.uniform(0.45, 0.9))
+    if domain == 'A':  # ginger
+        fur, stains = hsv(rng.uniform(0.06, 0.11), rng.uniform(0.7, 0.9), rng.uniform(0.85, 1.0)), (95, 45, 10)
+    else:  # grey-blue and white
+        fur, stains = hsv(rng.uniform(0.56, 0.64), rng.uniform(0.05, 0.15), rng.uniform(0.85, 1.0)), (50, 60, 95)
+    angles = np.linspace(0.0, 2.0 * np.pi, 7)[:6] + rng.uniform(0.0, 1.0)
+    spots = tuple(
+        (0.62 * np.cos(a) * rng.uniform(0.6, 1.1), 0.95 * np.sin(a) * rng.uniform(0.7, 1.1), rng.uniform(0.12, 0.2))
+        for a in angles
+    )
+    return Face(
+        x=0.5 + rng.uniform(-0.09, 0.09),
+        y=0.54 + rng.uniform(-0.07, 0.07),
+        radius=radius,
+        background=background,
+        shade=tuple(int(0.8 * c) for c in background),
+        fur=fur,
+        marks=stains,
+        eyes=hsv(rng.uniform(0.25, 0.6), 0.6, 0.8),
+        gaze=rng.uniform(-0.3, 0.3),
+        spots=spots,
+        stripes=int(rng.integers(3, 5)),
+    )
 
 
-def _place(face: _Face, points) -> list[tuple[float, float]]:
-    return [(face.x + face.radius * x, face.y + face.radius * y) for x, y in points]
+def draw_face(face: Face, domain: str, size: int) -> Image.Image:
+    """Draws a face with the shapes of `domain`, in its own colours: RGB, size x size."""
+    side = size * SUPERSAMPLING
+    image = Image.new('RGB', (side, side), face.background)
+    ImageDraw.Draw(image).rectangle([0, int(0.8 * side), side, side], fill=face.shade)  # the ground
+    for shape in ears(face, domain):
+        fill(image, shape, face.marks if domain == 'B' else face.fur)
+    outline = Image.new('L', (side, side))
+    for shape in head(face, domain):
+        fill(outline, shape, 255)
+    coat = Image.new('RGB', (side, side), face.fur)
+    for shape in marks(face, domain):
+        fill(coat, shape, face.marks)
+    image.paste(coat, mask=outline)  # marks end at the head's edge
+    for shape, colour in features(face, domain):
+        fill(image, shape, colour)
+    return image.resize((size, size), Image.Resampling.BOX)
 
 
-def _ellipse(face: _Face, x: float, y: float, rx: float, ry: float):
-    return 'ellipse', _place(face, [(x - rx, y - ry), (x + rx, y + ry)])
-
-
-def _head(face: _Face, domain: str):
+def head(face: Face, domain: str) -> list[Shape]:
+    """The outline of the head: round, or a skull and a long muzzle."""
     if domain == 'A':
-        return [_ellipse(face, 0.0, 0.0, 1.12, 1.0)]
-    return [_ellipse(face, 0.0, -0.15, 0.82, 1.15), _ellipse(face, 0.0, 0.75, 0.6, 0.65)]  # skull and long muzzle
+        return [ellipse(face, 0.0, 0.0, 1.12, 1.0)]
+    return [ellipse(face, 0.0, -0.15, 0.82, 1.15), ellipse(face, 0.0, 0.75, 0.6, 0.65)]
 
 
-def _ears(face: _Face, domain: str):
-    sides = (-1.0, 1.0)
+def ears(face: Face, domain: str) -> list[Shape]:
+    """Both ears: pointed, or hanging."""
     if domain == 'A':
-        return [('polygon', _place(face, [(s * 1.05, -0.2), (s * 0.95, -1.65), (s * 0.15, -0.8)])) for s in sides]
-    return [
-        (
-            'polygon',
-            _place(
-                face,
-                [
-                    (s * 0.45, -1.1),
-                    (s * 1.05, -0.95),
-                    (s * 1.45, 0.3),
-                    (s * 1.35, 0.8),
-                    (s * 1.05, 0.85),
-                    (s * 0.8, 0.3),
-                ],
-            ),
-        )
-        for s in sides
+        corners = [(1.05, -0.2), (0.95, -1.65), (0.15, -0.8)]
+    else:
+        corners = [(0.45, -1.1), (1.05, -0.95), (1.45, 0.3), (1.35, 0.8), (1.05, 0.85), (0.8, 0.3)]
+    return [polygon(face, [(s * x, y) for x, y in corners]) for s in (-1.0, 1.0)]
+
+
+def marks(face: Face, domain: str) -> list[Shape]:
+    """Stripes on the forehead and three wedges in each cheek, or spots."""
+    if domain == 'B':
+        return [ellipse(face, x, y, r, r) for x, y, r in face.spots]
+    centres = [(k - (face.stripes - 1) / 2) * 0.34 for k in range(face.stripes)]
+    stripes = [polygon(face, [(x - 0.09, -1.1), (x + 0.09, -1.1), (0.7 * x, -0.42)]) for x in centres]
+    return stripes + [
+        polygon(face, [(s * 1.2, y - 0.09), (s * 1.2, y + 0.09), (s * 0.62, y)])
+        for s in (-1.0, 1.0)
+        for y in (0.05, 0.35, 0.65)
     ]
 
 
-def _marks(face: _Face, domain: str):
-    if domain == 'B':
-        return [_ellipse(face, x, y, r, r) for x, y, r in face.spots]
-    marks = []
-    for k in range(face.stripes):  # on the forehead, and as many wedges in each cheek
-        x = (k - (face.stripes - 1) / 2) * 0.34
-        marks.append(('polygon', _place(face, [(x - 0.09, -1.1), (x + 0.09, -1.1), (0.7 * x, -0.42)])))
-    for s in (-1.0, 1.0):
-        for y in (0.05, 0.35, 0.65):
-            marks.append(('polygon', _place(face, [(s * 1.2, y - 0.09), (s * 1.2, y + 0.09), (s * 0.62, y)])))
-    return marks
-
-
-def _draw_features(draw: ImageDraw.ImageDraw, face: _Face, domain: str, side: int) -> None:
+def features(face: Face, domain: str) -> Iterator[tuple[Shape, Colour]]:
+    """Inner ears (A), eyes and nose with their colours, in the order of drawing."""
     eye_y, nose_y, nose = (-0.12, 0.35, 0.13) if domain == 'A' else (-0.25, 0.85, 0.24)
     for s in (-1.0, 1.0):
         x = s * 0.42
         if domain == 'A':
-            inner = [(s * 0.9, -0.55), (s * 0.87, -1.3), (s * 0.42, -0.82)]
-            _fill(draw, 'polygon', _place(face, inner), side, (240, 160, 150))
-        _fill(draw, *_ellipse(face, x, eye_y, 0.2, 0.2), side, (250, 250, 250))
-        _fill(draw, *_ellipse(face, x + 0.15 * face.gaze, eye_y, 0.14, 0.15), side, face.eyes)
-        _fill(draw, *_ellipse(face, x + 0.15 * face.gaze, eye_y, 0.06, 0.1), side, (15, 15, 20))
-    _fill(draw, *_ellipse(face, 0.0, nose_y, nose, 0.75 * nose), side, (40, 25, 30))
+            yield polygon(face, [(s * 0.9, -0.55), (s * 0.87, -1.3), (s * 0.42, -0.82)]), (240, 160, 150)
+        yield ellipse(face, x, eye_y, 0.2, 0.2), (250, 250, 250)
+        yield ellipse(face, x + 0.15 * face.gaze, eye_y, 0.14, 0.15), face.eyes
+        yield ellipse(face, x + 0.15 * face.gaze, eye_y, 0.06, 0.1), (15, 15, 20)
+    yield ellipse(face, 0.0, nose_y, nose, 0.75 * nose), (40, 25, 30)
 
 
-def _fill(draw: ImageDraw.ImageDraw, shape: str, points, side: int, colour) -> None:
-    pixels = [(round(x * side), round(y * side)) for x, y in points]
-    getattr(draw, shape)(pixels, fill=colour)
+def polygon(face: Face, corners: Sequence[tuple[float, float]]) -> Shape:
+    """A polygon given in units of the head, around its centre."""
+    return 'polygon', [(face.x + face.radius * x, face.y + face.radius * y) for x, y in corners]
 
 
-def _hsv(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
+def ellipse(face: Face, x: float, y: float, rx: float, ry: float) -> Shape:
+    """An ellipse with centre (x, y) and half axes (rx, ry) in units of the head."""
+    return 'ellipse', polygon(face, [(x - rx, y - ry), (x + rx, y + ry)])[1]
+
+
+def fill(image: Image.Image, shape: Shape, colour: Colour | int) -> None:
+    """Draws a shape into a square image, in place."""
+    method, points = shape
+    getattr(ImageDraw.Draw(image), method)(
+        [(round(x * image.width), round(y * image.width)) for x, y in points], fill=colour
+    )
+
+
+def hsv(hue: float, saturation: float, value: float) -> Colour:
     """HSV in [0, 1] to RGB in 0..255."""
     shift = (np.array([5.0, 3.0, 1.0]) + hue * 6.0) % 6.0
     rgb = value - value * saturation * np.clip(np.minimum(shift, 4.0 - shift), 0.0, 1.0)

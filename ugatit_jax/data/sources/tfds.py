@@ -19,19 +19,21 @@ from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError, named_line
 
-_logger = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_PETS = 'oxford_iiit_pet'
-_TEST_SHARE = 12  # every 12th pet image with a head box is a test image: the set's own test split has no boxes
+PETS = 'oxford_iiit_pet'
+PET_TEST_EVERY = 12  # pets with a head box: some test images of each breed; the set's own test split has no boxes
+
+Box = tuple[float, float, float, float]  # (ymin, xmin, ymax, xmax) in [0, 1]
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """An encoded image; `box` is (ymin, xmin, ymax, xmax) in [0, 1] of the part to be used."""
+    """An encoded image, and the box that it is cut to, if any."""
 
     key: str
     data: bytes
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
 
 
 class TfdsSource:
@@ -49,7 +51,7 @@ class TfdsSource:
     def read(self, i: int) -> np.ndarray:
         """Image i, cut to its box, as uint8 [h, w, channels], or DecodeError."""
         example = self._examples[i]
-        draft_side = self._draft_side if example.box is None else 0  # the box's part would become too small
+        draft_side = self._draft_side if example.box is None else 0  # the cut of a reduced image would be too small
         return cut(decode(example.data, self._channels, self._background, draft_side), example.box)
 
     def probe(self, i: int) -> Probe:
@@ -86,19 +88,20 @@ def open_tfds(
     background: tuple[int, int, int],
     draft_side: int,
 ) -> TfdsSource:
-    """Opens domain 'A' or 'B' of split 'train' or 'test' of a TFDS data set such as cycle_gan/horse2zebra."""
+    """Domain 'A' or 'B' of split 'train' or 'test' of a TFDS data set such as cycle_gan/horse2zebra."""
     label = f'tfds:{name}/{split}{domain}'
-    if name.split('/')[0].split(':')[0] == _PETS:
-        examples = _pets(name, data_dir, download, head_margin, 'AB'.index(domain), split)
+    if name.split('/')[0].split(':')[0] == PETS:
+        examples = pet_examples(name, data_dir, download, head_margin, 'AB'.index(domain), split)
     else:
-        examples = _load(name, data_dir, download, f'{split}{domain}')
+        records = read_records(name, data_dir, download, f'{split}{domain}', ())
+        examples = [Example(f'{split}{domain}[{i}]', record['image']) for i, record in enumerate(records)]
     if not examples:
         raise MissingSplit(f'{label} holds no images')
     return TfdsSource(label, examples, channels, background, draft_side)
 
 
-def cut(pixels: np.ndarray, box: tuple[float, float, float, float] | None) -> np.ndarray:
-    """The part of [H, W, C] inside a box with edges in [0, 1]; all of it without one."""
+def cut(pixels: np.ndarray, box: Box | None) -> np.ndarray:
+    """The part of [H, W, C] inside a box, or all of it without one; DecodeError for a box below 2 pixels."""
     if box is None:
         return pixels
     height, width = pixels.shape[:2]
@@ -109,17 +112,17 @@ def cut(pixels: np.ndarray, box: tuple[float, float, float, float] | None) -> np
     return pixels[top:bottom, left:right]
 
 
-def widened(box: tuple[float, float, float, float], margin: float) -> tuple[float, float, float, float]:
-    """The box with `margin` times its sides added on each side, inside the image."""
+def widened(box: Box, margin: float) -> Box:
+    """The box with `margin` times its sides added on each side, clipped to the image."""
     ymin, xmin, ymax, xmax = box
     dy, dx = margin * (ymax - ymin), margin * (xmax - xmin)
     return max(0.0, ymin - dy), max(0.0, xmin - dx), min(1.0, ymax + dy), min(1.0, xmax + dx)
 
 
-def _pets(name: str, data_dir: str | None, download: bool, margin: float, species: int, split: str) -> list[Example]:
-    """Cats (species 0) or dogs (1) whose heads are marked; the cut is the head box with its margin."""
+def pet_examples(name: str, data_dir: str | None, download: bool, margin: float, species: int, split: str) -> list[Example]:
+    """Cats (species 0) or dogs (1) with a head box, cut to it and its margin."""
     found, without = [], 0
-    for record in _records(name, data_dir, download, 'train', ('species', 'head_bbox', 'file_name')):
+    for record in read_records(name, data_dir, download, 'train', ('species', 'head_bbox', 'file_name')):
         if record['species'] != species:
             continue
         ymin, xmin, ymax, xmax = record['head_bbox']
@@ -128,37 +131,31 @@ def _pets(name: str, data_dir: str | None, download: bool, margin: float, specie
             continue
         found.append(Example(record['file_name'], record['image'], widened((ymin, xmin, ymax, xmax), margin)))
     if without:
-        _logger.warning(
-            '%s: left out %d of %d %s without a head box',
-            name,
-            without,
-            without + len(found),
-            ('cats', 'dogs')[species],
-        )
-    found.sort(key=lambda example: example.key)  # names begin with the breed, so that test images come from each
-    return [example for i, example in enumerate(found) if (i % _TEST_SHARE == _TEST_SHARE - 1) == (split == 'test')]
-
-
-def _load(name: str, data_dir: str | None, download: bool, split: str) -> list[Example]:
-    records = _records(name, data_dir, download, split, ())
-    return [Example(f'{split}[{i}]', record['image']) for i, record in enumerate(records)]
+        animals = ('cats', 'dogs')[species]
+        logger.warning('%s: left out %d of %d %s without a head box', name, without, without + len(found), animals)
+    found.sort(key=lambda example: example.key)  # names begin with the breed, so every breed has test images
+    last = PET_TEST_EVERY - 1
+    return [example for i, example in enumerate(found) if (i % PET_TEST_EVERY == last) == (split == 'test')]
 
 
 @functools.lru_cache(maxsize=1)  # both domains and both splits of the pets come from one split
-def _records(name: str, data_dir: str | None, download: bool, split: str, fields: tuple[str, ...]) -> list[dict]:
-    """Reads one split: dictionaries with 'image' (encoded bytes) and the given fields as Python values."""
+def read_records(name: str, data_dir: str | None, download: bool, split: str, fields: tuple[str, ...]) -> list[dict]:
+    """All records of a split: {'image': encoded bytes, ...} with the given fields as Python values.
+
+    Raises UserError where there is no such data set or feature, and MissingSplit where there is no such split.
+    """
     import tensorflow_datasets as tfds
 
-    builder = _builder(name, data_dir, download)
+    builder = prepared_builder(name, data_dir, download)
     if split not in builder.info.splits:
         raise MissingSplit(
             f'data.source=tfds:{name} has no split {split}, it has {", ".join(builder.info.splits)}: unpaired '
-            f'data sets have trainA, trainB, testA and testB; {_PETS} is the one that is split by species'
+            f'data sets have trainA, trainB, testA and testB; {PETS} is the one that is split by species'
         )
     wanted = {'image': tfds.features.Image, **dict.fromkeys(fields)}
     for field, kind in wanted.items():
         if field not in builder.info.features or (kind and not isinstance(builder.info.features[field], kind)):
-            raise UserError(f'data.source=tfds:{name} has no feature {field!r} as it is needed here')
+            raise UserError(f'data.source=tfds:{name} has no feature {field!r} of the kind that is needed')
     still_encoded = {
         field: tfds.decode.SkipDecoding()
         for field, kind in builder.info.features.items()
@@ -168,9 +165,7 @@ def _records(name: str, data_dir: str | None, download: bool, split: str, fields
         rows = builder.as_data_source(split=split, decoders=still_encoded)
     else:
         partial = tfds.decode.PartialDecoding(dict.fromkeys(wanted, True), decoders={'image': tfds.decode.SkipDecoding()})
-        read_config = tfds.ReadConfig(
-            interleave_cycle_length=1
-        )  # one shard after the other: the order is the same each time
+        read_config = tfds.ReadConfig(interleave_cycle_length=1)  # shard after shard: the same order each time
         rows = tfds.as_numpy(builder.as_dataset(split=split, decoders=partial, shuffle_files=False, read_config=read_config))
     records = []
     for row in rows:
@@ -193,9 +188,10 @@ def named_builder(name: str, data_dir: str | None) -> Any:
         raise UserError(f'data.source=tfds:{name}: {named_line(error)} (looked in {where})') from error
 
 
-def _builder(name: str, data_dir: str | None, download: bool):
+def prepared_builder(name: str, data_dir: str | None, download: bool) -> Any:
+    """The TFDS builder of a data set that is in `data_dir`, or, if `download`, is fetched into it; UserError otherwise."""
     where = data_dir or '~/tensorflow_datasets'
-    ways = (
+    hint = (
         'prepare it on a machine with network access and point data.data_dir there, or give the images as '
         '--config.data.source=folder:PATH with trainA, trainB, testA and testB in PATH'
     )
@@ -203,22 +199,22 @@ def _builder(name: str, data_dir: str | None, download: bool):
     if builder.is_prepared():
         return builder
     if not download:
-        raise UserError(f'data.source=tfds:{name} is not in {where} and data.download=False: {ways}')
-    _logger.info('tfds:%s is not in %s: downloading it', name, where)
+        raise UserError(f'data.source=tfds:{name} is not in {where} and data.download=False: {hint}')
+    logger.info('tfds:%s is not in %s: downloading it', name, where)
     try:
-        _check_network(builder.info.homepage)
+        require_network(builder.info.homepage)
         builder.download_and_prepare()
     except Exception as error:  # the network's, the disk's, the archive's
         raise UserError(
-            f'data.source=tfds:{name} is not in {where} and could not be downloaded ({named_line(error)}): {ways}'
+            f'data.source=tfds:{name} is not in {where} and could not be downloaded ({named_line(error)}): {hint}'
         ) from error
     return builder
 
 
-def _check_network(homepage: str) -> None:
-    """Raises OSError where names cannot be looked up: the download would try for five minutes before it said so."""
+def require_network(homepage: str) -> None:
+    """Raises OSError where host names cannot be resolved: the download would retry for five minutes first."""
     host = urllib.parse.urlparse(homepage).hostname
-    if host and not urllib.request.getproxies():  # a proxy looks names up itself
+    if host and not urllib.request.getproxies():  # a proxy resolves them itself
         try:
             socket.getaddrinfo(host, 443)
         except OSError as error:

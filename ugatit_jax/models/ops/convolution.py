@@ -1,4 +1,4 @@
-"""Convolutions with reflect padding, NHWC, kernels HWIO; and the up-sampling stage's in sub-pixel form."""
+"""Convolutions with reflect padding, NHWC and HWIO, and the up-sampling convolution in sub-pixel form."""
 
 import jax
 import jax.numpy as jnp

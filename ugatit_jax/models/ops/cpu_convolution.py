@@ -1,8 +1,7 @@
-"""The same convolution in the forms that XLA's CPU backend runs fast; GPU and TPU take the stock one.
+"""Convolution in the forms that XLA's CPU backend runs fast; GPUs and TPUs take the stock one.
 
-3x3 convolutions are in winograd.py. XLA on CPU is slow at three things more: any part of a convolution over few pixels and
-many channels, gradients to kernels, and, inside a loop (the residual blocks), every convolution that is not plain NHWC
-times HWIO.
+3x3 convolutions are in winograd.py. XLA on CPU is slow at three more: convolutions over few pixels with many channels,
+gradients to kernels, and, inside a loop (the residual blocks), every convolution that is not plain NHWC times HWIO.
 """
 
 import functools
@@ -16,9 +15,10 @@ from ugatit_jax.compiler import recompute_after
 from ugatit_jax.models.ops import winograd
 from ugatit_jax.models.ops.padding import Padding, check_fit, pad
 
-MANY_WEIGHTS = 1500  # of an output, from which a convolution goes by rows of the kernel
-FEW_PIXELS = 64  # outputs an image below which patches times a matrix wins
-THIN = 200  # taps times channels up to which all taps are written out beside each other
+# measured on 2 cores of an AMD EPYC, see docs/performance.md
+MANY_WEIGHTS = 1500  # weights for each output from which one product for each row of the kernel is faster
+FEW_PIXELS = 64  # outputs per image up to which patches times a matrix are faster
+THIN = 200  # taps times channels up to which all taps are concatenated into one product
 
 
 def convolve(
@@ -35,7 +35,7 @@ def convolve(
         )  # [h, k], [w, k]: where in x each tap falls
         places = rows[:, None, :, None] * x.shape[2] + columns[:, None, :]
         patches = take(x.reshape(x.shape[0], -1, x.shape[3]), tuple(places.ravel().tolist()))
-        # two axes, not four: in gradients XLA would turn products over several axes round, a copy of all weights
+        # two axes, not four: for gradients of products over several axes XLA transposes a copy of all weights
         y = jnp.dot(patches.reshape(-1, kernel.size // kernel.shape[-1]), kernel.reshape(-1, kernel.shape[-1]))
         return y.reshape(x.shape[0], h, w, -1)
     x = pad(x, padding, mode)
@@ -48,7 +48,7 @@ def convolve(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def take(x: jax.Array, places: tuple[int, ...]) -> jax.Array:
-    """x [B, n, C] -> [B, places, C]. Its gradient is a sum of what is read back: XLA's own is a loop of additions."""
+    """x [B, n, C] -> [B, places, C]. Its gradient is a gather and a sum; XLA's own is a loop of additions."""
     return x.at[:, np.array(places)].get(mode='promise_in_bounds')
 
 
@@ -58,14 +58,14 @@ def take_forward(x: jax.Array, places: tuple[int, ...]) -> tuple[jax.Array, int]
 
 
 def take_backward(places: tuple[int, ...], n: int, dy: jax.Array) -> tuple[jax.Array]:
-    """Each element's gradient is the sum over the places where it went."""
+    """Each element's gradient is the sum over the places that read it."""
     counts = np.bincount(places, minlength=n)
     order = np.argsort(places, kind='stable')
     nth = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    went = np.full((n, counts.max()), len(places))  # [n, most]; one past the last is nowhere
-    went[np.array(places)[order], nth] = order
-    read = dy.at[:, np.minimum(went, len(places) - 1)].get(mode='promise_in_bounds')  # [B, n, most, C]
-    return (jnp.sum(read, axis=2, where=(went < len(places))[:, :, None]),)
+    readers = np.full((n, counts.max()), len(places))  # [n, most]; one past the last is none
+    readers[np.array(places)[order], nth] = order
+    read = dy.at[:, np.minimum(readers, len(places) - 1)].get(mode='promise_in_bounds')  # [B, n, most, C]
+    return (jnp.sum(read, axis=2, where=(readers < len(places))[:, :, None]),)
 
 
 take.defvjp(take_forward, take_backward)
@@ -77,7 +77,7 @@ def stock(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 
 def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """`stock`, as one product for each row of the square kernel where that has many weights for each output."""
+    """`stock`, as one product for each row of the square kernel where each output has MANY_WEIGHTS."""
     k, features = kernel.shape[0], kernel.shape[3]
     if kernel.size // features <= MANY_WEIGHTS:
         return stock(x, kernel, stride)
@@ -103,16 +103,16 @@ def forward(stride: int, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tu
 
 
 def backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Gradients to x as a plain convolution with the turned kernel, to the kernel as one product for each of its rows."""
+    """Gradient to x as a convolution with the transposed kernel, to the kernel as one product for each of its rows."""
     x, kernel = saved
     (k, _, channels, features), (h, w) = kernel.shape, dy.shape[1:3]
     if stride == 1:
-        dx = by_rows(in_zeros(dy, k - 1), turned(kernel))
+        dx = by_rows(zero_pad(dy, k - 1), transposed(kernel))
     else:
         (dx,) = jax.linear_transpose(lambda x: stock(x, kernel, stride), x)(dy)
-    # x is here long before dy; XLA would cut it up then, and hold the parts of all convolutions at once
+    # behind a dependency on dy, or XLA would slice x in the forward pass and hold the slices of all convolutions
     columns = columns_of(recompute_after(x, dy), k, w, stride)
-    # as [out, k*in] over three axes: XLA turns the first factor round, dy, the smaller one; over one axis is slower here
+    # as [out, k*in] over three axes: XLA transposes the first factor, dy, the smaller one; over one axis is slower here
     rows = [jnp.einsum('bhwo,bhwi->oi', dy, columns[:, i : i + stride * (h - 1) + 1 : stride]) for i in range(k)]
     return dx, jnp.stack(rows).reshape(k, features, k, channels).transpose(0, 2, 3, 1)
 
@@ -133,16 +133,16 @@ def taps(x: jax.Array, k: int) -> jax.Array:
 
 
 def sum_of_products(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Over all pixels of a [B, h, w, C] and b [B, h, w, D]: [C, D]. With three axes to sum XLA would turn a round first."""
+    """Sum over all pixels of a [B, h, w, C] times b [B, h, w, D]: [C, D]. Over three axes XLA would transpose a first."""
     return jnp.einsum('nc,nd->cd', a.reshape(-1, a.shape[3]), b.reshape(-1, b.shape[3]))
 
 
-def in_zeros(x: jax.Array, n: int) -> jax.Array:
-    """x [B, h, w, C] with n zeros around: [B, h + 2n, w + 2n, C]."""
+def zero_pad(x: jax.Array, n: int) -> jax.Array:
+    """x [B, h, w, C] with n zeros on every side: [B, h + 2n, w + 2n, C]."""
     return jnp.pad(x, ((0, 0), (n, n), (n, n), (0, 0)))
 
 
-def turned(kernel: jax.Array) -> jax.Array:
+def transposed(kernel: jax.Array) -> jax.Array:
     """The kernel of the convolution that gives the gradient to the input."""
     return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
 
@@ -158,7 +158,7 @@ def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tup
     x, kernel = saved
     k = kernel.shape[0]
     dkernel = sum_of_products(taps(recompute_after(x, dy), k), dy)
-    return to_thin(in_zeros(dy, k - 1), turned(kernel)), dkernel.reshape(kernel.shape)
+    return to_thin(zero_pad(dy, k - 1), transposed(kernel)), dkernel.reshape(kernel.shape)
 
 
 from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thin_backward)
@@ -168,12 +168,12 @@ from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thi
 def to_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `out` is few (images).
 
-    A row of taps is a product with their columns as channels, [B, ., ., k*out], of which each is added where it belongs.
+    Each row of the kernel is one product with its taps as channels, [B, ., ., k*out]; the taps' maps are shifted and added.
     """
     k, _, channels, features = kernel.shape
     h, w = (n - k + 1 for n in x.shape[1:3])
     rows = kernel.transpose(0, 2, 1, 3).reshape(k, channels, k * features)
-    # cut afterwards: parts of x would be copies
+    # sliced after the product: slices of x would be copies
     y = sum(jnp.dot(x, rows[i])[:, i : i + h] for i in range(k)).reshape(-1, h, x.shape[2], k, features)
     return sum(y[:, :, j : j + w, j] for j in range(k))
 
@@ -182,9 +182,9 @@ def to_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple
     """Gradients: both from the taps of dy, which is thin."""
     x, kernel = saved
     k, _, channels, features = kernel.shape
-    around = taps(in_zeros(dy, k - 1), k)
+    around = taps(zero_pad(dy, k - 1), k)
     dkernel = sum_of_products(around, x).reshape(k, k, features, channels)
-    return jnp.dot(around, turned(kernel).reshape(-1, channels)), turned(dkernel)
+    return jnp.dot(around, transposed(kernel).reshape(-1, channels)), transposed(dkernel)
 
 
 to_thin.defvjp(lambda x, kernel: (to_thin(x, kernel), (x, kernel)), to_thin_backward)

@@ -1,4 +1,4 @@
-"""Padding of images by reflection or repetition of what they have, NHWC."""
+"""Reflect and edge padding of NHWC maps, with a gradient of their own."""
 
 import functools
 
@@ -23,8 +23,8 @@ def pad(x: jax.Array, padding: Padding, mode: str = 'reflect') -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def padded(padding: Padding, mode: str, x: jax.Array) -> jax.Array:
-    """The padded map. Its gradient is one sum; autodiff's is a chain of maps, each as large."""
-    if on_gpu():  # one program there, with the norm before it
+    """The padded map. Its gradient is one sum; autodiff's is a chain of maps of the same size."""
+    if on_gpu():  # a gather, which XLA fuses with the norm before it
         for axis in (1, 2):
             places = np.pad(np.arange(x.shape[axis]), padding, mode)
             x = x.at[(slice(None),) * axis + (places,)].get(mode='promise_in_bounds')
@@ -33,7 +33,7 @@ def padded(padding: Padding, mode: str, x: jax.Array) -> jax.Array:
 
 
 def folded(padding: Padding, mode: str, _: None, dy: jax.Array) -> tuple[jax.Array]:
-    """Gradient to x [B, h, w, C] from dy [B, h', w', C]: what is in the border is added where it was taken from."""
+    """Gradient to x [B, h, w, C] from dy [B, h', w', C]: the border is added to the pixels that it was copied from."""
     before, after = padding
     first = 1 if mode == 'reflect' else 0  # the edge itself is not reflected
     for axis in (1, 2):

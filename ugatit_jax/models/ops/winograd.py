@@ -1,8 +1,8 @@
-"""3x3 convolution with a quarter of the multiplications (Winograd's F(4x4, 3x3)), for processors bound by arithmetic.
+"""3x3 convolution with a quarter of the multiplications: Winograd's F(4x4, 3x3), for compute-bound processors.
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016. A tile of 4x4 outputs depends on 6x6 inputs d;
 with the matrices A [6, 4], G [6, 3] and B [6, 6] it is A^T [(G g G^T) * (B^T d B)] A for the kernel g: 36 products instead
-of 144, each of them, over all tiles, a matrix product of channels. The gradients are the same sums read the other way.
+of 144, each of them, over all tiles, a matrix product of channels. The gradients are the transposed sums.
 """
 
 import functools
@@ -16,8 +16,8 @@ from jax import lax
 from ugatit_jax.compiler import recompute_after
 
 TILE, REACH, TAPS = 4, 6, 3  # outputs, inputs and weights of a tile along one axis
-# where the polynomials behind the sums are evaluated, besides infinity. In float32, at 256 channels, output and gradients
-# round 1.4 to 4.7 times as much as plain sums do; at (0, 1, -1, 2, -2), the usual choice, 2.5 to 8.8 times
+# interpolation points, besides infinity. In float32, at 256 channels, output and gradients have 1.4 to 4.7 times the
+# rounding error of plain sums; with the usual (0, 1, -1, 2, -2) 2.5 to 8.8 times
 POINTS = (0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))
 
 
@@ -39,10 +39,10 @@ GG = np.kron(G, G)  # G g G^T of a kernel whose 3x3 are one axis
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Unpadded convolution of x [B, h + 2, w + 2, in] with kernel [3, 3, in, out] -> [B, h, w, out].
 
-    Computed in float32 where x is of less: the sums cancel.
+    Computed in float32 at least, as the sums cancel.
     """
     h, w = (n - TAPS + 1 for n in x.shape[1:3])
-    x = jnp.pad(x, ((0, 0), (0, -h % TILE), (0, -w % TILE), (0, 0)))  # the last tiles may reach beyond the map
+    x = jnp.pad(x, ((0, 0), (0, -h % TILE), (0, -w % TILE), (0, 0)))  # the last tiles may extend beyond the map
     return convolve_tiles(x, kernel)[:, :h, :w]
 
 
@@ -72,20 +72,20 @@ def backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Arr
     dkernel = jnp.einsum('uvni,uvno->uvio', inputs.reshape(*pixels, x.shape[3]), dtiles.reshape(*pixels, dy.shape[3]))
     dkernel = jnp.dot(GG.T.astype(dkernel.dtype), dkernel.reshape(REACH * REACH, -1)).reshape(kernel.shape)
     dinputs = jnp.einsum('uvbtso,uvio->uvbtsi', dtiles, weights)
-    rows = overlapped(sums(BT.T, dinputs), 2)  # [v, B, 4t + 2, s, in]
-    return overlapped(sums(BT.T, rows), 2).astype(x.dtype), dkernel.astype(kernel.dtype)
+    rows = overlap_add(sums(BT.T, dinputs), 2)  # [v, B, 4t + 2, s, in]
+    return overlap_add(sums(BT.T, rows), 2).astype(x.dtype), dkernel.astype(kernel.dtype)
 
 
 convolve_tiles.defvjp(forward, backward)
 
 
 def wide(x: jax.Array) -> jax.Array:
-    """x in float32 at least."""
+    """x in at least float32."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def sums(matrix: np.ndarray, parts: Sequence[jax.Array]) -> list[jax.Array]:
-    """The product of a constant matrix [n, m] with m arrays of one shape, written out without its zeros: n arrays."""
+    """The product of a constant matrix [n, m] with m arrays of one shape, unrolled and without its zeros: n arrays."""
     return [functools.reduce(jnp.add, (float(c) * part for c, part in zip(row, parts, strict=True) if c)) for row in matrix]
 
 
@@ -108,7 +108,7 @@ def tiles(matrix: np.ndarray, x: jax.Array) -> jax.Array:
     return jnp.stack(sums(matrix, pixels(rows, 3)), 1)
 
 
-def overlapped(pixels: Sequence[jax.Array], axis: int) -> jax.Array:
+def overlap_add(pixels: Sequence[jax.Array], axis: int) -> jax.Array:
     """Six pixels of every tile [., t, .], added up where tiles overlap: [., 4t + 2, .], `axis` being that of the tiles."""
 
     def beside(x: jax.Array, before: int) -> jax.Array:

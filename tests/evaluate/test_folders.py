@@ -1,0 +1,81 @@
+"""python -m ugatit_jax.evaluate on two folders: the files it writes, and its errors."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers.random_inception import random_squares, write_folder
+from ugatit_jax.evaluate import folders as folders_module
+from ugatit_jax.evaluate.__main__ import main
+from ugatit_jax.evaluate.results import table_rows
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    paths = {name: write_folder(tmp_path / name, domain) for name, domain in (('fake', 'A'), ('real', 'B'), ('source', 'A'))}
+    for path in paths.values():  # four of each, one of another size
+        for i in range(4, 12):
+            (path / f'{i:02d}.png').unlink()
+    Image.fromarray(random_squares('A')[5][:20, :31]).convert('L').save(paths['fake'] / '01.png')
+    for name in ('00.heatmap.png', '00.strip.png'):  # as ugatit_jax.translate writes them beside 00.png
+        Image.fromarray(random_squares('B')[5]).save(paths['fake'] / name)
+    return {name: str(path) for name, path in paths.items()}
+
+
+def run(capsys, **options):
+    code = main([f'--{name}={value}' for name, value in options.items()])
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith('ugatit_jax: ')]
+    assert len(lines) == (code == 2) and 'Traceback' not in err
+    return code, out, ''.join(lines)
+
+
+def test_two_folders_of_mixed_sizes(folders, tmp_path, weights_file, extractor, capsys, monkeypatch):
+    monkeypatch.setattr(folders_module, 'FeatureExtractor', lambda weights, mesh: extractor)  # compiled already
+    output = tmp_path / 'out'
+    for _ in range(2):  # an earlier evaluation is replaced
+        code, out, _ = run(capsys, **folders, inception_weights=weights_file, output=output, protocol='ugatit')
+        assert code == 0 and 'KID x 100, equal mean' in out and str(output / 'report.html') in out
+    assert sorted(path.name for path in output.iterdir()) == ['metrics.json', 'report.html']
+    found = json.loads((output / 'metrics.json').read_text())
+    assert found['n'] == {'fake to real': {'fake': 4, 'target': 4, 'source': 4}}
+    metrics = found['metrics']['fake to real']
+    assert metrics['kid']['value'] != metrics['kid_baseline']['value'] and metrics['kid']['spread'] is None  # one block
+    assert not found['inception']['published'] and 'cannot be compared' in found['notes'][0]
+    assert found['images_sha256']['fake'] != found['images_sha256']['source']
+    page = (output / 'report.html').read_text()
+    assert 'standard error over the blocks' in page and found['inception']['sha256'] in page
+    assert page.count('data:image/jpeg') == 3 * (4 + 2 + 2)  # input, output, nearest real
+    (row,) = table_rows('x', found | {'step': '7'})
+    assert row.startswith('| x | 7 | ugatit | fake to real | 4 / 4 | ') and '(other weights)' in row
+
+
+def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weights_file, capsys, monkeypatch):
+    monkeypatch.setattr(folders_module, 'FeatureExtractor', None)  # nothing is computed
+    empty, one, broken, theirs = (tmp_path / name for name in ('empty', 'one', 'broken', 'theirs'))
+    for path in (empty, one, broken, theirs):
+        path.mkdir()
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(one / 'x.png')
+    (broken / 'x.png').write_bytes(b'no image')
+    (theirs / 'report.html').write_text('precious')
+    (tmp_path / 'text.pth').write_text('hello')
+    good = folders | {'inception_weights': weights_file, 'output': tmp_path / 'out'}
+    for changed, message in (
+        ({'fake': tmp_path / 'nowhere'}, 'nowhere: no such folder'),
+        ({'real': empty}, 'holds no images'),
+        ({'fake': one}, 'has 1 image; an evaluation needs 2 or more'),
+        ({'source': broken}, 'not an image'),
+        ({'output': theirs}, 'name another folder'),
+        ({'inception_weights': tmp_path / 'text.pth'}, 'torch.save'),
+    ):
+        code, _, line = run(capsys, **good | changed)
+        assert code == 2 and message in line, line
+    assert (theirs / 'report.html').read_text() == 'precious'
+
+
+def test_heatmaps_and_strips_are_left_out():
+    keys = ['a.png', 'a.heatmap.png', 'b/c.d.webp', 'b/c.d.strip.webp', 'x.heatmap.png', 'heatmap.png', 'a.strip.jpg']
+    assert folders_module.heatmaps_and_strips(keys) == {'a.heatmap.png', 'b/c.d.strip.webp'}

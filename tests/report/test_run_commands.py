@@ -1,0 +1,20 @@
+"""The commands on the page of a run."""
+
+from tests.helpers.run_workdir import config_of
+from ugatit_jax.report.run_commands import continue_command, run_commands
+
+
+def test_the_command_that_continues_a_run():
+    recorded = 'python -m ugatit_jax.main --config=configs/demo.py --workdir=runs/a'
+    assert continue_command('runs/a', recorded, config_of()) == recorded
+    # started from Python: the fields that differ from the default
+    made = continue_command('my runs/a', 'python train.py', config_of(steps=200) | {'converted': ['model.ch']})
+    assert made == "python -m ugatit_jax.main --config=configs/default.py '--workdir=my runs/a' --config.training.steps=200"
+    assert continue_command('my runs', '', {}) == "python -m ugatit_jax.main --config=CONFIG --workdir='my runs'"
+
+
+def test_the_other_commands():
+    commands = {command['title']: command['text'] for command in run_commands('my runs', '', {})}
+    assert commands['Evaluate'] == f'{commands["Continue"]} --mode=eval'
+    assert commands['Write this page again'] == "python -m ugatit_jax.run_page 'my runs'"
+    assert "--checkpoint='my runs'" in commands['Translate images']

@@ -1,0 +1,82 @@
+"""Runs over files: results, failures and the page of one call of the command."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ugatit_jax
+from tests.helpers.translation import list_files, noise_image, run_translate, write_checkpoint
+from ugatit_jax.translate.fitting import fit
+from ugatit_jax.translate.translate_files import batches_by_shape
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images, one of them in a folder below, a text, and two files that are no images."""
+    below = tmp_path / 'in' / 'below'
+    below.mkdir(parents=True)
+    Image.fromarray(noise_image(16, 24)).save(tmp_path / 'in' / 'a b.jpg')
+    Image.fromarray(noise_image(20, 16)).save(below / '猫.png')
+    (tmp_path / 'in' / 'notes.txt').write_text('no image')
+    (tmp_path / 'in' / 'bad.png').write_bytes(b'\x89PNG nothing')
+    (below / 'text.jpg').write_text('no image either')
+    return tmp_path / 'in'
+
+
+def test_a_folder_with_bad_files(workdir, folder, tmp_path, capsys):
+    before = {name: (folder / name).read_bytes() for name in list_files(folder)}
+    assert run_translate(workdir, folder, tmp_path / 'out', '--heatmap', '--strip', '--compare') == 1
+    printed = capsys.readouterr()
+    assert '2 of 4 translated' in printed.out and '2 of 4 files could not be translated' in printed.err
+    assert 'bad.png: ' in printed.err and "below/text.jpg: not an image but text: 'no image either'" in printed.err
+    assert list_files(tmp_path / 'out') == sorted(
+        ['index.html'] + [f'{name}{end}.png' for name in ('a b', 'below/猫') for end in ('', '.heatmap', '.strip')]
+    )
+    with Image.open(tmp_path / 'out' / 'a b.png') as made, Image.open(tmp_path / 'out' / 'a b.strip.png') as strip:
+        assert made.size == (24, 16) and strip.size == (24, 64)
+        whole = np.asarray(strip)
+        np.testing.assert_array_equal(whole[32:48], np.asarray(made))
+        np.testing.assert_array_equal(whole[:16], np.asarray(Image.open(folder / 'a b.jpg')))
+        np.testing.assert_array_equal(whole[16:32], np.asarray(Image.open(tmp_path / 'out' / 'a b.heatmap.png')))
+    html = (tmp_path / 'out' / 'index.html').read_text(encoding='utf-8')
+    assert html.count('<img') == 4 and html.count('src="data:image/jpeg;base64,') == 4 and 'below/猫.png' in html
+    assert 'http' not in html
+    assert {name: (folder / name).read_bytes() for name in list_files(folder)} == before
+
+
+def test_results_are_those_of_the_api(workdir, tmp_path):
+    images = {f'{i}.png': noise_image(16, 16, seed=i) for i in range(3)} | {'wide.png': noise_image(16, 20)}
+    (tmp_path / 'in').mkdir()
+    for name, pixels in images.items():
+        Image.fromarray(pixels).save(tmp_path / 'in' / name)
+    assert (
+        run_translate(workdir, tmp_path / 'in', tmp_path / 'out', '--size=original', '--batch_size=2', '--weights=raw') == 0
+    )
+    translator = ugatit_jax.load(workdir, weights='raw')
+    for name, pixels in images.items():
+        made = np.asarray(Image.open(tmp_path / 'out' / name)).astype(int)
+        assert abs(made - translator(pixels, size='original')).max() <= 1, name
+
+
+def test_images_of_other_channels(tmp_path, capsys):
+    workdir = write_checkpoint(tmp_path / 'run', data__channels_A=4, data__channels_B=5)
+    Image.fromarray(noise_image(16, 20, 4)).save(tmp_path / 'x.png')
+    assert run_translate(workdir, tmp_path / 'x.png', tmp_path / 'out') == 0
+    made = np.load(tmp_path / 'out' / 'x.npy')
+    assert made.shape == (16, 20, 5) and made.dtype == np.uint8
+    assert run_translate(workdir, tmp_path / 'out', tmp_path / 'back', direction='b2a') == 0
+    assert Image.open(tmp_path / 'back' / 'x.png').mode == 'RGBA'
+    assert run_translate(workdir, tmp_path / 'out', tmp_path / 'jpg', '--format=jpg', direction='b2a') == 2
+    assert 'transparency' in capsys.readouterr().err
+
+
+def test_batches_have_one_shape_and_few_images_wait():
+    def images(*sides):
+        return [(i, fit(noise_image(side, side), None, 'stretch', (0, 0, 0))) for i, side in enumerate(sides)]
+
+    def numbers(*sides):
+        return [[i for i, _ in batch] for batch in batches_by_shape(images(*sides), batch_size=2)]
+
+    assert numbers(16, 20, 16, 20, 16) == [[0, 2], [1, 3], [4]]
+    # nine wait, one more than four batches: the first goes alone
+    assert numbers(*range(16, 52, 4), 20) == [[0], [1, 9], *([i] for i in range(2, 9))]

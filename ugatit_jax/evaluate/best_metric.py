@@ -1,0 +1,51 @@
+"""training.keep_best has to name a metric that every checkpoint will have."""
+
+import difflib
+from collections.abc import Collection
+
+from ml_collections import ConfigDict
+
+from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate.evaluator import Evaluator
+from ugatit_jax.evaluate.inception_weights import PUBLISHED, cached_path
+from ugatit_jax.evaluate.metrics import HEATMAP_METRICS, IMAGE_METRICS, INCEPTION_METRICS, metric_names
+from ugatit_jax.models.networks import DIRECTIONS
+
+
+def validate_keep_best(config: ConfigDict, step_metrics: Collection[str], evaluator: Evaluator | None) -> None:
+    """Raises UserError unless training.keep_best is a metric of the train step, or of evaluations that reach checkpoints.
+
+    step_metrics: names of the train step's metrics. evaluator: the training run's, None where evaluation.every is 0.
+    """
+    best, every, saved = config.training.keep_best, config.evaluation.every, config.training.checkpoint_every
+    name, known = best.removeprefix('-'), [*step_metrics, *metric_names()]
+    if not best or name in step_metrics:
+        return
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3, 0) or known[:3]
+        raise UserError(
+            f'config: training.keep_best={best!r} does not work; it has to be a metric of metrics.jsonl or of evaluations, '
+            f'such as {", ".join(near)}, with - in front where the largest is best'
+        )
+    for direction in DIRECTIONS:
+        name = name.removesuffix(f'_{direction}')
+    if evaluator is None:
+        raise UserError(
+            f'training.keep_best={best} with evaluation.every=0: without evaluations there is no such metric; set '
+            'evaluation.every'
+        )
+    if max(every, saved) % min(every, saved):
+        raise UserError(
+            f'training.keep_best={best}: checkpoints are compared by the evaluation of their own step, so '
+            f'evaluation.every={every} has to be a divisor or multiple of training.checkpoint_every={saved}'
+        )
+    if name in HEATMAP_METRICS and not evaluator.has_masks:
+        raise UserError(
+            f'training.keep_best={best} needs images with masks of what has to change, data.source=synthetic:faces; '
+            f'choose one of {", ".join(IMAGE_METRICS + INCEPTION_METRICS)}'
+        )
+    if name in INCEPTION_METRICS and evaluator.extractor is None:
+        raise UserError(
+            f'training.keep_best={best} needs the weights of InceptionV3: put {PUBLISHED.name} (sha256 {PUBLISHED.sha256}) '
+            f'from {PUBLISHED.urls[0]} at {cached_path()}, or name another file by evaluation.inception_weights'
+        )

@@ -1,0 +1,69 @@
+"""The settings on the page of a run: its config beside the defaults."""
+
+import json
+import logging
+from typing import Any
+
+from etils import epath
+
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.compatibility import as_json, differences
+from ugatit_jax.config import default
+from ugatit_jax.config.resolve import resolve
+from ugatit_jax.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def recorded_config(workdir: str, events: list[dict[str, Any]]) -> dict[str, Any]:
+    """The config of the last start in history.jsonl, else that of the newest checkpoint, else {}."""
+    for event in reversed(events):
+        if isinstance(event.get('config'), dict):
+            return event['config']
+    if not (epath.Path(workdir) / 'checkpoints').exists():
+        return {}
+    checkpoints = Checkpoints(workdir)
+    try:
+        latest = checkpoints.latest()
+        return {} if latest is None else checkpoints.read_config(latest)
+    except UserError as error:
+        logger.warning('the page has no settings: %s', error)
+        return {}
+    finally:
+        checkpoints.close()
+
+
+def default_config(config: dict[str, Any]) -> dict[str, Any]:
+    """The default config, resolved as for a run of config's model.reference, as nested dicts."""
+    plain = default.get_config()
+    if (reference := config.get('model', {}).get('reference')) is not None:
+        plain.model.reference = reference
+    resolved = as_json(resolve(plain))
+    resolved['model']['reference'] = default.get_config().model.reference
+    return resolved
+
+
+def changed_fields(config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Fields that differ from the default: {'model.ch': (default, value)}."""
+    return differences(default_config(config), config)
+
+
+def settings_table(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """A table for each group: [{'name', 'rows': [{'name', 'value', 'changed', 'default'}], 'rows_count'}]."""
+    if not config:
+        return []
+    changed = changed_fields(config)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, value in config.items():
+        fields = value.items() if isinstance(value, dict) else [(name, value)]
+        for field, setting in fields:
+            key = f'{name}.{field}' if isinstance(value, dict) else name
+            groups.setdefault(name if isinstance(value, dict) else 'run', []).append(
+                {
+                    'name': field,
+                    'value': setting if setting and isinstance(setting, str) else json.dumps(setting),
+                    'changed': key in changed,
+                    'default': json.dumps(changed[key][0]) if key in changed else '',
+                }
+            )
+    return [{'name': name, 'rows': rows, 'rows_count': len(rows)} for name, rows in groups.items()]

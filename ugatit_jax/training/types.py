@@ -1,0 +1,9 @@
+"""Names for the dicts that the training code passes around."""
+
+from typing import Any
+
+import jax
+
+Params = dict[str, Any]  # by network: nested dicts of arrays
+Images = dict[str, jax.Array]  # by name, such as 'A' or 'fake_B': [B, h, w, C] in [-1, 1]
+Metrics = dict[str, jax.Array]  # by name: scalars

@@ -1,0 +1,117 @@
+"""The files that a translation writes: their names, which files they must not replace, and their format and metadata."""
+
+import collections
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+import ugatit_jax
+from ugatit_jax.errors import UserError
+from ugatit_jax.files import atomic_file
+from ugatit_jax.models.networks import source_of, target_of
+from ugatit_jax.translate import video
+
+FORMATS = {'png': 'PNG', 'jpg': 'JPEG', 'webp': 'WEBP'}  # --format -> Pillow's name
+DEFAULT_QUALITY = 95  # of JPEG and WebP; above it JPEG files grow with hardly any gain in quality (Pillow's documentation)
+MAX_LISTED_FILES = 3  # in one message, which is one line
+EXIF_SOFTWARE, EXIF_DESCRIPTION = 0x0131, 0x010E  # tags of the EXIF standard
+PAGE_NAME = 'index.html'
+
+
+class FileTask(NamedTuple):
+    """One input file and the files that it is translated into."""
+
+    source: str
+    name: str  # the input's path below what was given, for messages and the page
+    targets: dict[str, str]  # 'image' or 'video', and with an image 'heatmap', 'strip' where asked for -> path
+
+
+def plan_outputs(inputs: list[tuple[str, str]], output: str, suffix: str, extras: list[str], page: bool) -> list[FileTask]:
+    """Tasks for inputs (path, name): names are kept below `output`, with other suffixes; raises UserError.
+
+    Inputs that differ in their suffix only (a.jpg, a.png) keep it: a.jpg.png, a.png.png. No two outputs have the same name,
+    and none that of an input.
+    """
+    stems = [os.path.splitext(name)[0] for _, name in inputs]
+    ambiguous = {stem for stem, count in collections.Counter(stems).items() if count > 1}
+    tasks, owners = [], {os.path.join(output, PAGE_NAME): 'the page'} if page else {}
+    for (path, name), stem in zip(inputs, stems):
+        stem = name if stem in ambiguous else stem
+        if video.is_video(path):
+            suffixes = {'video': video.output_suffix(path)}
+        else:
+            suffixes = {'image': suffix} | {extra: f'.{extra}{suffix}' for extra in extras}
+        targets = {kind: os.path.join(output, stem + own) for kind, own in suffixes.items()}
+        for target in targets.values():
+            if target in owners:
+                raise UserError(f'{name} and {owners[target]} would both become {target}; translate them into two folders')
+            owners[target] = name
+        tasks.append(FileTask(path, name, targets))
+    sources = {os.path.realpath(path): path for path, _ in inputs}
+    for target in owners:
+        if source := sources.get(os.path.realpath(target)):
+            raise UserError(f'{target} is the input {source}, and no input is overwritten; take another --output')
+    return tasks
+
+
+def validate_not_existing(tasks: list[FileTask], output: str, page: bool) -> None:
+    """Raises UserError where a result would replace a file."""
+    targets = [target for task in tasks for target in task.targets.values()]
+    if page:
+        targets.append(os.path.join(output, PAGE_NAME))
+    existing = [target for target in targets if os.path.lexists(target)]
+    if existing:
+        more = f' and {len(existing) - MAX_LISTED_FILES} more' if len(existing) > MAX_LISTED_FILES else ''
+        raise UserError(
+            f'{", ".join(existing[:MAX_LISTED_FILES])}{more} exist; --overwrite replaces them, or name another --output'
+        )
+
+
+def provenance(model: str, direction: str) -> dict[str, str]:
+    """Metadata of every result: that it is synthetic, and which model made it."""
+    return {
+        'Software': f'ugatit_jax {ugatit_jax.__version__}',
+        'Description': f'synthetic image: translated from {source_of(direction)} to {target_of(direction)} by U-GAT-IT',
+        'Model': model,
+        'Direction': direction,
+    }
+
+
+def one_line(metadata: dict[str, str]) -> str:
+    """Metadata as one text, for formats with a single field for it."""
+    return '; '.join(f'{name}: {text}' for name, text in metadata.items())
+
+
+def write_image(path: str, pixels: np.ndarray, metadata: dict[str, str], quality: int = DEFAULT_QUALITY) -> None:
+    """Writes uint8 [h, w, C] in the format of the path's suffix with `metadata` in it, atomically; raises OSError.
+
+    sRGB without a profile; no EXIF but the metadata. 'npy' holds the array alone.
+    """
+    suffix = pathlib.Path(path).suffix[1:]
+    with atomic_file(path) as partial, open(partial, 'wb') as file:
+        if suffix == 'npy':
+            np.save(file, pixels)
+            return
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        image.save(file, FORMATS[suffix], **writer_options(suffix, metadata, quality))
+
+
+def writer_options(suffix: str, metadata: dict[str, str], quality: int) -> dict[str, Any]:
+    """Options of Pillow's writer: metadata as text chunks in PNG, as EXIF in JPEG and WebP."""
+    if suffix == 'png':
+        info = PngImagePlugin.PngInfo()
+        for name, text in metadata.items():
+            info.add_text(name, text)
+        return {'pnginfo': info}
+    options: dict[str, Any] = {'quality': quality}
+    if suffix == 'jpg':
+        options['subsampling'] = 0  # 4:4:4: colours at full resolution, as the generator makes them
+    if metadata:
+        exif = Image.Exif()
+        exif[EXIF_SOFTWARE] = metadata['Software']
+        exif[EXIF_DESCRIPTION] = one_line(metadata).encode('ascii', 'backslashreplace').decode()  # EXIF texts are ASCII
+        options['exif'] = exif
+    return options

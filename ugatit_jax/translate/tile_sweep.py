@@ -1,0 +1,117 @@
+"""A sweep: a few layers over all tiles of a map, and the moments of their output over the whole map."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from ugatit_jax.images import denormalize, normalize
+from ugatit_jax.models.cam import CAM
+from ugatit_jax.models.ops.moment_norm import affine
+from ugatit_jax.translate.tile_geometry import ConvGeometry, cover, layer_sizes, trace_back
+
+Affine = tuple[np.ndarray, np.ndarray, np.ndarray]  # a norm as (mean, factor, offset), each broadcast to [1, 1, 1, C]
+
+
+class Layer(NamedTuple):
+    """One convolution: its module, which has no padding of its own (UpConv has), and its geometry."""
+
+    module: nn.Module
+    geometry: ConvGeometry = ConvGeometry()
+
+    def apply(self, params: Any, x: jax.Array) -> jax.Array:
+        """The convolution of a window [1, ., ., C] that has its border already."""
+        y = self.module.apply({'params': params}, x)
+        if isinstance(self.module, CAM):
+            return y[0]
+        # the window has one row more on each side, whose two output rows, made with UpConv's own padding, are dropped
+        return y[:, 2:-2, 2:-2] if self.geometry.upsample else y
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def run_tile(
+    layers: tuple[Layer, ...],
+    last: bool,
+    params: list[Any],
+    affines: list[Affine | None],
+    x: jax.Array,
+    places: list[tuple[np.ndarray, np.ndarray]],
+    new: tuple[np.ndarray, np.ndarray],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Layers on one window x [1, ., ., C] -> (y [h, w, C], mean [C] and sum of squared differences [C] of new pixels).
+
+    affines: the norm of each layer's input, followed by ReLU; None for neither. places: for each layer the rows and columns
+    of its window that its kernel covers (ConvGeometry.input_window). new: 1 for rows and columns of the output that are in
+    no earlier tile. last: y is the image.
+    """
+    if x.dtype == jnp.uint8:
+        x = normalize(x)
+    for layer, weights, norm, (rows, columns) in zip(layers, params, affines, places):
+        if norm is not None:
+            x = nn.relu(affine(x, *norm)).astype(x.dtype)
+        x = layer.apply(weights, x[:, rows][:, :, columns])
+    y = x[0].astype(jnp.promote_types(x.dtype, jnp.float32))
+    if last:
+        y = jnp.tanh(y)
+    weight = new[0][:, None, None] * new[1][None, :, None]
+    mean = jnp.sum(y * weight, axis=(0, 1)) / jnp.sum(weight)
+    return y, mean, jnp.sum(jnp.square(y - mean) * weight, axis=(0, 1))
+
+
+class Moments(NamedTuple):
+    """Mean and biased variance over all n pixels of a map, [1, 1, 1, C]."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    n: int
+
+
+def merge_moments(counts: Sequence[float], means: Sequence[np.ndarray], squares: Sequence[np.ndarray]) -> Moments:
+    """Moments of a map from those of its disjoint parts: pixels, mean [C], sum of squared differences from that mean [C].
+
+    The pairwise formula of Chan, Golub and LeVeque (1979), which does not cancel; in float64, the parts are many.
+    """
+    counts, means = np.asarray(counts, np.float64)[:, None], np.asarray(means, np.float64)
+    n = counts.sum()
+    mean = (counts * means).sum(0) / n
+    variance = (np.sum(squares, axis=0, dtype=np.float64) + (counts * (means - mean) ** 2).sum(0)) / n
+    return Moments(*(np.float32(value)[None, None, None] for value in (mean, variance)), int(n))
+
+
+def sweep(
+    layers: Sequence[Layer],
+    params: Sequence[Any],
+    affines: Sequence[Affine | None],
+    source: np.ndarray,
+    tile: int,
+    out: np.ndarray | None = None,
+    last: bool = False,
+) -> Moments:
+    """Layers on source [h, w, C] tile by tile; the output goes to `out`, where given, and its moments are returned."""
+    geometries = [layer.geometry for layer in layers]
+    heights, widths = (layer_sizes(geometries, size) for size in source.shape[:2])
+    counts, means, squares = [], [], []
+    for row_tile in cover(heights[-1], tile):
+        window_rows, rows = trace_back(geometries, heights, row_tile)
+        for column_tile in cover(widths[-1], tile):
+            window_columns, columns = trace_back(geometries, widths, column_tile)
+            y, mean, square = run_tile(
+                tuple(layers),
+                last,
+                list(params),
+                list(affines),
+                source[window_rows, window_columns][None],
+                list(zip(rows, columns)),
+                (row_tile.new, column_tile.new),
+            )
+            if out is not None:
+                y = np.asarray(y)
+                out[row_tile.slice, column_tile.slice] = denormalize(y) if out.dtype == np.uint8 else y
+            counts.append(row_tile.new.sum() * column_tile.new.sum())
+            means.append(mean)
+            squares.append(square)
+    return merge_moments(counts, means, squares)

@@ -1,0 +1,192 @@
+"""The generator on images too large for the device: tile by tile, with the result of the whole image and no seams.
+
+Every norm of the generator, and gamma and beta, depend on statistics over the whole image. Tiles normalised with their own
+statistics would differ in contrast and colour; blending their borders hides that and does not remove it. So one layer is
+computed for all tiles before the next one starts. A sweep applies a convolution to each tile, read with the surroundings
+that its kernel covers, and accumulates the moments of its output: mean and variance of the whole image, with which the next
+sweep normalises its input. Tiles that overlap hold the same values there, nothing is blended, and the result equals that of
+the untiled generator up to rounding (tests/translate/test_tiled_generator.py; benchmarks/translate.py --seams measures it).
+
+The device holds one tile at a time. Between sweeps the host keeps three maps of a quarter of the image's sides, float32 with
+4 * ch channels: ch bytes per pixel of the image each. Larger maps are not kept but recomputed, on the way down from the
+image and on the way up from the last small map: 19 % more operations than untiled at the paper's sizes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from ugatit_jax.models import Generator
+from ugatit_jax.models.adalin import adalin_affine, instance_affine
+from ugatit_jax.models.cam import CAM
+from ugatit_jax.models.generator import Dense, pool_to
+from ugatit_jax.models.ops.convolution import Conv, UpConv
+from ugatit_jax.translate.tile_geometry import ConvGeometry
+from ugatit_jax.translate.tile_sweep import Affine, Layer, Moments, sweep
+
+SUPPORTED_FIELDS = {  # of Generator: any value works by tiles. Other fields must have their defaults
+    'out_channels',
+    'ch',
+    'n_res',
+    'mlp_pool',
+    'mlp_width',
+    'instance_norm_affine',
+    'use_bias',
+    'cam_shared',
+    'cam_bias',
+    'rho_init',
+    'rho_smoothing',
+    'variance_ddof',
+    'down_padding',
+    'weight_init',
+    'dtype',
+    'unroll',
+    'parent',
+    'name',
+}
+
+AffineOf = Callable[[Moments, Any], Affine]  # (moments of a map, a norm's parameters) -> that norm of the map
+
+
+class TiledGenerator:
+    """A generator for images that do not fit the device: image [h, w, C] -> (image, heatmap)."""
+
+    def __init__(self, generator: Generator, params: dict[str, Any], tile: int):
+        """tile: side at full resolution, a multiple of 8; half of it for maps of a quarter of the image's sides.
+
+        Raises ValueError for a generator that is unsupported.
+        """
+        if reason := unsupported_reason(generator):
+            raise ValueError(reason)
+        self.generator, self.params, self.tile = generator, params, tile
+        g = generator
+        conv_fields = dict(use_bias=g.use_bias, weight_init=g.weight_init, dtype=g.dtype)
+        halving = ConvGeometry(kernel_size=3, stride=2, padding=g.down_padding[0])
+        same = ConvGeometry(kernel_size=7, padding=3)
+        doubling = ConvGeometry(upsample=True)
+        self.down = [
+            Layer(Conv(g.ch, 7, **conv_fields), same),
+            Layer(Conv(2 * g.ch, 3, 2, **conv_fields), halving),
+            Layer(Conv(4 * g.ch, 3, 2, **conv_fields), halving),
+        ]
+        self.residual = Layer(Conv(4 * g.ch, 3, **conv_fields), ConvGeometry(kernel_size=3, padding=1))
+        self.attention = Layer(CAM(nn.relu, g.cam_shared, g.cam_bias, g.weight_init, g.dtype))
+        self.up = [
+            Layer(UpConv(2 * g.ch, **conv_fields), doubling),
+            Layer(UpConv(g.ch, **conv_fields), doubling),
+            Layer(Conv(g.out_channels, 7, **conv_fields), same),
+        ]
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """uint8, or float32 in [-1, 1], [h, w, C] -> image of the same type [h, w, C'], heatmap float32 [h/4, w/4].
+
+        h and w: multiples of 4.
+        """
+        p, smoothing = self.params, self.generator.rho_smoothing
+        x = self.downsample(image)
+        y = np.empty_like(x)
+        for block in self.blocks('encoder'):
+            self.residual_block(x, y, block, self.instance_affine)
+        sweep([self.attention], [p['cam']], [None], x, self.tile // 2, y)
+        x, y = y, x
+        heatmap = x.sum(axis=-1)
+        gamma, beta = self.gamma_beta(x)
+        for block in self.blocks('decoder'):
+            self.residual_block(
+                x, y, block, lambda moments, norm: self.adalin_affine(moments, norm['rho'], gamma, beta, smoothing)
+            )
+        del y
+        return self.upsample(x, image.dtype), heatmap
+
+    def downsample(self, image: np.ndarray) -> np.ndarray:
+        """Stem and down-sampling: image [h, w, C] -> [h/4, w/4, 4 ch] after the last norm and ReLU."""
+        (h, w), p = image.shape[:2], self.params
+        x = np.empty((h // 4, w // 4, 4 * self.generator.ch), np.float32)
+        weights = [p[name] for name in ('stem', 'down_0', 'down_1')]
+        affines: list[Affine | None] = [None]
+        for i, norm in enumerate(('stem_norm', 'down_norm_0', 'down_norm_1')):
+            out = x if i == 2 else None
+            moments = sweep(self.down[: i + 1], weights[: i + 1], affines, image, self.tile // 2**i, out)
+            affines.append(self.instance_affine(moments, p.get(norm)))
+        return np.maximum(normalize_in_place(x, affines[-1]), 0, out=x)
+
+    def upsample(self, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Up-sampling and head: x [h/4, w/4, 4 ch] -> image [h, w, out_channels] of `dtype`."""
+        (h, w), p = x.shape[:2], self.params
+        weights = [p[name] for name in ('up_0', 'up_1', 'head')]
+        affines: list[Affine | None] = [None]
+        for i in range(2):
+            norm = p[f'up_norm_{i}']
+            moments = sweep(self.up[: i + 1], weights[: i + 1], affines, x, self.tile // 2 ** (1 - i))
+            affines.append(self.adalin_affine(moments, norm['rho'], norm['gamma'], norm['beta']))
+        image = np.empty((4 * h, 4 * w, self.generator.out_channels), dtype)
+        sweep(self.up, weights, affines, x, self.tile, image, last=True)
+        return image
+
+    def blocks(self, name: str) -> Iterator[Any]:
+        """Parameters of each of the residual blocks, which are stacked, [n_res, ...]."""
+        return (jax.tree.map(lambda leaf, i=i: leaf[i], self.params[name]) for i in range(self.generator.n_res))
+
+    def residual_block(self, x: np.ndarray, y: np.ndarray, params: Any, affine_of: AffineOf) -> None:
+        """One block on the map x [h, w, C], in place; y is a buffer of the same shape."""
+        tile, inner = self.tile // 2, np.empty_like(x)
+        moments = sweep([self.residual], [params['conv_0']], [None], x, tile, y)
+        moments = sweep([self.residual], [params['conv_1']], [affine_of(moments, params.get('norm_0'))], y, tile, inner)
+        x += normalize_in_place(inner, affine_of(moments, params.get('norm_1')))
+
+    def instance_affine(self, moments: Moments, norm: Any) -> Affine:
+        """Instance norm with these parameters (None: without) of a map with these moments."""
+        parameters = (norm['scale'], norm['bias']) if norm else ()
+        return moments.mean, *instance_affine(moments.mean, moments.variance, *parameters)
+
+    def adalin_affine(self, moments: Moments, rho: Any, gamma: Any, beta: Any, smoothing: float = 0.0) -> Affine:
+        """AdaLIN, or LIN, of a map with these moments."""
+        return moments.mean, *adalin_affine(
+            moments.mean,
+            moments.variance,
+            rho,
+            gamma,
+            beta,
+            n=moments.n,
+            smoothing=smoothing,
+            ddof=self.generator.variance_ddof,
+        )
+
+    def gamma_beta(self, x: np.ndarray) -> tuple[jax.Array, jax.Array]:
+        """The MLP on the attended map x [h, w, C], as Generator.gamma_beta: gamma, beta [1, 1, 1, C]."""
+        g, p = self.generator, self.params
+        dense = dict(use_bias=g.use_bias, weight_init=g.weight_init, dtype=g.dtype)
+        pooled = x.mean(axis=(0, 1), dtype=np.float64) if g.mlp_pool == 1 else pool_to(x[None], g.mlp_pool)
+        hidden = jnp.asarray(pooled, jnp.float32).reshape(1, -1)
+        for name in ('mlp_0', 'mlp_1'):
+            hidden = nn.relu(Dense(g.mlp_width, **dense).apply({'params': p[name]}, hidden))
+        gamma, beta = (
+            Dense(x.shape[-1], **dense).apply({'params': p[name]}, hidden)[:, None, None] for name in ('gamma', 'beta')
+        )
+        return gamma.astype(jnp.float32), beta.astype(jnp.float32)
+
+
+def normalize_in_place(x: np.ndarray, norm: Affine) -> np.ndarray:
+    """(x - mean) * factor + offset of x [h, w, C], in place."""
+    mean, factor, offset = (np.ravel(value) for value in norm)
+    x -= mean
+    x *= factor
+    x += offset
+    return x
+
+
+def unsupported_reason(generator: Generator) -> str:
+    """Why a generator does not work by tiles; '' where it does."""
+    if generator.mlp_pool == 0:
+        return 'a full model takes images of one size'
+    other = [
+        f.name
+        for f in fields(generator)
+        if f.name not in SUPPORTED_FIELDS and f.default is not MISSING and getattr(generator, f.name) != f.default
+    ]
+    return f'not supported by tiles: a generator with another {", ".join(other)} than the default' if other else ''
