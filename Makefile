@@ -12,7 +12,7 @@ TORCH ?= torch==2.13.0+cpu
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements.txt setup.py
+$(VENV)/installed: requirements.txt pyproject.toml setup.py
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12"'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
@@ -40,6 +40,7 @@ $(ORACLE):
 
 lint: install
 	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 
 clean:
 	rm -rf $(VENV) .oracle .cache .pytest_cache .ruff_cache *.egg-info

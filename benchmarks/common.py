@@ -61,10 +61,10 @@ def configure(fields: Mapping[str, Any]) -> ConfigDict:
         section, _, field = name.rpartition('.')
         try:
             (config[section] if section else config)[field] = value
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f'config: {name}={value!r} does not work: {first_line(error)}; ugatit_jax/config/default.py has every field'
-            ) from None
+        except KeyError:
+            raise UserError(f'config: there is no field {name}; ugatit_jax/config/default.py has all of them') from None
+        except (TypeError, ValueError) as error:
+            raise UserError(f'config: {name}={value!r} does not work: {first_line(error)}') from None
     return resolve(config)
 
 

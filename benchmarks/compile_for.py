@@ -91,9 +91,7 @@ def kernels(hlo: str) -> tuple[int, Counter[str]]:
         for instruction in computations[computation].values():
             if instruction.operation in ('while', 'call', 'conditional'):
                 trips = re.search(r'known_trip_count\D*(\d+)', instruction.attributes)
-                for inner in re.findall(
-                    r'(?:body|to_apply|(?:tru|fals)e_computation)=%([\w.\-]+)', instruction.attributes
-                ):
+                for inner in re.findall(r'(?:body|to_apply|(?:tru|fals)e_computation)=%([\w.\-]+)', instruction.attributes):
                     walk(inner, times * (int(trips[1]) if trips else 1))
             elif instruction.operation not in NO_KERNEL:
                 target = re.search(r'custom_call_target="([^"]*)"', instruction.attributes)
@@ -143,9 +141,7 @@ def traffic(instruction: Instruction, computation: Computation, computations: di
         if inner.operation == 'dynamic-update-slice':
             update = (inside if called else computation)[inner.argument_names[1]]
             total -= size(inner.type) - size(update.type)
-    parameters = {
-        int(inner.arguments.rstrip(')')): name for name, inner in inside.items() if inner.operation == 'parameter'
-    }
+    parameters = {int(inner.arguments.rstrip(')')): name for name, inner in inside.items() if inner.operation == 'parameter'}
     for position, name in enumerate(instruction.argument_names):
         whole = size(computation[name].type) if name in computation else 0
         total += bytes_read(parameters.get(position, '') if called else name, whole)

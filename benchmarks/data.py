@@ -1,7 +1,7 @@
 """Speed of the data path alone: images per second, the scan at the start, and how long an accelerator would be idle.
 
-    python benchmarks/data.py                                  # makes 256x256 JPEGs in a temporary folder
-    python benchmarks/data.py --source=folder:PATH --step_ms=80,40,20 --json=data.json
+    python -m benchmarks.data                                  # makes 256x256 JPEGs in a temporary folder
+    python -m benchmarks.data --source=folder:PATH --step_ms=80,40,20 --json=data.json
 
 A train step is simulated by --step_ms of sleep: like an accelerator's, it leaves the host free. Give the measured time.
 """
@@ -10,6 +10,7 @@ import argparse
 import itertools
 import os
 import pathlib
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,10 +18,11 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 import PIL
-from common import publish, table, versions
 from ml_collections import ConfigDict
 from PIL import Image
 
+from benchmarks.common import make_parser, publish, table, versions
+from ugatit_jax.command import configure_process, run_command
 from ugatit_jax.config import default
 from ugatit_jax.data import Datasets, device_resident, open_datasets, train_batches
 from ugatit_jax.data.augment import augment
@@ -126,30 +128,31 @@ def measure(options: argparse.Namespace, folder: str) -> list[tuple[str, float, 
     return rows
 
 
-def main() -> None:
+def measure_all(options: argparse.Namespace) -> None:
+    """Measures and prints everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        if not options.source:
+            make_folder(folder, options.images)
+        rows = measure(options, folder)
+    rounded = [(name, value if value < 1e3 else round(value), unit) for name, value, unit in rows]
+    print(table(('measurement', 'value', 'unit'), rounded))
+    about = versions() | {'numpy': np.__version__, 'pillow': PIL.__version__}
+    publish(about, options, {name: value for name, value, _ in rows})
+
+
+def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser('data', __doc__)
     parser.add_argument('--source', help='folder:PATH and so on (default: JPEGs made in a temporary folder)')
     parser.add_argument('--images', type=int, default=300, help='made per domain (default: 300)')
     parser.add_argument('--image_size', type=int, default=256)
     parser.add_argument('--batch_size', type=int, default=1)
     parser.add_argument('--seconds', type=float, default=4.0, help='per measurement (default: 4)')
     parser.add_argument('--step_ms', default='50,20,10', help='simulated train steps (default: %(default)s)')
-    parser.add_argument('--json', help='also write the figures to this file')
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        if not options.source:
-            make_folder(folder, options.images)
-        rows = measure(options, folder)
-    print(
-        table(
-            ('measurement', 'value', 'unit'),
-            [(name, value if value < 1e3 else round(value), unit) for name, value, unit in rows],
-        )
-    )
-    about = versions() | {'numpy': np.__version__, 'pillow': PIL.__version__}
-    publish(about, options, {name: value for name, value, _ in rows}, options.json)
+    configure_process('off')
+    return run_command(lambda: measure_all(options))
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

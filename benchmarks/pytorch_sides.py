@@ -1,4 +1,4 @@
-"""The sides of vs_pytorch.py that are PyTorch: the official code from where it lies, and its networks in a leaner step."""
+"""The PyTorch sides of vs_pytorch.py: the official code from its checkout, and its networks in a leaner step."""
 
 import argparse
 import contextlib
@@ -12,23 +12,25 @@ from typing import Any
 
 import numpy as np
 
+from ugatit_jax.images import normalize
+
 WEIGHTS = {'adv_weight': 1, 'cycle_weight': 10, 'identity_weight': 10, 'cam_weight': 1000}
 GENERATORS, DISCRIMINATORS = ('genA2B', 'genB2A'), ('disGA', 'disGB', 'disLA', 'disLB')
 
-Run = Callable[[int], dict[str, float]]  # so many steps or images; the losses of the last step
+Run = Callable[[int], dict[str, float]]  # runs so many steps, or translations; the losses of the last step
 
 
-def batch_of(options: argparse.Namespace) -> np.ndarray:
-    """The images of both domains, float32 [2, B, h, w, 3] in [-1, 1]."""
+def random_pixels(options: argparse.Namespace) -> np.ndarray:
+    """The images of both domains, uint8 [2, B, h, w, 3]."""
     shape = (2, options.batch_size, options.image_size, options.image_size, 3)
-    return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
 def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
-    """The official trainer, not through its constructor, with our weights and one batch for ever."""
+    """The official trainer, without its constructor, with our weights and the same batch in every step."""
     import torch
 
-    for name in ('dataset', 'utils', 'torchvision'):  # these read and write images; no part of a step
+    for name in ('dataset', 'utils', 'torchvision'):  # for reading and writing images, not part of a step
         module = sys.modules[name] = types.ModuleType(name)
         module.ImageFolder = module.transforms = None
     sys.path.insert(0, options.reference)
@@ -66,10 +68,12 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
     for kind, names in (('G', GENERATORS), ('D', DISCRIMINATORS)):
         weights = [weight for name in names for weight in getattr(model, name).parameters()]
         setattr(model, f'{kind}_optim', torch.optim.Adam(weights, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4))
-    model.reals = [torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(device) for x in batch_of(options)]
+    model.reals = [
+        torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(device) for x in normalize(random_pixels(options))
+    ]
 
     class Loader:
-        """What the official loop asks of a DataLoader of its time."""
+        """What the official loop uses of a DataLoader, which had .next() then."""
 
         def __init__(self, images: torch.Tensor):
             self.images = images
@@ -83,24 +87,24 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
         next = __next__
 
     model.trainA_loader, model.trainB_loader = map(Loader, model.reals)
-    model.said = ''
-    release.print = lambda text='', *_: setattr(model, 'said', str(text))  # its losses are in what it prints last
+    model.last_line = ''
+    release.print = lambda text='', *_: setattr(model, 'last_line', str(text))  # where its losses are
     return model
 
 
 def official_train(model: Any) -> Run:
-    """The official train loop as it is."""
+    """The official train loop, unchanged."""
 
     def run(steps: int) -> dict[str, float]:
         model.iteration = steps
         model.train()
-        return {name: float(value) for name, value in re.findall(r'(\w_loss): ([\d.]+)', model.said)}
+        return {name: float(value) for name, value in re.findall(r'(\w_loss): ([\d.]+)', model.last_line)}
 
     return run
 
 
 def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
-    """The official networks without the waste of the official step."""
+    """The official networks in a step without the waste of the official one."""
     import torch
 
     nets = {name: getattr(model, name).train() for name in GENERATORS + DISCRIMINATORS}
@@ -110,7 +114,7 @@ def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
         reals = [x.to(memory_format=torch.channels_last) for x in reals]
     real = dict(zip('AB', reals))
     frozen = [weight for name in DISCRIMINATORS for weight in nets[name].parameters()]
-    # not the discriminators: spectral norm writes u in place between their calls, which their compiled gradient refuses
+    # not the discriminators: spectral norm writes u in place between their calls, which compiled autograd does not allow
     run_net = {name: torch.compile(net) if compiled and name in GENERATORS else net for name, net in nets.items()}
 
     def autocast() -> contextlib.AbstractContextManager:
@@ -162,7 +166,7 @@ def lean_train(model: Any, options: argparse.Namespace, compiled: bool) -> Run:
 
 
 def official_translate(model: Any, compiled: bool) -> Run:
-    """The official generator on images from the host, and back to it."""
+    """The official generator, from host memory to host memory."""
     import torch
 
     network = model.genA2B.eval()

@@ -1,7 +1,7 @@
 """Speed of translation: images per second of one light generator, from host memory to host memory.
 
-    python benchmarks/translate.py
-    python benchmarks/translate.py --seams=1280      # also compares tiled with untiled at that size
+    python -m benchmarks.translate
+    python -m benchmarks.translate --seams=1280      # also compares tiled with untiled at that size
 
 Medians over several rounds after one that compiles. vs_pytorch.py measures translation beside the official code.
 """
@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from common import configure, publish, table, timed, versions
 
+from benchmarks.common import configure, make_parser, publish, table, timed, versions
 from ugatit_jax.checkpoint.generators import LoadedGenerators
-from ugatit_jax.command import run_command
+from ugatit_jax.command import configure_process, run_command
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.translator import DEFAULT_TILE, Translator
 
@@ -94,7 +94,7 @@ class Row:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser('translate', __doc__)
     parser.add_argument('--batch_sizes', default='1,8')
     parser.add_argument('--image_size', type=int, default=256)
     parser.add_argument('--ch', type=int, default=64)
@@ -106,8 +106,8 @@ def main() -> int:
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--seams', type=int, default=0, metavar='SIDE', help='also compare tiled with untiled at this size')
     parser.add_argument('--tile', type=int, default=DEFAULT_TILE, help='of --seams (default: %(default)s)')
-    parser.add_argument('--json', help='also write the figures to this file')
     options = parser.parse_args()
+    configure_process('off')
     return run_command(lambda: measure(options))
 
 
@@ -126,7 +126,7 @@ def measure(options: argparse.Namespace) -> None:
     print(table(head, [dataclasses.astuple(row) for row in rows]))
     for name, value in result.items():
         print(f'{name}: {value:.3g}')
-    publish(info, options, [dataclasses.asdict(row) for row in rows] + [result], options.json)
+    publish(info, options, [dataclasses.asdict(row) for row in rows] + [result])
 
 
 if __name__ == '__main__':

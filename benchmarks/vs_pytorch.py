@@ -1,11 +1,11 @@
-"""Train step and translation beside the official PyTorch code, in one run: a process for each side, in turns.
+"""Train step and translation beside the official PyTorch code, in one run: a process for each side, taking turns.
 
-    python benchmarks/vs_pytorch.py --reference=PATH                       # PATH: a checkout of the official PyTorch code
-    python benchmarks/vs_pytorch.py --reference=PATH --image_size=256 --ch=64 --sides ours official   # memory for two
+    python -m benchmarks.vs_pytorch --reference=PATH                     # PATH: a checkout of the official PyTorch code
+    python -m benchmarks.vs_pytorch --reference=PATH --image_size=256 --ch=64 --sides ours official   # memory for two
 
-Sides: `ours`; `official`, whose own train loop is run as it is on a batch in memory; `lean`, the official networks in a
-step without the official one's waste (fakes detached, the generators' forward done once, no gradients to discriminators in
-the generators' half); `lean compiled`, the same with torch.compile. Then translation of an image, float32: `ours
+Sides: `ours`; `official`, whose own train loop runs unchanged on a batch in memory; `lean`, the official networks in a
+step without the official one's waste (fakes detached, the generators' forward done once, discriminators frozen in the
+generators' update); `lean compiled`, the same with torch.compile. Then translation of an image, float32: `ours
 translating`, `official translating`, `compiled translating`. All begin with the same weights and see the same batch, and
 the losses of the first step are compared. The first step of a turn does not count. --autocast and --channels_last are for
 the lean sides.
@@ -21,21 +21,33 @@ import subprocess
 import sys
 import tempfile
 
+import jax
 import numpy as np
-from common import publish, table, timed, versions
-from pytorch_sides import Run, batch_of, lean_train, official, official_train, official_translate
 
-from ugatit_jax.errors import UserError
+from benchmarks.common import Step, configure, make_parser, publish, table, timed, versions
+from benchmarks.common import peak_memory as peak_of_jax
+from benchmarks.pytorch_sides import Run, lean_train, official, official_train, official_translate, random_pixels
+from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.errors import CommandExit, UserError
+from ugatit_jax.images import normalize
 
 TRAINING = ('ours', 'official', 'lean', 'lean compiled')
 TRANSLATING = ('ours translating', 'official translating', 'compiled translating')
+HEAD = (
+    '',
+    'seconds',
+    'CPU seconds',
+    'of the official',
+    'CPU of the official',
+    'peak GB',
+    'first D loss',
+    'first G loss',
+)
 
 
 def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -> Run:
-    """Our side. Training writes the weights that the others begin with to `folder`."""
-    import jax
-    from common import Step, configure
-
+    """Our side, which writes the weights that the others begin with to `folder` unless it translates."""
+    # here: the memory of the PyTorch sides' processes is measured, too
     from ugatit_jax.checkpoint.generators import LoadedGenerators
     from ugatit_jax.convert.official_layout import write_networks
     from ugatit_jax.convert.official_names import OfficialNames
@@ -49,6 +61,8 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
             'model.n_res': options.n_res,
             'data.image_size': options.image_size,
             'data.batch_size': options.batch_size,
+            'augment.crop': False,  # this and the next: all sides see the same images
+            'augment.flip': 0.0,
             'training.compute_dtype': options.compute_dtype,
             'training.scan_blocks': options.scan_blocks,
         }
@@ -57,7 +71,8 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
     state, names = jax.device_get(step.state), OfficialNames.of_config('pytorch', config)
     if translating:
         loaded = LoadedGenerators('none/checkpoints/0', 0, config, 'raw', {'genA2B': state.generator['genA2B']})
-        translator, images = Translator(loaded, 'a2b', batch_size=options.batch_size), batch_of(options)[0]
+        translator = Translator(loaded, 'a2b', batch_size=options.batch_size)
+        images = normalize(random_pixels(options)[0])
 
         def translate(times: int) -> dict[str, float]:
             for _ in range(times):
@@ -70,7 +85,8 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
         **write_networks(names, state.generator),
         **write_networks(names, state.discriminator, state.spectral),
     )
-    step.batch = {f'real_{domain}': jax.device_put(x) for domain, x in zip('AB', batch_of(options))}
+    pixels = dict(zip('AB', random_pixels(options)))
+    step.input = jax.tree.map(lambda x, old: jax.device_put(x, old.sharding), pixels, step.input)
 
     def train(steps: int) -> dict[str, float]:
         step.run(steps)
@@ -80,16 +96,14 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
 
 
 def serve(options: argparse.Namespace) -> None:
-    """One side: does as many steps as each line of standard input says, and answers with what they took."""
+    """One side: for each line of stdin, a number of steps, runs them and prints their seconds and losses as JSON."""
     side, folder = options.serve, pathlib.Path(options.folder)
     if side.startswith('ours'):
-        run = ours(options, folder, 'translating' in side)
-        from common import peak_memory
+        run, peak_memory = ours(options, folder, 'translating' in side), peak_of_jax
     else:
-        model = official(options, folder)
         import torch
-        from common import peak_memory as host_memory
 
+        model = official(options, folder)
         run = {
             'official': lambda: official_train(model),
             'lean': lambda: lean_train(model, options, False),
@@ -99,16 +113,16 @@ def serve(options: argparse.Namespace) -> None:
         }[side]()
 
         def peak_memory() -> float:
-            return torch.cuda.max_memory_allocated() if model.device == 'cuda' else host_memory()
+            return torch.cuda.max_memory_allocated() if model.device == 'cuda' else peak_of_jax()
 
     print(json.dumps({'ready': True}), flush=True)
     for line in sys.stdin:
-        losses, clock, processor = timed(run, int(line))
-        print(json.dumps({'clock': clock, 'processor': processor, 'memory': peak_memory(), **losses}), flush=True)
+        losses, wall, cpu = timed(run, int(line))
+        print(json.dumps({'seconds': wall, 'cpu_seconds': cpu, 'memory': peak_memory(), **losses}), flush=True)
 
 
 class Side:
-    """A process that does steps when asked."""
+    """A process that runs steps when asked."""
 
     def __init__(self, name: str, folder: str):
         self.name = name
@@ -118,7 +132,7 @@ class Side:
             'JAX_PLATFORMS': os.environ.get('JAX_PLATFORMS', '') if name.startswith('ours') else 'cpu',
         }  # the others must not take our memory on a GPU
         self.process = subprocess.Popen(
-            [sys.executable, *sys.argv, '--serve', name, '--folder', folder],
+            [sys.executable, '-m', 'benchmarks.vs_pytorch', *sys.argv[1:], '--serve', name, '--folder', folder],
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -133,63 +147,38 @@ class Side:
         for line in self.process.stdout:
             if line.startswith('{'):
                 return json.loads(line)
-        raise SystemExit(f'{self.name} ended with exit code {self.process.wait()}; what it said is above')
+        raise CommandExit(f'{self.name} ended with exit code {self.process.wait()}; what it said is above')
 
     def run(self, steps: int) -> dict[str, float]:
-        """So many steps, and what they took each."""
+        """Runs so many steps: their seconds, divided by their number, and the last one's losses."""
         self.process.stdin.write(f'{steps}\n')
         self.process.stdin.flush()
         answer = self.answer()
-        return answer | {key: answer[key] / steps for key in ('clock', 'processor')}
+        return answer | {key: answer[key] / steps for key in ('seconds', 'cpu_seconds')}
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--reference', required=True, help='checkout of the official PyTorch code')
-    parser.add_argument('--sides', nargs='+', choices=TRAINING + TRANSLATING, default=TRAINING + TRANSLATING)
-    parser.add_argument('--image_size', type=int, default=128)
-    parser.add_argument('--ch', type=int, default=32)
-    parser.add_argument('--n_res', type=int, default=4)
-    parser.add_argument('--batch_size', type=int, default=1)
-    parser.add_argument('--compute_dtype', default='float32', help='of ours')
-    parser.add_argument('--scan_blocks', action=argparse.BooleanOptionalAction, help='of ours')
-    parser.add_argument('--autocast', action='store_true', help='bfloat16, of the lean sides')
-    parser.add_argument('--channels_last', action='store_true', help='of the lean sides')
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--steps', type=int, default=1, help='in a turn')
-    parser.add_argument('--json', metavar='FILE')
-    parser.add_argument('--serve', help=argparse.SUPPRESS)
-    parser.add_argument('--folder', help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve:
-        try:
-            serve(options)
-        except UserError as error:
-            raise SystemExit(f'ugatit_jax: {error}') from error
-        return
+def measure_all(options: argparse.Namespace) -> None:
+    """Runs the sides in turns, and prints a row for each."""
     if not all(pathlib.Path(options.reference, name).is_file() for name in ('networks.py', 'UGATIT.py')):
-        raise SystemExit(
-            f'--reference={options.reference} has no networks.py and UGATIT.py; '
-            'it is a checkout of the official PyTorch code'
+        raise UserError(
+            f'--reference={options.reference} has no networks.py and UGATIT.py: name a checkout of the official PyTorch code'
         )
-    names = ['ours', *(name for name in options.sides if name != 'ours')]  # it makes the weights
+    names = ['ours', *(name for name in options.sides if name != 'ours')]  # it writes the weights
     with tempfile.TemporaryDirectory() as folder:
         sides = [Side(name, folder) for name in names]
-        asked = [side for side in sides if side.name in options.sides]
+        measured = [side for side in sides if side.name in options.sides]
         for _ in range(options.rounds):
-            for side in asked:
-                side.run(1)  # the sides before it had the caches, and the system took its free pages back
+            for side in measured:
+                side.run(1)  # other sides had the caches, and the system has taken free pages back
                 side.turns.append(side.run(options.steps))
         for side in sides:
             side.process.stdin.close()
             side.process.wait()
     results, rows = {}, []
-    for side in asked:
-        clock, processor = (statistics.median(turn[key] for turn in side.turns) for key in ('clock', 'processor'))
+    for side in measured:
         results[side.name] = {
-            'seconds': clock,
-            'cpu_seconds': processor,
+            key: statistics.median(turn[key] for turn in side.turns) for key in ('seconds', 'cpu_seconds')
+        } | {
             'memory': side.turns[-1]['memory'],
             'turns': side.turns,
             'first_losses': {key: side.first[key] for key in ('d_loss', 'g_loss') if key in side.first},
@@ -208,28 +197,36 @@ def main() -> None:
                 result['first_losses'].get('g_loss'),
             )
         )
-    print(
-        table(
-            (
-                '',
-                'seconds',
-                'CPU seconds',
-                'of the official',
-                'CPU of the official',
-                'peak GB',
-                'first D loss',
-                'first G loss',
-            ),
-            rows,
-        )
-    )
+    print(table(HEAD, rows))
     about = versions()
     with contextlib.suppress(ImportError):
         import torch
 
         about |= {'torch': torch.__version__}
-    publish(about, options, results, options.json)
+    publish(about, options, results)
+
+
+def main() -> int:
+    """The command line."""
+    parser = make_parser('vs_pytorch', __doc__)
+    parser.add_argument('--reference', required=True, help='checkout of the official PyTorch code')
+    parser.add_argument('--sides', nargs='+', choices=TRAINING + TRANSLATING, default=TRAINING + TRANSLATING)
+    parser.add_argument('--image_size', type=int, default=128)
+    parser.add_argument('--ch', type=int, default=32)
+    parser.add_argument('--n_res', type=int, default=4)
+    parser.add_argument('--batch_size', type=int, default=1)
+    parser.add_argument('--compute_dtype', default='float32', help='of ours')
+    parser.add_argument('--scan_blocks', action=argparse.BooleanOptionalAction, help='of ours')
+    parser.add_argument('--autocast', action='store_true', help='bfloat16, of the lean sides')
+    parser.add_argument('--channels_last', action='store_true', help='of the lean sides')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--steps', type=int, default=1, help='in a turn')
+    parser.add_argument('--serve', help=argparse.SUPPRESS)
+    parser.add_argument('--folder', help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    configure_process('off')
+    return run_command(lambda: serve(options) if options.serve else measure_all(options))
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

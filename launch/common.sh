@@ -33,3 +33,8 @@ check_bucket() {  # check_bucket gs://BUCKET/FOLDER WHO: an object can be writte
 }
 
 write_and_delete() { gcloud storage cp "${BASH_SOURCE[0]}" "$1" --quiet && gcloud storage rm "$1" --quiet; }
+
+check_commit() {  # check_commit FOLDER: what is not committed is named, since it does not go along
+  git -C "$1" rev-parse --quiet --verify HEAD >/dev/null || die "$1 is no checkout with a commit; hint: git clone"
+  if [[ -n $(git -C "$1" status --porcelain) ]]; then say 'uncommitted changes stay here: the workers get the last commit'; fi
+}

@@ -9,8 +9,10 @@ cd "$(dirname "$0")/.."
 source launch/common.sh
 pid=$(cat .worker/pid 2>/dev/null || true)
 
-alive() {  # after a reboot another process may have this id
-  [[ -n $pid ]] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep --quiet launch/worker.sh
+alive() {  # not by kill -0: a process that nothing reaped is not alive, and after a reboot the id may be another's
+  local words=()
+  if [[ -n $pid ]]; then mapfile -d '' words <"/proc/$pid/cmdline"; fi 2>/dev/null
+  [[ ${words[*]-} == *launch/worker.sh* ]]
 }
 
 case ${1:-} in
@@ -27,7 +29,10 @@ case ${1:-} in
       >.worker/log 2>&1 </dev/null &
     echo $! >.worker/pid
     ;;
-  follow) tail --pid="$pid" --lines="${2:-+1}" --follow=name .worker/log ;;
+  follow)
+    while alive; do sleep 0.2; done &
+    tail --pid=$! --lines="${2:-+1}" --follow=name --sleep-interval=0.2 .worker/log
+    ;;
   status)
     if [[ -s .worker/exit_code ]]; then cat .worker/exit_code
     elif alive; then echo running

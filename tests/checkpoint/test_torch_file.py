@@ -66,13 +66,13 @@ def test_views_of_a_shared_storage(write, tmp_path):
     write(
         tmp_path / 'x.pt',
         {
-            'turned': View('0', numbers, 0, (4, 3), (1, 4)),
+            'transposed': View('0', numbers, 0, (4, 3), (1, 4)),
             'tail': View('0', numbers, 8, (4,), (1,)),
             'none': View('0', numbers, 0, (0, 3), (3, 1)),
         },
     )
     read = torch_file.load(str(tmp_path / 'x.pt'))
-    equal(read, {'turned': numbers.reshape(3, 4).T, 'tail': numbers[8:], 'none': numbers[:0].reshape(0, 3)})
+    equal(read, {'transposed': numbers.reshape(3, 4).T, 'tail': numbers[8:], 'none': numbers[:0].reshape(0, 3)})
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -82,7 +82,7 @@ def test_reads_what_torch_wrote(form, tmp_path):
     written = {
         'linear': weights,
         'parameter': torch.nn.Parameter(torch.randn(2, 2)),
-        'turned': torch.randn(3, 5).t(),
+        'transposed': torch.randn(3, 5).t(),
         'half': torch.randn(4).half(),
         'long': torch.arange(3),
     }

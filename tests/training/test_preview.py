@@ -1,12 +1,16 @@
 """Preview images: colours, grids, the choice of images."""
 
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from PIL import Image
 
 from configs import default
 from ugatit_jax.data import open_datasets
+from ugatit_jax.images import denormalize
 from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.models.networks import Networks
+from ugatit_jax.training import preview
 from ugatit_jax.training.preview import PreviewImages, choose, draw
 
 
@@ -31,3 +35,32 @@ def test_without_cam_there_are_no_heatmaps_to_draw():
     assert sheet.size == (4 * 12 + 4, 2 * (2 * 12 + 16 + 4))  # real, identity, fake, cycle
     columns = [sum(sheet.getpixel((12 * i + 4, 16))) for i in range(4)]  # of the darkest pixel, and its negative
     assert columns[0] == columns[3] < 9 and columns[1] == columns[2] > 756
+
+
+class Telling(nn.Module):
+    """A generator whose output and heatmap say which one made it, and of what."""
+
+    shift: float
+
+    @nn.compact
+    def __call__(self, x):
+        hot = jnp.zeros((x.shape[0], 2, 2)).at[:, 0, 0].set(jnp.where(x[:, 0, 0, 0] > 0.1, 1.0, -1.0))
+        return GeneratorOutput(x + self.shift, None, hot)
+
+
+def test_every_column_is_made_by_the_generator_that_its_name_says(monkeypatch):
+    """genA2B adds 0.25, genB2A subtracts 0.5; heatmaps are hot or cold by the brightness of what the generator saw."""
+    seen = []
+    monkeypatch.setattr(preview, 'grid', lambda columns: seen.append(columns) or Image.new('RGB', (1, 1)))
+    images = PreviewImages(np.full((1, 8, 8, 3), 0.0, np.float32), np.full((1, 8, 8, 3), 0.5, np.float32))
+    networks = Networks(Telling(0.25), Telling(-0.5), None, None)
+    draw(networks, {'genA2B': {}, 'genB2A': {}}, images, with_identity=True)
+    value = [{name: column[0, 4, 4, 0] for name, column in columns.items() if 'heatmap' not in name} for columns in seen]
+    level = {shift: denormalize(np.float32(shift)) for shift in (0, 0.5, 0.25, -0.5, -0.25, 0.75)}
+    assert value[0] == {'real_A': level[0], 'idt_A': level[-0.5], 'fake_B': level[0.25], 'rec_A': level[-0.25]}
+    assert value[1] == {'real_B': level[0.5], 'idt_B': level[0.75], 'fake_A': level[0], 'rec_B': level[0.25]}
+    # the first heatmap is that of the translation, the second that of the way back
+    hot = [
+        [bool(columns[name][0, 0, 0, 0] > columns[name][0, 7, 7, 0]) for name in ('heatmap', 'heatmap ')] for columns in seen
+    ]
+    assert hot == [[False, True], [True, False]]

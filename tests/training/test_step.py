@@ -86,14 +86,46 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights():
     assert metrics['G'] != exact['G']
 
 
-@pytest.mark.slow  # tests/data/test_diffaugment.py has its laws
-def test_diffaugment_changes_what_discriminators_see_and_nothing_else():
-    (_, plain), (_, augmented) = (
-        run(small_config(), steps=1),
-        run(small_config(augment__diffaugment='color,translation,cutout'), steps=1),
+def test_diffaugment_is_in_both_halves_and_changes_what_discriminators_see_and_nothing_else():
+    fields = dict(optimizer__learning_rate=1e-12)  # the discriminators of both runs stay equal
+    plain, augmented = (
+        run(small_config(augment__diffaugment=policy, **fields), steps=1)[1] for policy in ('', 'color,translation,cutout')
     )
-    assert augmented['G_recon_A'] == pytest.approx(plain['G_recon_A'], rel=1e-5)
-    assert abs(augmented['D_ad_GA'] - plain['D_ad_GA']) > 1e-6
+    for name in ('G_recon_A', 'G_id_B', 'G_cam_A'):
+        assert augmented[name] == pytest.approx(plain[name], rel=1e-5)
+    for name in ('D_ad_GA', 'D_cam_LB', 'G_ad_GA', 'G_adcam_LB'):
+        assert abs(augmented[name] - plain[name]) > 1e-6, name
+
+
+def test_every_weight_of_a_direction_weighs_its_own_term_and_the_decay_is_of_kernels():
+    names = [
+        f'{name}_{direction}'
+        for name in ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
+        for direction in ('A2B', 'B2A')
+    ]
+    weights = dict(zip(names, (2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0)))
+    config = small_config(optimizer__weight_decay=10.0, **{f'loss__{name}': value for name, value in weights.items()})
+    start = init_state(make_networks(config), config)
+    _, metrics = run(config, steps=1)
+    # A2B: what genA2B makes (fake_B, idt_B, its CAM), the cycle that it begins (rec_A), and the discriminators of B
+    for made, here, back in (('B', 'A2B', 'B2A'), ('A', 'B2A', 'A2B')):
+        adversarial = sum(metrics[f'G_{term}_{reach}{made}'] for term in ('ad', 'adcam') for reach in 'GL')
+        expected = (
+            weights[f'adversarial_weight_{here}'] * adversarial
+            + weights[f'cycle_weight_{back}'] * metrics[f'G_recon_{made}']
+            + weights[f'identity_weight_{here}'] * metrics[f'G_id_{made}']
+            + weights[f'cam_weight_{here}'] * metrics[f'G_cam_{made}']
+        )
+        assert metrics[f'G_{made}'] == pytest.approx(expected, rel=1e-5)
+        judged = sum(metrics[f'D_{term}_{reach}{made}'] for term in ('ad', 'cam') for reach in 'GL')
+        assert metrics[f'D_{made}'] == pytest.approx(weights[f'adversarial_weight_{here}'] * judged, rel=1e-5)
+    for total, params in (('D', start.discriminator), ('G', start.generator)):
+        decay = (
+            10
+            * sum(np.sum(np.square(leaf)) for path, leaf in jax.tree.leaves_with_path(params) if path[-1].key == 'kernel')
+            / 2
+        )
+        assert decay > 1 and metrics[total] == pytest.approx(metrics[f'{total}_A'] + metrics[f'{total}_B'] + decay, rel=1e-5)
 
 
 def test_no_tensorflow_in_model_losses_state_and_step():

@@ -55,7 +55,7 @@ def parse_profile_steps(text: str, last: int) -> tuple[int, int] | None:
     if not text:
         return None
     first, _, final = text.partition(':')
-    steps = (int(first), int(final)) if first.isdecimal() and final.isdecimal() else (0, 0)  # (0, 0): is refused below
+    steps = (int(first), int(final)) if first.isdecimal() and final.isdecimal() else (0, 0)  # (0, 0) is out of range
     if not 1 <= steps[0] <= steps[1] <= last:
         raise UserError(
             f'config: training.profile_steps={text!r} does not work; it has to be a:b with 1 <= a <= b <= {last}, the last '

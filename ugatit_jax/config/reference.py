@@ -1,4 +1,4 @@
-"""The two official releases as plain fields: every difference of network, initialisation and optimiser, in one place."""
+"""The two official releases as plain fields: every difference of network, initialisation and optimizer, in one place."""
 
 from typing import Any
 

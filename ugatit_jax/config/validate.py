@@ -17,6 +17,7 @@ from ugatit_jax.config.derived import LOSS_WEIGHTS, parse_profile_steps, uses_id
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.decoder_norm import DECODER_NORMS, UP_NORMS
 from ugatit_jax.models.discriminator import fits
+from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
 from ugatit_jax.models.losses import ADVERSARIAL
 from ugatit_jax.models.networks import DIRECTIONS
 
@@ -182,19 +183,21 @@ def validate_sizes(config: ConfigDict) -> None:
     """Raises UserError for an image size that a network cannot take, with the smallest size and the depth that would fit."""
     size, m = config.data.image_size, config.model
     require(
-        size % 4 == 0 and size >= 16, f'data.image_size={size}', 'a multiple of 4 from 16 on: the generator halves twice'
+        size % SIDE_MULTIPLE == 0 and size >= MIN_SIDE,
+        f'data.image_size={size}',
+        f'a multiple of {SIDE_MULTIPLE} from {MIN_SIDE} on: the generator halves twice',
     )
-    pool = m.mlp_pool
+    pool, map_size = m.mlp_pool, size // SIDE_MULTIPLE
     require(
-        pool == 'full' or (pool.isdecimal() and 1 <= int(pool) <= size // 4),
+        pool == 'full' or (pool.isdecimal() and 1 <= int(pool) <= map_size),
         f'model.mlp_pool={pool!r} at data.image_size={size}',
-        f"'full', '1' (light), or a number up to {size // 4}",
+        f"'full', '1' (light), or a number up to {map_size}",
     )
     for name in ('n_layers_global', 'n_layers_local'):
         depth = m[name]
         if fits(size, depth, m.patch_padding):
             continue
-        smallest = next(s for s in itertools.count(16, 4) if fits(s, depth, m.patch_padding))
+        smallest = next(s for s in itertools.count(MIN_SIDE, SIDE_MULTIPLE) if fits(s, depth, m.patch_padding))
         deepest = next((d for d in range(depth, 1, -1) if fits(size, d, m.patch_padding)), None)
         hint = f'at least {smallest} for model.{name}={depth}'
         if deepest:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 
 from ml_collections import ConfigDict
 
+from ugatit_jax.models.generator import SIDE_MULTIPLE
 from ugatit_jax.models.networks import GENERATORS
 
 RELEASES = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}
@@ -144,7 +145,7 @@ class OfficialNames(NamedTuple):
     @classmethod
     def of_config(cls, release: str, config: ConfigDict) -> Self:
         """The arrays of a resolved config's networks."""
-        m, side = config.model, config.data.image_size // 4  # the encoder halves twice
+        m, side = config.model, config.data.image_size // SIDE_MULTIPLE
         return cls(release, m.n_res, {'disG': m.n_layers_global, 'disL': m.n_layers_local}, (side, side))
 
     def prefix(self, network: str) -> str:

@@ -21,11 +21,12 @@ from ugatit_jax.convert.official_layout import BLOCK, official_shape
 from ugatit_jax.convert.official_names import Entry, OfficialNames
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
+from ugatit_jax.models.generator import SIDE_MULTIPLE
 from ugatit_jax.models.networks import GENERATORS, Networks, domain_of, make_networks, source_of
 from ugatit_jax.models.spectral_norm import COLLECTION, select_group
 
 REFERENCES = {'pytorch': 'pytorch', 'tensorflow': 'paper'}  # model.reference of a release
-DEPTHS = {'n_layers_global': 7, 'n_layers_local': 5}  # which the PyTorch release builds, and the TensorFlow one by default
+DEPTHS = {'n_layers_global': 7, 'n_layers_local': 5}  # the paper's; the PyTorch release builds no others
 TRAINING_ONLY = ('rho_init', 'weight_init', 'spectral_in_eval')  # fields of `model` that trained weights do not depend on
 IMAGE_SIZE = 256  # the releases' default, taken for light models, whose shapes do not tell
 # numbers of residual blocks and discriminator layers, from the largest number in these names and what is added to it
@@ -70,9 +71,10 @@ def infer_settings(
             f'{path}: the first MLP matrix of {first} has {inputs} inputs, which are not {features} channels (of its CAM) '
             'on a square'
         )
-    if full and image_size not in (None, 4 * side):
-        raise UserError(f'{path} is a full model for {4 * side} pixels, and --image_size={image_size}; leave that out')
-    image_size = 4 * side if full else image_size or IMAGE_SIZE
+    full_size = SIDE_MULTIPLE * side
+    if full and image_size not in (None, full_size):
+        raise UserError(f'{path} is a full model for {full_size} pixels, and --image_size={image_size}; leave that out')
+    image_size = full_size if full else image_size or IMAGE_SIZE
 
     pattern, offset = BLOCK_NAMES[release]
     number = largest(first, pattern)

@@ -31,7 +31,7 @@ METRICS = {  # in the order in which they are shown
     'kid': Format('KID x 100', 100, 3, 'outputs to real target; lower is better, may be below 0'),
     'kid_source': Format('KID x 100 to the source', 100, 3, 'outputs to the images they were made from'),
     'kid_mean': Format('KID x 100, equal mean', 100, 3, 'of the two above; very probably what the paper prints'),
-    'kid_mean_old': Format('KID x 100, 0.02/0.98 mean', 100, 3, "0.02 target + 0.98 source, as in an older authors' tool"),
+    'kid_mean_old': Format('KID x 100, 0.02/0.98 mean', 100, 3, "as in an older version of the authors' tool"),
     'kid_baseline': Format('KID x 100, baseline', 100, 3, 'real source to real target: what copying the input would score'),
     'fid': Format('FID', 1, 2, 'outputs to real target; lower is better'),
     'fid_baseline': Format('FID, baseline', 1, 2, 'real source to real target'),
