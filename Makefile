@@ -40,6 +40,7 @@ $(ORACLE):
 
 lint: install
 	$(RUN) -m ruff check .
+	$(VENV)/bin/shellcheck --external-sources launch/*.sh tests/helpers/*.sh .ci/run
 	$(RUN) -m ruff format --check .
 
 clean:

@@ -18,7 +18,8 @@ ROWS = {  # fields that a row changes
     # "only using IN in decoder": in its residual blocks and in its up-sampling stages
     'in': {'model.decoder_norm': 'in', 'model.up_norm': 'in'},
     'ln': {'model.decoder_norm': 'ln', 'model.up_norm': 'ln'},
-    'adain': {'model.decoder_norm': 'adain', 'model.up_norm': 'in'},  # without an adaptive map AdaIN is IN
+    # without an adaptive map AdaIN is IN; as it has no MLP, there is no full model of it
+    'adain': {'model.decoder_norm': 'adain', 'model.up_norm': 'in', 'model.mlp_pool': '1'},
     'gn': {'model.decoder_norm': 'gn', 'model.up_norm': 'gn'},
     # without CAM in the generators there are no logits for the CAM loss
     'no_cam': {'model.generator_cam': False, 'model.discriminator_cam': False, 'loss.cam_weight': 0.0},

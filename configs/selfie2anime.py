@@ -1,4 +1,4 @@
-"""Selfies <-> anime faces, 256x256, the paper's light model.
+"""Selfies <-> anime faces, 256x256, the paper's full model.
 
     python -m ugatit_jax.main --config=configs/selfie2anime.py --workdir=runs/selfie2anime
 
@@ -14,5 +14,6 @@ from configs import default
 def get_config() -> config_dict.ConfigDict:
     """The default config on the authors' data set, from a folder."""
     config = default.get_config()
+    config.model.mlp_pool = 'full'  # the paper's numbers are of it: 671 M parameters. '1' is the light model, 2.6 M
     config.data.source = 'folder:datasets/selfie2anime'
     return config

@@ -19,13 +19,13 @@ check_project() {  # gcloud is there and has a project
 check_tpu_type() {  # check_tpu_type ZONE TYPE: the zone has such slices
   local types
   types=$(gcloud compute tpus accelerator-types list --zone="$1" --format='value(type)' --quiet) ||
-    die "TPUs of zone $1 cannot be listed; hint: gcloud services enable tpu.googleapis.com; gcloud compute tpus locations list"
+    die "TPUs of zone $1 cannot be listed; hint: gcloud services enable tpu.googleapis.com, gcloud compute tpus locations list"
   grep --quiet --line-regexp --fixed-strings -e "$2" <<<"$types" ||
     die "zone $1 has no $2, only: ${types//$'\n'/ }; hint: gcloud compute tpus locations list"
 }
 
 check_bucket() {  # check_bucket gs://BUCKET/FOLDER WHO: an object can be written there and deleted again
-  [[ $1 == gs://?* ]] || die "WORKDIR=$1 is not gs://BUCKET/FOLDER; hint: a worker's disk is lost with it, and seen by no other"
+  [[ $1 == gs://?* ]] || die "WORKDIR=$1 is not gs://BUCKET/FOLDER; hint: other workers see no local disk, and it is lost"
   local bucket=${1#gs://}
   bucket=${bucket%%/*}
   quietly write_and_delete "$1/.writable-$HOSTNAME" || die "$2 cannot write $1: $reason;" \
@@ -36,5 +36,5 @@ write_and_delete() { gcloud storage cp "${BASH_SOURCE[0]}" "$1" --quiet && gclou
 
 check_commit() {  # check_commit FOLDER: what is not committed is named, since it does not go along
   git -C "$1" rev-parse --quiet --verify HEAD >/dev/null || die "$1 is no checkout with a commit; hint: git clone"
-  if [[ -n $(git -C "$1" status --porcelain) ]]; then say 'uncommitted changes stay here: the workers get the last commit'; fi
+  if [[ -n $(git -C "$1" status --porcelain) ]]; then say 'uncommitted changes stay here: workers get the last commit'; fi
 }

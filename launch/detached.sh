@@ -25,8 +25,8 @@ case ${1:-} in
     rm -f .worker/exit_code
     # at a shutdown every process gets SIGTERM: the trap lets the shell outlive the save, to note the exit code
     # shellcheck disable=SC2016  # expands in the shell that is started
-    setsid nohup bash -c 'trap : TERM; launch/worker.sh "$@"; echo $? >.worker/exit_code' detached "--workdir=$workdir" "$@" \
-      >.worker/log 2>&1 </dev/null &
+    setsid nohup bash -c 'trap : TERM; launch/worker.sh "$@"; echo $? >.worker/exit_code' detached \
+      "--workdir=$workdir" "$@" >.worker/log 2>&1 </dev/null &
     echo $! >.worker/pid
     ;;
   follow)

@@ -13,13 +13,14 @@ TABLE=$WORKDIR/results.md
 
 mkdir -p "$WORKDIR"
 test -e "$TABLE" || printf '%s\n' \
-  '| data set | step | protocol | direction | n | KID x 100 to target | equal mean | FID | domain accuracy |' \
-  '|---|---|---|---|---|---|---|---|---|' > "$TABLE"
+  '| data set | model | step | protocol | direction | n | KID x 100 to target | equal mean | FID | domain accuracy |' \
+  '|---|---|---|---|---|---|---|---|---|---|' > "$TABLE"
 
 for name in $DATASETS; do
   run=("$PYTHON" -m ugatit_jax.main --config="configs/$name.py" --workdir="$WORKDIR/$name" "$@")
   "${run[@]}"
   "${run[@]}" --mode=eval --config.evaluation.protocol="$PROTOCOL"
+  # shellcheck disable=SC2012  # newest first; names of evaluations have no special characters
   newest=$(ls -td "$WORKDIR/$name"/evaluation/*-"$PROTOCOL" | head -n 1)
   rows=$("$PYTHON" -m ugatit_jax.evaluate.results "$name" "$newest")
   { grep -v "^| $name |" "$TABLE"; echo "$rows"; } > "$TABLE.new"  # rows of an earlier evaluation are replaced

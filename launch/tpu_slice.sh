@@ -1,16 +1,14 @@
 #!/usr/bin/env bash
 # The queued resource that is a Cloud TPU VM or pod slice, one node of the same name; launch/tpu_vm.sh trains on it.
-#   NAME=h2z ZONE=us-west4-a TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite launch/tpu_slice.sh up    # create, wait until ACTIVE
-#   NAME=h2z ZONE=us-west4-a launch/tpu_slice.sh state    # NONE, UNKNOWN (no answer), or what the queue says
-#   NAME=h2z ZONE=us-west4-a launch/tpu_slice.sh down     # delete
+#   export NAME=h2z ZONE=us-west4-a
+#   TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite launch/tpu_slice.sh up    # creates it and waits until it is ACTIVE
+#   launch/tpu_slice.sh state | down    # NONE, UNKNOWN (no answer) or what the queue says | deletes it
 # CREATE='--spot' has further flags of `gcloud compute tpus queued-resources create`, one a word.
 set -euo pipefail
 # shellcheck source=launch/common.sh
 source "$(dirname "$0")/common.sh"
 : "${NAME:?name of the TPU}" "${ZONE:?its zone}"
-CREATE=${CREATE---spot}
-poll=30  # seconds between two looks
-reason=
+CREATE=${CREATE---spot} poll=30  # seconds between two looks
 
 queue() { gcloud compute tpus queued-resources "$@" --zone="$ZONE" --quiet; }
 
@@ -45,7 +43,9 @@ up() {
     case $now in
       NONE) quietly queue create "$NAME" --node-id="$NAME" --accelerator-type="$TYPE" --runtime-version="$RUNTIME" \
         ${flags[@]+"${flags[@]}"} || refused "$reason" ;;
-      FAILED) why=$(queue describe "$NAME" --format='value(state.failedData.error.message)'); down || say "$reason"; refused "$why" ;;
+      FAILED) why=$(queue describe "$NAME" --format='value(state.failedData.error.message)')
+        down || say "$NAME was not deleted: $reason"
+        refused "$why" ;;
       SUSPENDED) down || say "$NAME was not deleted: $reason" ;;  # a spot slice cannot be started again, only made again
     esac
     sleep "$poll"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on a Cloud TPU VM or pod slice from nothing: creates it as a queued resource, waits, installs, trains on all workers,
+# Trains on a Cloud TPU VM or pod slice from nothing: creates a queued resource, waits, installs, trains on all workers,
 # follows the log, makes a preempted one again and goes on, deletes it at the end. The same command attaches to a live run.
 #   export NAME=h2z ZONE=us-west4-a
 #   TYPE=v5litepod-16 RUNTIME=v2-alpha-tpuv5-lite WORKDIR=gs://BUCKET/h2z launch/tpu_vm.sh --config=configs/horse2zebra.py

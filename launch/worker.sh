@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What every worker of every launcher runs: installs where nothing is installed, trains as one process of the run, and passes
+# What every worker of every launcher runs: installs where nothing is installed, trains as one process of the run, passes
 # the exit code on. 0: done. 75: preempted and saved, 143: killed while compiling, both: run again. 2: a mistake. 130: Ctrl-C.
 #   DEVICE=tpu launch/worker.sh --config=configs/horse2zebra.py --workdir=gs://BUCKET/h2z    # installs into .venv once
 #   DEVICE=cuda launch/worker.sh install                                                     # installs and ends

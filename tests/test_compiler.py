@@ -25,7 +25,7 @@ def test_adam_is_that_of_optax(cpu, monkeypatch):
     monkeypatch.setattr(compiler, 'single_cpu_device', lambda: cpu)
     expected = ours = PARAMS
     adam = optax.with_extra_args_support(optax.scale_by_adam(b1=0.5, b2=0.999, eps=1e-8))
-    own = compiler.scale_by_adam(0.5, 0.999, 1e-8)
+    own = compiler.scale_by_adam(0.5, 0.999, 1e-8, 'after_correction')
     state, own_state = adam.init(expected), own.init(ours)
     for _ in range(3):
         expected, state, _ = update(adam, expected, state)
@@ -35,13 +35,30 @@ def test_adam_is_that_of_optax(cpu, monkeypatch):
         np.testing.assert_allclose(o, e, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize('cpu', [True, False])
+def test_eps_before_the_bias_correction_is_that_of_tensorflow_1(cpu, monkeypatch):
+    """tf.train.AdamOptimizer: lr_t = lr * sqrt(1 - b2^t) / (1 - b1^t), w -= lr_t * m / (sqrt(v) + eps)."""
+    monkeypatch.setattr(compiler, 'single_cpu_device', lambda: cpu)
+    b1, b2, eps, params = 0.5, 0.999, 1e-3, {'net': {'w': jnp.array([0.1, -2e-4, 3e-6])}}
+    adam = compiler.scale_by_adam(b1, b2, eps, 'before_correction')
+    state, m, v = adam.init(params), np.zeros(3), np.zeros(3)
+    for t in range(1, 6):
+        g = np.array([0.1, -2e-4, 3e-6]) * t
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        expected = np.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v) + eps)
+        updates, state = adam.update({'net': {'w': jnp.asarray(g, jnp.float32)}}, state)
+        np.testing.assert_allclose(updates['net']['w'], expected, rtol=2e-4)
+        torch = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+        assert abs(updates['net']['w'][1]) < 0.5 * abs(torch[1])  # what the order of the two is about
+
+
 def test_adam_on_a_cpu_copies_nothing_large():
     def copies(optimizer) -> int:
         step = jax.jit(lambda params, state: update(optimizer, params, state), donate_argnums=(0, 1))
         return step.lower(PARAMS, optimizer.init(PARAMS)).compile().as_text().count('f32[64,64]{1,0} copy(')
 
     plain = optax.with_extra_args_support(optax.scale_by_adam(b1=0.5, b2=0.999, eps=1e-8))
-    assert copies(compiler.scale_by_adam(0.5, 0.999, 1e-8)) == 0 < copies(plain)
+    assert copies(compiler.scale_by_adam(0.5, 0.999, 1e-8, 'after_correction')) == 0 < copies(plain)
 
 
 def test_depend_on_returns_what_it_is_given():

@@ -96,24 +96,32 @@ def checkpoint(function: Network) -> Network:
     return recomputed
 
 
-def scale_by_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformationExtraArgs:
+def scale_by_adam(b1: float, b2: float, eps: float, eps_mode: str) -> optax.GradientTransformationExtraArgs:
     """optax.scale_by_adam with the same state, for a dict of networks; on a single CPU device updated in place.
+
+    eps_mode: 'after_correction' is m / (sqrt(v) + eps) of the bias-corrected moments, as in PyTorch and the paper of Adam
+    (algorithm 1). 'before_correction' is TensorFlow 1's, with sqrt(1 - b2^t) / (1 - b1^t) in the learning rate (section 2,
+    the end): of corrected moments m / (sqrt(v) + eps / sqrt(1 - b2^t)), which is smaller in the first steps.
 
     XLA's CPU backend would fuse the new first moment into the parameter's update, where it needs the old one, and so copies
     moments and parameters: twice the memory of the state, three times the seconds. `update` takes `metrics`, scalars
     computed from parameters and gradients: they are computed first, or both would be kept alive for them.
     """
     adam = optax.scale_by_adam(b1=b1, b2=b2, eps=eps)
-    if not single_cpu_device():
-        return optax.with_extra_args_support(adam)
+
+    def new_moments(always: jax.Array, grads: optax.Updates, old: optax.ScaleByAdamState) -> optax.ScaleByAdamState:
+        if not single_cpu_device():
+            return adam.update(grads, old)[1]
+        return jax.lax.cond(always, lambda grads, old: adam.update(grads, old)[1], lambda _, old: old, grads, old)
 
     @jax.jit  # networks with the same architecture are traced once
     def update_network(
         always: jax.Array, grads: optax.Updates, old: optax.ScaleByAdamState
     ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
-        new = jax.lax.cond(always, lambda grads, old: adam.update(grads, old)[1], lambda _, old: old, grads, old)
+        new = new_moments(always, grads, old)
         mean, square = (optax.tree.bias_correction(moment, b, new.count) for moment, b in ((new.mu, b1), (new.nu, b2)))
-        return jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mean, square), new
+        offset = eps if eps_mode == 'after_correction' else eps / jnp.sqrt(1 - b2 ** new.count.astype(jnp.float32))
+        return jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + offset), mean, square), new
 
     def update(
         grads: optax.Updates,

@@ -5,24 +5,20 @@ import pytest
 from tests.helpers.small import default_config
 from ugatit_jax.config.derived import load_size, loss_weight, uses_identity
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 
 
-def sized(image_size, side, crop):
-    return default_config(data__image_size=image_size, data__load_size=side, augment__crop=crop)
+@pytest.mark.parametrize('resolved', [False, True])
+def test_load_size_is_that_of_the_release(resolved):
+    """TensorFlow: img_size + (30 if img_size > 256 else 15); PyTorch: img_size + 30."""
 
+    def side(**fields):
+        config = default_config(**fields)
+        return load_size(resolve(config) if resolved else config)
 
-def test_load_size_is_the_releases():
-    assert [load_size(sized(size, None, True)) for size in (256, 128, 64)] == [286, 143, 72]
-    assert load_size(sized(256, 300, True)) == 300
-    assert load_size(sized(256, None, False)) == 256
-    assert load_size(sized(256, 256, False)) == 256
-
-
-@pytest.mark.parametrize('fields', [(256, 255, True), (256, 286, False)])
-def test_load_sizes_that_cannot_be_cropped_are_refused(fields):
-    with pytest.raises(UserError, match='256'):
-        load_size(sized(*fields))
+    sizes = (512, 256, 128)
+    assert [side(data__image_size=size) for size in sizes] == [542, 271, 143]
+    assert [side(data__image_size=size, model__reference='pytorch') for size in sizes] == [542, 286, 158]
+    assert side(data__load_size=300) == 300 and side(augment__crop=False) == 256
 
 
 def test_a_weight_of_one_direction_wins_over_that_of_both():

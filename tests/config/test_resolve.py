@@ -45,7 +45,7 @@ def test_gradient_penalties_weigh_10_unless_set_and_nothing_where_there_are_none
             dict(model__generator_cam=False, model__discriminator_cam=False, loss__cam_weight=0.0, model__cam_bias=True),
             'model.cam_bias=True has no effect with no CAM anywhere',
         ),
-        (dict(model__spectral_norm=False, model__spectral_in_eval=True), 'model.spectral_in_eval=True has no effect'),
+        (dict(augment__crop=False, data__load_size=286), 'data.load_size=286 has no effect with augment.crop=False'),
         (dict(model__discriminator_cam=False, model__cam_attention_normalized=True), 'with model.discriminator_cam=False'),
         (
             dict(loss__adversarial='hinge', loss__gradient_penalty_weight=10.0),

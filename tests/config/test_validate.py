@@ -27,6 +27,8 @@ from ugatit_jax.errors import UserError
         (dict(model__down_padding=(3, 3)), 'model.down_padding=(3, 3)'),
         (dict(model__down_padding=(0, 0)), '1 or 2 in sum'),
         (dict(data__workers=-1), 'data.workers=-1'),
+        (dict(data__load_size=255), 'data.load_size=255 with data.image_size=256'),
+        (dict(optimizer__eps_mode='never'), "optimizer.eps_mode='never'"),
         (dict(optimizer__learning_rate=float('inf')), 'optimizer.learning_rate=inf'),
         (dict(training__steps=50_000_000), 'below 42949672 with 100 decay_epochs'),
         (dict(optimizer__weight_decay_mode='adamw'), 'weight_decay_mode'),

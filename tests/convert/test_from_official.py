@@ -118,15 +118,16 @@ def test_tensorflow_optimizers_are_carried_and_main_trains_on(tmp_path):
     config = small_config()
     arrays = official_of(config, 'tensorflow')
     arrays = {name: value * np.float32(0.02) for name, value in arrays.items()}
-    variables = with_slots(arrays, generator_updates=2)
+    variables = with_slots(arrays, generator_updates=2)  # as with --n_critic=2: in the steps 1 and 3 of 3
     write_tensorflow(tmp_path / f'UGATIT.model-{STEP + 1}', variables)  # the release counts from 1
-    convert(str(tmp_path), str(tmp_path / 'run'), image_size=32)
+    lines = convert(str(tmp_path), str(tmp_path / 'run'), image_size=32)
+    assert 'from step 2' in lines[-2] and '--config.training.n_critic=2' in lines[-1]
 
     training, ours = (
         training_of(tmp_path / 'run', 'generator_opt', 'discriminator_opt', 'step'),
         networks_of(tmp_path / 'run'),
     )
-    assert training['step'] == STEP and as_json(ours.config)['model'] == as_json(config)['model']
+    assert training['step'] == 2 and as_json(ours.config)['model'] == as_json(config)['model']
     names = OfficialNames.of_config('tensorflow', config)
     back = write_networks(names, ours.params, ours.spectral)
     for name, value in arrays.items():
@@ -139,7 +140,7 @@ def test_tensorflow_optimizers_are_carried_and_main_trains_on(tmp_path):
         for name, value in write_networks(names, trees).items():
             np.testing.assert_array_equal(value, variables[f'{name}/{slot}'], err_msg=name)
 
-    run = ConfigDict(small_config(training__steps=STEP + 1))
+    run = ConfigDict(small_config(training__steps=3, training__n_critic=2))
     run.seed = 5  # what the file did not decide is the run's own
     run.training.preview_images = 1
     state = train(run, str(tmp_path / 'run'))
@@ -151,11 +152,11 @@ def test_tensorflow_optimizers_are_carried_and_main_trains_on(tmp_path):
     ]
     assert counts == [
         (3, optax.ScaleByAdamState),
-        (STEP + 1, optax.ScaleByScheduleState),
-        (STEP + 1, optax.ScaleByAdamState),
-        (STEP + 1, optax.ScaleByScheduleState),
+        (3, optax.ScaleByScheduleState),
+        (STEP + 2, optax.ScaleByAdamState),  # the step's two updates
+        (STEP + 2, optax.ScaleByScheduleState),
     ]
-    assert int(state.step) == STEP + 1 and Checkpoints(str(tmp_path / 'run')).latest() == STEP + 1
+    assert int(state.step) == 3 and Checkpoints(str(tmp_path / 'run')).latest() == 3
     run.model.rho_smoothing = 0.0
     with pytest.raises(UserError, match='model.rho_smoothing was 0.1, is 0.0'):
         train(run, str(tmp_path / 'run'))

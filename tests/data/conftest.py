@@ -20,7 +20,7 @@ def cache_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def config() -> ConfigDict:
     """The default configuration at 16 pixels."""
     config = default.get_config()
-    config.data.image_size = 16
+    config.data.image_size, config.data.load_size = 16, 18
     config.data.batch_size = 2
     config.seed = 3
     return config

@@ -49,7 +49,6 @@ def test_missing_training_images_are_a_user_error(tmp_path, config):
         ('data.background', (0, 0, 256)),
         ('data.max_bad_fraction', -0.1),
         ('data.max_bad_fraction', 1.5),
-        ('data.load_size', 8),
         ('data.head_margin', -1.0),
         ('augment.flip', 1.5),
         ('augment.translate', 0.9),

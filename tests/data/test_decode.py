@@ -23,6 +23,18 @@ def test_formats_by_content(format):
     assert error.mean() < {'JPEG': 4, 'GIF': 12}.get(format, 1e-9)
 
 
+def test_plain_is_what_pillow_converts_and_nothing_else():
+    """As torch-fidelity and clean-fid read images: Image.open(file).convert('RGB')."""
+    exif = Image.Exif()
+    exif[274] = 6
+    rotated = encoded(PHOTO, 'JPEG', exif=exif, quality=95)
+    transparent = encoded(np.dstack([PHOTO, np.zeros((20, 30, 1), np.uint8)]))
+    for data in (rotated, transparent):
+        expected = np.asarray(Image.open(io.BytesIO(data)).convert('RGB'))
+        np.testing.assert_array_equal(decode(data, plain=True), expected)
+        assert expected.shape == (20, 30, 3) and not np.array_equal(decode(data), expected)
+
+
 @pytest.mark.parametrize('orientation', range(1, 9))
 def test_exif_orientation_makes_upright(orientation):
     image = Image.fromarray(PHOTO)

@@ -173,7 +173,7 @@ def test_neither_leaving_nor_exiting_hangs(folder_config):
                 return super().read(i)
 
         config = default.get_config()
-        config.data.update(image_size=16, batch_size=8, cache_mb=0.0)
+        config.data.update(image_size=16, load_size=18, batch_size=8, cache_mb=0.0)
         pair = [Slow(domain, 'train', 18) for domain in 'AB']
         for _ in zip(range(2), train_batches(*pair, config)):
             pass

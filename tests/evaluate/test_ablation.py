@@ -27,7 +27,7 @@ def write_evaluation(
         direction: {name: MetricValue(pair[i]) for name, pair in metrics.items()}
         for i, direction in enumerate(('A2B', 'B2A'))
     }
-    about = {'step': str(step), 'data': data, 'image size': '64'}
+    about = {'model': 'light', 'step': str(step), 'data': data, 'image size': '64'}
     folder = workdir / 'evaluation' / f'{step}-{protocol}'
     folder.mkdir(parents=True)
     Results('', about, protocol, None, {}, {}, values, [], {}).write(str(folder))
@@ -66,7 +66,7 @@ def test_the_table_has_the_mean_of_seeds_beside_the_papers_numbers(runs, capsys)
         '| 11.61 / 11.52 |',
         '| no_cam | 1 | 0.500 | 0.3000 | - | 10.000 / 20.000 | 12.85 / 14.06 |',
     ]
-    assert 'All runs: step 300, data synthetic:faces, image size 64, protocol fidelity.' in text
+    assert 'All runs: model light, step 300, data synthetic:faces, image size 64, protocol fidelity.' in text
     assert 'Not run: in, ln, adain, gn, no_generator_cam, no_discriminator_cam.' in text
     found = json.loads((runs / 'ablation.json').read_text())
     assert found['rows']['paper']['seeds'] == [0, 10] and found['rows']['no_cam']['paper_kid_x100'] == [12.85, 14.06]

@@ -3,7 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.helpers.image_files import encoded, smooth
 from tests.helpers.small import small_config
 from ugatit_jax import sharding
 from ugatit_jax.data import Datasets, open_datasets
@@ -114,3 +116,21 @@ def test_inception_metrics_of_both_directions(datasets, extractor, evaluator):
         assert {'kid', 'kid_source', 'kid_baseline', 'fid', 'precision', 'recall'} <= metrics.keys()
         assert metrics['kid'].value == pytest.approx(metrics['kid_baseline'].value, rel=1e-6)  # fakes are the source
         assert metrics['fid'].value > 1
+
+
+@pytest.mark.parametrize('fit, box', [('stretch', (0, 0, 40, 24)), ('short_side_crop', (8, 0, 32, 24)), ('pad', None)])
+def test_inception_sees_real_images_at_the_size_of_their_files(fit, box, tmp_path):
+    """So that the same numbers come of `python -m ugatit_jax.evaluate` on the folder of test images."""
+    for split in ('trainA', 'trainB', 'testA', 'testB'):
+        (tmp_path / split).mkdir()
+        for i in range(2):
+            (tmp_path / split / f'{i}.jpg').write_bytes(encoded(smooth(24, 40, seed=i), 'JPEG'))
+    config = small_config(data__source=f'folder:{tmp_path}', data__fit=fit)
+    made = Evaluator(config, open_datasets(config), Painters(), sharding.make_mesh(1), None)
+    original = Image.open(tmp_path / 'testB' / '1.jpg')
+    expected = (
+        np.asarray(original.crop(box))
+        if box
+        else np.pad(np.asarray(original), ((8, 8), (0, 0), (0, 0)), constant_values=255)
+    )
+    np.testing.assert_array_equal(list(made.original_images('B'))[1], expected)

@@ -49,8 +49,8 @@ def test_two_folders_of_mixed_sizes(folders, tmp_path, weights_file, extractor, 
     page = (output / 'report.html').read_text()
     assert 'standard error over the blocks' in page and found['inception']['sha256'] in page
     assert page.count('data:image/jpeg') == 3 * (4 + 2 + 2)  # input, output, nearest real
-    (row,) = table_rows('x', found | {'step': '7'})
-    assert row.startswith('| x | 7 | ugatit | fake to real | 4 / 4 | ') and '(other weights)' in row
+    (row,) = table_rows('x', found | {'step': '7', 'model': 'full'})
+    assert row.startswith('| x | full | 7 | ugatit | fake to real | 4 / 4 | ') and '(other weights)' in row
 
 
 def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weights_file, capsys, monkeypatch):

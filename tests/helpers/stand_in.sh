@@ -30,7 +30,10 @@ for refusal in "$plan"/refuse/*; do
   if [[ ! -e $refusal ]]; then break; fi
   { read -r start; read -r where; read -r times; read -r code; error=$(cat); } <"$refusal"
   if [[ $words != "$start"* || $host != "$where"* ]] || ((times == 0)); then continue; fi
-  printf '%s\n' "$start" "$where" "$((times - 1))" "$code" "$error" >"$refusal"
+  if ((times > 0)); then  # renamed into place: others read it meanwhile
+    printf '%s\n' "$start" "$where" "$((times - 1))" "$code" "$error" >"$plan/refusal-$$"
+    mv "$plan/refusal-$$" "$refusal"
+  fi
   echo "$error" >&2
   exit "$code"
 done
@@ -54,6 +57,7 @@ waiting() { [[ -e $STAND_INS/$host && ! -e $STAND_INS/closed ]] && sleep 0.05; }
 main() {  # a start of a worker
   local started peer code='' until='' states=''
   started=$(cat "$plan/started-$host" 2>/dev/null || echo 0)
+  echo $$ >"$STAND_INS/pid-$host"
   echo $((started + 1)) >"$plan/started-$host"
   # shellcheck disable=SC2046
   local $(sed -n "$((started + 1))p" "$plan/runs")
@@ -96,7 +100,10 @@ case $words in
   'kubectl get pods') cat "$plan/exit_codes" ;;
   'kubectl logs') echo 'a line of the log' ;;
   kubectl*) ;;
-  srun*) exit "$(take srun)" ;;
+  srun*)
+    read -r code told <<<"$(take srun)"
+    if [[ -n $told ]]; then kill -TERM "$PPID"; fi
+    exit "$code" ;;
   scontrol* | sleep*) ;;
   python*' -c import ensurepip'*) exit "$(cat "$plan/python_is_old")" ;;
   python*' -m venv .venv' | python*' -m uv venv .venv')

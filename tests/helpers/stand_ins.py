@@ -20,7 +20,9 @@ PLAN = {
     'nodes': ['READY'],  # what the node says while the queue says ACTIVE
     'failure': '',  # why a queued resource is FAILED
     'workers': ['worker-0', 'worker-1'],
-    'runs': ['code=0'],  # what each start of main does: code= its exit code, states= of the slice then, until= a file is there
+    'runs': [
+        'code=0'
+    ],  # what each start of main does: code= its exit code, states= of the slice then, until= a file is there
     'python_is_old': '0',
     'jobset': ['h2z/Completed'],
     'kube_nodes': 'node/a',
@@ -59,12 +61,18 @@ class StandIns:
     def change(self, **plan) -> None:
         """Sets values of the plan."""
         for name, value in plan.items():
-            (self.folder / 'plan' / name).write_text(''.join(f'{line}\n' for line in ([value] if isinstance(value, str) else value)))
+            lines = [value] if isinstance(value, str) else value
+            self.put(name, ''.join(f'{line}\n' for line in lines))
+
+    def put(self, name: str, text: str) -> None:
+        """Writes a file of the plan, at once: stand-ins read it at any time."""
+        path = self.folder / 'plan' / 'new'
+        path.write_text(text)
+        path.rename(self.folder / 'plan' / name)
 
     def refuse(self, start: str, error: str, host: str = '', times: int = -1, code: int = 1) -> None:
         """Calls whose words begin with `start`, on hosts that begin with `host`, fail `times` times, or always."""
-        path = self.folder / 'plan' / 'refuse' / start.replace(' ', '-')
-        path.write_text(f'{start}\n{host}\n{times}\n{code}\n{error}\n')
+        self.put(f'refuse/{start.replace(" ", "-")}', f'{start}\n{host}\n{times}\n{code}\n{error}\n')
 
     def environment(self, **variables):
         path = {'PATH': f'{self.folder / "bin"}:{os.environ["PATH"]}', 'REAL_PATH': os.environ['PATH']}

@@ -42,14 +42,14 @@ def test_the_full_model_sharded_over_devices(caplog):
     whole = 4 * 670_776_976
     assert whole / 4 < parts['weights'] < 0.26 * whole and parts['optimizer'] < 0.26 * 2 * whole
     with caplog.at_level(logging.INFO):
-        memory.log_parameters(shapes)
-    assert 'together 670,776,976' in caplog.text
+        memory.log_sizes(shapes, StateSharding(jax.sharding.AbstractMesh((4,), ('data',)), True))
+    assert 'together 670,776,976' in caplog.text and 'train state on each of 4 devices: 2.0 GB' in caplog.text
 
 
 def compiled_step(arguments: int, temporary: int):
     """What XLA says of a compiled step."""
     analysis = types.SimpleNamespace(argument_size_in_bytes=arguments, temp_size_in_bytes=temporary)
-    return types.SimpleNamespace(memory_analysis=lambda: analysis)
+    return types.SimpleNamespace(memory_analysis=lambda: analysis, cost_analysis=lambda: {'flops': 1.96e12})
 
 
 def test_what_the_compiled_step_needs_is_said_and_compared_with_the_device(monkeypatch, caplog):
@@ -65,7 +65,12 @@ def test_what_the_compiled_step_needs_is_said_and_compared_with_the_device(monke
         return caplog.text
 
     text = said(None)
-    assert 'memory of the device: 2.0 GB' in text and 'images 1.0 MB' in text and 'work space 2.0 GB' in text
+    assert (
+        'memory of the device: 2.0 GB' in text
+        and '1.96 TFLOP a step' in text
+        and 'images 1.0 MB' in text
+        and 'work space 2.0 GB' in text
+    )
     assert 'will not fit' not in text and 'will not fit' not in said(3 * 10**9)
     text = said(10**9)
     assert 'a device has 1.0 GB, the step needs 2.0 GB: it will not fit' in text and 'training.remat=True' in text

@@ -22,7 +22,7 @@ def get_config() -> config_dict.ConfigDict:
     data.channels_A = 3  # images are converted to it: 1 grey, 3 RGB, 4 RGBA, other numbers from .npy files
     data.channels_B = 3  # may differ from A only without identity and CAM losses, which feed images of A to genB2A
     data.max_bad_fraction = 0.01  # unreadable files up to this share are reported and skipped; above it the run stops
-    data.load_size = placeholder(int)  # side that crops are taken from; unset: image_size * 286 / 256, as the releases
+    data.load_size = placeholder(int)  # side that crops are taken from; as the reference (256: 271 paper, 286 pytorch)
     data.fit = 'stretch'  # how other shapes become square: 'stretch' (the releases) | 'short_side_crop' | 'pad'
     data.background = (255, 255, 255)  # RGB (0..255) behind transparent pixels and around padded images
     data.swap = False  # exchange A and B on disk: tfds:cycle_gan/vangogh2photo read as photo2vangogh
@@ -69,7 +69,6 @@ def get_config() -> config_dict.ConfigDict:
     model.down_padding = placeholder(tuple)  # reflect (before, after) of the 3x3 stride 2 convolutions; as the reference
     model.patch_padding = placeholder(tuple)  # reflect (before, after) of the 4x4 stride 1 convolutions; as the reference
     model.mlp_width = placeholder(int)  # hidden width of the gamma/beta MLP; as the reference
-    model.spectral_in_eval = placeholder(bool)  # one power iteration in evaluation, too; as the reference
     model.weight_init = placeholder(str)  # 'normal' N(0, 0.02) | 'torch' uniform(+-1/sqrt(fan_in)); as the reference
 
     config.loss = loss = config_dict.ConfigDict()
@@ -100,6 +99,7 @@ def get_config() -> config_dict.ConfigDict:
     optimizer.beta1 = 0.5  # the paper's
     optimizer.beta2 = 0.999  # the paper's
     optimizer.eps = 1e-8  # both releases'
+    optimizer.eps_mode = placeholder(str)  # Adam adds eps 'before_correction' or 'after_correction'; as the reference
     optimizer.weight_decay = 1e-4  # the paper's; see weight_decay_mode
     optimizer.weight_decay_mode = placeholder(str)  # 'kernel_l2' in the loss | 'coupled' in Adam, on all; as the reference
     optimizer.decay_epochs = placeholder(int)  # epochs of a staircase decay over the run, 0: every step; as the reference

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from ugatit_jax.config.reference import reference_load_size
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import DIRECTIONS
 
@@ -27,24 +28,10 @@ def draws_per_step(config: ConfigDict) -> int:
 
 
 def load_size(config: ConfigDict) -> int:
-    """Side of the training images before the random crop: 286 for 256, as in the releases, or image_size without crops.
-
-    Raises UserError where data.load_size contradicts data.image_size or augment.crop.
-    """
-    size, side = config.data.image_size, config.data.load_size
+    """Side of the training images before the random crop, as the reference unless set; image_size without crops."""
     if not config.augment.crop:
-        if side not in (None, size):
-            raise UserError(
-                f'data.load_size={side} needs augment.crop=True: without crops the load size is data.image_size={size}'
-            )
-        return size
-    if side is None:
-        return round(size * 286 / 256)
-    if side < size:
-        raise UserError(
-            f'data.load_size={side} is below data.image_size={size}: crops are taken from it, so set at least {size}'
-        )
-    return side
+        return config.data.image_size
+    return config.data.load_size or reference_load_size(config.model.reference, config.data.image_size)
 
 
 def parse_profile_steps(text: str, last: int) -> tuple[int, int] | None:

@@ -35,7 +35,8 @@ def resolve(config: ConfigDict) -> FrozenConfigDict:
 
 def fill_unset_fields(config: ConfigDict) -> None:
     """Sets, in place, the fields that are None to the values of the reference; those without effect stay None."""
-    reference = reference_fields(config.model.reference, config.model.ch, config.model.n_res)
+    m = config.model
+    reference = reference_fields(m.reference, m.ch, m.n_res, config.data.image_size)
     fields = {f'{group}.{name}': value for group, values in reference.items() for name, value in values.items()}
     fields |= {'loss.gradient_penalty_weight': GRADIENT_PENALTY_WEIGHT, 'optimizer.decay_start': DECAY_START}
     ineffective = ineffective_fields(config)
@@ -48,14 +49,14 @@ def ineffective_fields(config: ConfigDict) -> dict[str, str]:
     """Fields that have no effect given the others, each with the reason: {'model.rho_init': 'model.decoder_norm=in'}."""
     m, adversarial, decay = config.model, config.loss.adversarial, config.optimizer.decay
     ineffective = {}
+    if not config.augment.crop:
+        ineffective['data.load_size'] = 'augment.crop=False: without crops images are loaded at data.image_size'
     if m.decoder_norm != 'adalin':
         ineffective |= dict.fromkeys(('model.rho_init', 'model.rho_smoothing'), f'model.decoder_norm={m.decoder_norm}')
     if m.decoder_norm == 'adain':
         ineffective['model.mlp_width'] = 'model.decoder_norm=adain, which has no MLP'
     if not (m.generator_cam or m.discriminator_cam):
         ineffective |= dict.fromkeys(('model.cam_shared', 'model.cam_bias'), 'no CAM anywhere')
-    if not m.spectral_norm:
-        ineffective['model.spectral_in_eval'] = 'model.spectral_norm=False'
     if not (m.discriminator_cam and m.spectral_norm):
         off = 'discriminator_cam' if m.spectral_norm else 'spectral_norm'
         ineffective['model.cam_attention_normalized'] = f'model.{off}=False'

@@ -91,6 +91,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     'model.weight_init': ('normal', 'torch'),
     'loss.adversarial': ADVERSARIAL,
     'optimizer.batch_scaling': ('none', 'linear', 'sqrt'),
+    'optimizer.eps_mode': ('before_correction', 'after_correction'),
     'optimizer.decay': ('linear', 'cosine', 'constant'),
     'optimizer.weight_decay_mode': ('kernel_l2', 'coupled'),
     'training.compute_dtype': ('float32', 'bfloat16'),
@@ -157,6 +158,13 @@ def validate_combinations(config: ConfigDict) -> None:
         training.accumulate == 1 or loss.adversarial != 'dragan',
         f'loss.adversarial=dragan with training.accumulate={training.accumulate}',
         'training.accumulate=1: its noise has the standard deviation of the whole batch',
+    )
+
+    # data
+    require(
+        data.load_size is None or data.load_size >= data.image_size,
+        f'data.load_size={data.load_size} with data.image_size={data.image_size}',
+        f'{data.image_size} or above: crops are taken from it',
     )
 
     # training

@@ -34,8 +34,8 @@ def write_workdir(workdir: str, official: OfficialCheckpoint) -> None:
             generators, discriminators = official.moments
             state = state.replace(
                 step=jnp.asarray(official.step, jnp.int32),
-                generator_opt=with_moments(state.generator_opt, generators, official.step),
-                discriminator_opt=with_moments(state.discriminator_opt, discriminators, official.step),
+                generator_opt=with_moments(state.generator_opt, generators),
+                discriminator_opt=with_moments(state.discriminator_opt, discriminators),
             )
         items = to_items(state)
     else:
@@ -44,8 +44,8 @@ def write_workdir(workdir: str, official: OfficialCheckpoint) -> None:
     checkpoints.close()
 
 
-def with_moments(fresh: optax.OptState, moments: AdamMoments, step: int) -> optax.OptState:
-    """An optimizer state with these moments of Adam, and the learning-rate schedule at `step`."""
+def with_moments(fresh: optax.OptState, moments: AdamMoments) -> optax.OptState:
+    """An optimizer state with these moments of Adam, and the learning-rate schedule after as many updates."""
 
     def part(state: Any) -> Any:
         if isinstance(state, optax.ScaleByAdamState):
@@ -53,7 +53,7 @@ def with_moments(fresh: optax.OptState, moments: AdamMoments, step: int) -> opta
                 jnp.asarray(moments.count, jnp.int32), *jax.tree.map(jnp.asarray, (moments.mu, moments.nu))
             )
         if isinstance(state, optax.ScaleByScheduleState):
-            return optax.ScaleByScheduleState(jnp.asarray(step, jnp.int32))
+            return optax.ScaleByScheduleState(jnp.asarray(moments.count, jnp.int32))
         return state
 
     return tuple(part(state) for state in fresh)

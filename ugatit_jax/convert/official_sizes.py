@@ -27,7 +27,7 @@ from ugatit_jax.models.spectral_norm import COLLECTION, select_group
 
 REFERENCES = {'pytorch': 'pytorch', 'tensorflow': 'paper'}  # model.reference of a release
 DEPTHS = {'n_layers_global': 7, 'n_layers_local': 5}  # the paper's; the PyTorch release builds no others
-TRAINING_ONLY = ('rho_init', 'weight_init', 'spectral_in_eval')  # fields of `model` that trained weights do not depend on
+TRAINING_ONLY = ('rho_init', 'weight_init')  # fields of `model` that trained weights do not depend on
 IMAGE_SIZE = 256  # the releases' default, taken for light models, whose shapes do not tell
 # numbers of residual blocks and discriminator layers, from the largest number in these names and what is added to it
 BLOCK_NAMES = {'pytorch': (r'UpBlock1_(\d+)\.', 0), 'tensorflow': (r'adaptive_resblock(\d+)/', 1)}
@@ -89,7 +89,7 @@ def infer_settings(
         'data.channels_A': channels_A,
         'data.channels_B': channels_B,
     }
-    reference = reference_fields(REFERENCES[release], ch, n_res)['model']
+    reference = reference_fields(REFERENCES[release], ch, n_res, image_size)['model']
     if mlp_width != reference['mlp_width']:
         settings['model.mlp_width'] = mlp_width
     if channels_A != channels_B:  # such networks cannot be trained with these losses

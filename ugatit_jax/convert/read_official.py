@@ -106,7 +106,11 @@ def read_tensorflow(path: str, image_size: int | None = None, smoothing: bool | 
         trees.append(read_networks(names, arrays, networks))
     (g_mu, d_mu, _), (g_nu, d_nu, _) = trees
     moments = (AdamMoments(file.counts[0], g_mu, g_nu), AdamMoments(file.counts[1], d_mu, d_nu))
-    return official._replace(step=file.step, moments=moments)
+    # our steps count the generators' updates, the release's the discriminators' (--n_critic of them for one)
+    settings, n_critic = official.settings, round(file.counts[1] / max(file.counts[0], 1))
+    if n_critic > 1:
+        settings = dict(settings) | {'training.n_critic': n_critic}
+    return official._replace(step=file.counts[0], moments=moments, settings=settings)
 
 
 def validate_networks(

@@ -50,7 +50,7 @@ def load_networks(path: str, weights: str = 'raw') -> LoadedNetworks:
 def differences_from_pytorch(networks: LoadedNetworks) -> list[str]:
     """The fields in which a model differs from every model of the PyTorch release: ['model.n_layers_global=4 (there 7)']."""
     config, m = networks.config, networks.config.model
-    fields = BOTH_RELEASES | reference_fields('pytorch', m.ch, m.n_res)['model']
+    fields = BOTH_RELEASES | reference_fields('pytorch', m.ch, m.n_res, config.data.image_size)['model']
     differences = [
         f'model.{name}={m[name]} (there {value})'
         for name, value in fields.items()

@@ -49,13 +49,15 @@ def decode(
     background: tuple[int, int, int] = (255, 255, 255),
     draft_side: int = 0,
     to_srgb: bool = False,
+    plain: bool = False,
 ) -> np.ndarray:
     """Decodes an image to uint8 [H, W, channels]; raises DecodeError.
 
     With `draft_side` a large JPEG may be decoded at a reduced size, with no side below it. `to_srgb` applies an embedded
-    colour profile, for images that go on to files without one.
+    colour profile, for images that go on to files without one. `plain` is Pillow's conversion alone, as torch-fidelity,
+    clean-fid and the authors' tool read images: no EXIF rotation, alpha dropped, values above 8 bits clipped.
     """
-    return decode_with_size(data, channels, background, draft_side, to_srgb)[0]
+    return decode_with_size(data, channels, background, draft_side, to_srgb, plain)[0]
 
 
 def probe(data: bytes, channels: int = 3) -> Probe:
@@ -73,7 +75,12 @@ def difference_hash(pixels: np.ndarray) -> str:
 
 
 def decode_with_size(
-    data: bytes, channels: int, background: tuple[int, int, int], draft_side: int, to_srgb: bool = False
+    data: bytes,
+    channels: int,
+    background: tuple[int, int, int],
+    draft_side: int,
+    to_srgb: bool = False,
+    plain: bool = False,
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """As `decode`, with the (width, height) of the upright image before any reduction."""
     if not data:
@@ -84,7 +91,7 @@ def decode_with_size(
     if channels not in PILLOW_MODE:
         raise DecodeError(f'images hold 1, 3 or 4 channels, not {channels}: other counts are read from .npy files')
     try:
-        return decode_pillow(data, channels, background, draft_side, to_srgb)
+        return decode_pillow(data, channels, background, draft_side, to_srgb, plain)
     except DecodeError:
         raise
     except Exception as error:  # Pillow's readers raise whatever their parsing met: OSError, SyntaxError, struct.error ...
@@ -115,7 +122,7 @@ def decode_npy(data: bytes, channels: int) -> np.ndarray:
 
 
 def decode_pillow(
-    data: bytes, channels: int, background: tuple[int, int, int], draft_side: int, to_srgb: bool
+    data: bytes, channels: int, background: tuple[int, int, int], draft_side: int, to_srgb: bool, plain: bool
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Decodes anything that Pillow reads; raises whatever its readers do."""
     with Image.open(io.BytesIO(data)) as image:
@@ -124,6 +131,9 @@ def decode_pillow(
         if draft_side and image.format in ('JPEG', 'MPO'):
             image.draft(None, (draft_side, draft_side))
         image.load()
+        if plain:
+            pixels = np.array(image.convert(PILLOW_MODE[channels]))
+            return pixels.reshape(*pixels.shape[:2], channels), (width, height)
         orientation = read_orientation(image)
         image = to_8_bit_image(image)
         if to_srgb:

@@ -30,8 +30,9 @@ PAPER = {  # KID x 100 of the paper's Table 1: selfie2anime, anime2selfie
 }
 PAPER_NOTE = (
     'Paper: KID x 100 of its Table 1, selfie2anime / anime2selfie at 256x256 after a million steps. Very probably its '
-    "authors' mean of KID to the target and to the source, so not plain KID."
+    "authors' mean of KID to the target and to the source, so not plain KID. Its model is the full one."
 )
+ANY_MODEL = '-'  # of AdaIN, which has no MLP and so neither a full nor a light model
 MADE_BY = 'ugatit_jax.ablation'  # in ablation.json: marks a file that may be replaced
 COLUMNS = ('domain_accuracy', 'cycle_l1', 'identity_l1', 'pointing_accuracy', 'heatmap_iou', 'kid', 'kid_mean', 'fid')
 BY_DIRECTION = ('kid', 'kid_mean', 'fid')  # shown for each direction, as in the paper; the others as the mean of both
@@ -43,7 +44,7 @@ class Run(NamedTuple):
     row: str
     seed: int
     path: str
-    about: dict[str, str]  # step, data, image size, protocol: have to be equal in all runs of a table
+    about: dict[str, str]  # model, step, data, image size, protocol: have to be equal in all runs of a table
     metrics: dict[str, dict[str, float]]  # by direction
 
 
@@ -89,7 +90,9 @@ def read_run(row: str, seed: int, path: pathlib.Path) -> Run:
             direction: {name: float(value['value']) for name, value in found['metrics'][direction].items()}
             for direction in DIRECTIONS
         }
-        about = {name: str(found.get(name, '?')) for name in ('step', 'data', 'image size')}
+        about = {name: str(found.get(name, '?')) for name in ('model', 'step', 'data', 'image size')}
+        if row == 'adain':
+            about['model'] = ANY_MODEL
         about['protocol'] = str(found['protocol']['name'])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
@@ -99,12 +102,13 @@ def read_run(row: str, seed: int, path: pathlib.Path) -> Run:
 
 
 def differences(runs: list[Run]) -> list[str]:
-    """A line for each of step, data, image size and protocol in which the runs differ."""
+    """A line for each of model, step, data, image size and protocol in which the runs differ."""
     lines = []
     for name in runs[0].about:
         values: dict[str, list[str]] = {}
         for run in runs:
-            values.setdefault(run.about[name], []).append(f'{run.row}/seed{run.seed}')
+            if run.about[name] != ANY_MODEL:
+                values.setdefault(run.about[name], []).append(f'{run.row}/seed{run.seed}')
         if len(values) > 1:
             groups = '; '.join(f'{value}: {", ".join(names)}' for value, names in values.items())
             lines.append(f'The runs differ in {name} and cannot be compared: {groups}')

@@ -102,7 +102,20 @@ class Evaluator:
     @functools.cached_property
     def real_features(self) -> dict[str, np.ndarray]:
         """Inception features of the real images, float32 [n, 2048] by domain."""
-        return {domain: self.features(self.real_images(domain)) for domain in 'AB'}
+        return {domain: self.features(self.original_images(domain)) for domain in 'AB'}
+
+    def original_images(self, domain: str) -> Iterator[np.ndarray]:
+        """The real images at the size of their files, uint8 [h, w, 3], cut or padded to squares as data.fit says.
+
+        Not resized: `python -m ugatit_jax.evaluate` on folders of outputs and of test images gives the same numbers.
+        """
+        fit, background = self.config.data.fit, tuple(self.config.data.background)
+        for i in self.indices[domain]:
+            pixels = self.sources[domain].read(i)
+            if fit != 'stretch':
+                side = (min if fit == 'short_side_crop' else max)(pixels.shape[:2])
+                pixels = fit_square(pixels, side, fit, background)
+            yield to_rgb(pixels)
 
     def features(self, images: Iterable[np.ndarray]) -> np.ndarray:
         """Inception features, float32 [n, 2048], of images uint8 [h, w, 3]."""

@@ -73,7 +73,7 @@ def open_folder(path: str) -> Source:
     """The readable images of a folder but for heatmaps and strips of ugatit_jax.translate; raises UserError below two."""
     if not epath.Path(path).is_dir():
         raise UserError(f'{path}: no such folder; name one with images in it')
-    source: Any = FolderSource(path, channels=3)
+    source: Any = FolderSource(path, channels=3, plain=True)  # as the tools that the protocols are of
     report = scan.scan(source)
     scan.validate_bad_fraction(report, scan.MAX_BAD_FRACTION, option=None)
     extras = heatmaps_and_strips(source.keys)

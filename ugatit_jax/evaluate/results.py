@@ -200,7 +200,14 @@ def table_rows(name: str, found: dict[str, Any]) -> list[str]:
         if found['inception'] and not found['inception']['published']:
             cells[0] += ' (other weights)'
         n = found['n'][direction]
-        about = [name, found['step'], found['protocol']['name'], direction, f'{n["fake"]} / {n["target"]}']
+        about = [
+            name,
+            found.get('model', '-'),
+            found['step'],
+            found['protocol']['name'],
+            direction,
+            f'{n["fake"]} / {n["target"]}',
+        ]
         rows.append(f'| {" | ".join([*about, *cells])} |')
     return rows
 

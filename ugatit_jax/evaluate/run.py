@@ -60,6 +60,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
             'checkpoint': loaded.where,
             'step': str(loaded.step),
             'weights': loaded.weights,
+            'model': model_name(config),
             'data': config.data.source,
             'image size': str(config.data.image_size),
         },
@@ -79,6 +80,12 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
         ranking="by the small classifier's log odds that the output is of its target domain",
     )
     return write_and_print(results, output)
+
+
+def model_name(config: ConfigDict) -> str:
+    """'full', the model of the paper's numbers, 'light', or the pooling in between."""
+    pool = config.model.mlp_pool
+    return {'full': 'full', '1': 'light'}.get(pool, f'mlp_pool={pool}')
 
 
 def find_weights(path: str) -> tuple[InceptionWeights | None, str]:

@@ -30,20 +30,19 @@ class GeneratorOutput:
 
 
 class Dense(nn.Module):
-    """x [B, in] -> [B, features]."""
+    """x [B, in] -> [B, features], in at least float32: it is small, or reads its float32 kernel once (the full model's)."""
 
     features: int
     use_bias: bool
     weight_init: str
-    dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         kernel = self.param('kernel', kernel_init(self.weight_init), (x.shape[-1], self.features), jnp.float32)
-        y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
+        y = jnp.dot(x, kernel.astype(x.dtype))
         if self.use_bias:
-            bias = self.param('bias', bias_init(self.weight_init, x.shape[-1]), (self.features,), jnp.float32)
-            y += bias.astype(self.dtype)
+            y += self.param('bias', bias_init(self.weight_init, x.shape[-1]), (self.features,), jnp.float32)
         return y
 
 
@@ -145,16 +144,15 @@ class Generator(nn.Module):
 
     def gamma_beta(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The MLP on the attended map x [B, h, w, C] -> gamma, beta [B, C], at least float32."""
-        statistics = jnp.promote_types(self.dtype, jnp.float32)
-        dense = dict(use_bias=self.use_bias, weight_init=self.weight_init, dtype=self.dtype)
+        dense = dict(use_bias=self.use_bias, weight_init=self.weight_init)
         channels = x.shape[-1]
+        x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
         if self.mlp_pool == 1:
-            x = jnp.mean(x.astype(statistics), axis=(1, 2))
+            x = jnp.mean(x, axis=(1, 2))
         else:
-            x = x if self.mlp_pool == 0 else pool_to(x.astype(statistics), self.mlp_pool)
+            x = x if self.mlp_pool == 0 else pool_to(x, self.mlp_pool)
             x = x.reshape(x.shape[0], -1)  # rows, columns, channels
         for i in range(2):
             x = nn.relu(Dense(self.mlp_width, name=f'mlp_{i}', **dense)(x))
         # heads as wide as the map: the TensorFlow release takes ch * n_res, which is equal at its n_res of 4 only
-        gamma, beta = (Dense(channels, name=name, **dense)(x) for name in ('gamma', 'beta'))
-        return gamma.astype(statistics), beta.astype(statistics)
+        return tuple(Dense(channels, name=name, **dense)(x) for name in ('gamma', 'beta'))

@@ -88,8 +88,11 @@ def key_figures(series: MetricSeries, rows: int = 10) -> tuple[list[dict[str, st
     ], min(rows, max((len(series[name][0]) for name in shown), default=0))
 
 
-def make_sections(series: MetricSeries) -> list[dict[str, Any]]:
-    """Every logged metric in a panel: [{'title', 'text', 'groups': [{'title', 'small', 'panels'}]}]."""
+def make_sections(series: MetricSeries, smoothing: float = 0.0) -> list[dict[str, Any]]:
+    """Every logged metric in a panel: [{'title', 'text', 'groups': [{'title', 'small', 'panels'}]}].
+
+    smoothing: model.rho_smoothing, which says what rho of the decoder's AdaLIN means.
+    """
     remaining, sections = dict(series), []
     rho = {name: remaining.pop(name) for name in series if RHO.fullmatch(name)}
     for title, text, panels in SECTIONS:
@@ -107,12 +110,25 @@ def make_sections(series: MetricSeries) -> list[dict[str, Any]]:
         2,
         section(
             'rho',
-            'Share of instance norm in each AdaLIN and LIN layer, the rest is layer norm: mean, minimum and maximum over '
-            'its channels, with the last values.',
+            rho_text(smoothing),
             rho_groups(rho),
         ),
     )
     return [part for part in sections if any(group['panels'] for group in part['groups'])]
+
+
+def rho_text(smoothing: float) -> str:
+    """What the curves of rho mean."""
+    text = (
+        'The parameter rho of each AdaLIN and LIN layer, the share of instance norm; the rest is layer norm: mean, minimum '
+        'and maximum over its channels, with the last values.'
+    )
+    if smoothing:
+        text += (
+            f' AdaLIN (decoder_*) uses clip(rho - {smoothing:g}, 0, 1) as the share (model.rho_smoothing={smoothing:g}): '
+            f'a curve at 1 is a share of {1 - smoothing:g}.'
+        )
+    return text
 
 
 def section(title: str, text: str, groups: list[dict[str, Any]]) -> dict[str, Any]:

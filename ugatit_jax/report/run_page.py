@@ -49,7 +49,7 @@ def write_run_page(workdir: str) -> epath.Path:
         previews=previews,
         previews_left_out=len(files) - unreadable - len(previews),
         sheet_width=max([MIN_SHEET_WIDTH, *(preview['width'] for preview in previews)]),
-        sections=make_sections(series),
+        sections=make_sections(series, config.get('model', {}).get('rho_smoothing') or 0.0),
         downsampled=downsampling_note(max((len(steps) for steps, _ in series.values()), default=0)),
         commands=run_commands(str(workdir), str(start.get('command', '')), config),
         events=event_rows(events),

@@ -34,7 +34,7 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
         logger.info('starts from %s', load_generators(config.init_from).where)
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
-    memory.log_parameters(shapes)
+    memory.log_sizes(shapes, state_sharding)
     if counts is None and config.data.device_resident:
         logger.info('memory depends on the number of images, which is known when the run has fetched them')
     else:

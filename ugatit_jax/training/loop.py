@@ -57,7 +57,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     log_counts(datasets)
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
-    memory.log_parameters(shapes)
+    memory.log_sizes(shapes, state_sharding)
 
     # state: 1. the newest checkpoint, 2. the weights of another run, 3. config.seed
     checkpoints = stack.enter_context(Checkpoints.of_run(make_directory(workdir), config))

@@ -32,14 +32,15 @@ OUT_OF_MEMORY = (
 NAMED_HINTS = 4  # settings that a message names
 
 
-def log_parameters(state: TrainState) -> None:
-    """Logs how many parameters each network of a state, or of its shapes, has."""
+def log_sizes(state: TrainState, state_sharding: StateSharding) -> None:
+    """Logs how many parameters each network of a state, or of its shapes, has, and what the state takes on a device."""
     counts = {
         name: sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
         for name, tree in (state.generator | state.discriminator).items()
     }
     listed = ', '.join(f'{name} {count:,}' for name, count in counts.items())
     logger.info('parameters: %s, together %s', listed, f'{sum(counts.values()):,}')
+    logger.info('train state on %s: %s', devices_of(state_sharding), describe(state_bytes(state, state_sharding)))
 
 
 def log_memory(compiled: Any, state: TrainState, state_sharding: StateSharding, config: ConfigDict) -> None:
@@ -49,16 +50,22 @@ def log_memory(compiled: Any, state: TrainState, state_sharding: StateSharding, 
     if analysis is not None:  # some backends have none
         parts['images'] = max(analysis.argument_size_in_bytes - sum(parts.values()), 0)
         parts['work space'] = analysis.temp_size_in_bytes
-    devices = state_sharding.mesh.size
-    logger.info('memory of %s: %s', f'each of {devices} devices' if devices > 1 else 'the device', describe(parts))
+    flops = (compiled.cost_analysis() or {}).get('flops', 0)
+    logger.info('memory of %s: %s; %.3g TFLOP a step', devices_of(state_sharding), describe(parts), flops / 1e12)
     limit, total = memory_limit(), sum(parts.values())
     if limit is not None and total > limit:
         logger.warning(
             'a device has %s, the step needs %s: it will not fit. Hints: %s',
             readable(limit),
             readable(total),
-            '; '.join(hints(config, devices)),
+            '; '.join(hints(config, state_sharding.mesh.size)),
         )
+
+
+def devices_of(state_sharding: StateSharding) -> str:
+    """'the device', or 'each of 4 devices'."""
+    devices = state_sharding.mesh.size
+    return f'each of {devices} devices' if devices > 1 else 'the device'
 
 
 def state_bytes(state: TrainState, state_sharding: StateSharding) -> dict[str, int]:

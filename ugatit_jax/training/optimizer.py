@@ -19,13 +19,12 @@ def make_optimizers(config: ConfigDict) -> dict[str, optax.GradientTransformatio
 
 
 def make_optimizer(config: ConfigDict, kind: str) -> optax.GradientTransformationExtraArgs:
-    """Adam of one of KINDS, with eps after the bias correction, as in PyTorch and the paper.
+    """Adam of one of KINDS. With 'coupled' decay torch's L2 term is added to every gradient, after clipping.
 
-    With 'coupled' decay torch's L2 term is added to every gradient, after clipping. `update` takes `metrics`, see
-    compiler.scale_by_adam.
+    `update` takes `metrics`, see compiler.scale_by_adam.
     """
     o, schedule = config.optimizer, learning_rate(config, kind)
-    adam = scale_by_adam(o.beta1, o.beta2, o.eps)
+    adam = scale_by_adam(o.beta1, o.beta2, o.eps, o.eps_mode)
     clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
     decay = [optax.add_decayed_weights(o.weight_decay)] if o.weight_decay_mode == 'coupled' else []
     updates_per_step = config.training.n_critic if kind == 'discriminator' else 1

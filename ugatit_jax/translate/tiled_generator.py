@@ -160,15 +160,14 @@ class TiledGenerator:
     def gamma_beta(self, x: np.ndarray) -> tuple[jax.Array, jax.Array]:
         """The MLP on the attended map x [h, w, C], as Generator.gamma_beta: gamma, beta [1, 1, 1, C]."""
         g, p = self.generator, self.params
-        dense = dict(use_bias=g.use_bias, weight_init=g.weight_init, dtype=g.dtype)
+        dense = dict(use_bias=g.use_bias, weight_init=g.weight_init)
         pooled = x.mean(axis=(0, 1), dtype=np.float64) if g.mlp_pool == 1 else pool_to(x[None], g.mlp_pool)
         hidden = jnp.asarray(pooled, jnp.float32).reshape(1, -1)
         for name in ('mlp_0', 'mlp_1'):
             hidden = nn.relu(Dense(g.mlp_width, **dense).apply({'params': p[name]}, hidden))
-        gamma, beta = (
+        return tuple(
             Dense(x.shape[-1], **dense).apply({'params': p[name]}, hidden)[:, None, None] for name in ('gamma', 'beta')
         )
-        return gamma.astype(jnp.float32), beta.astype(jnp.float32)
 
 
 def normalize_in_place(x: np.ndarray, norm: Affine) -> np.ndarray:

@@ -26,10 +26,19 @@ LISTING_THREADS = 32  # for remote folders: each entry is a round trip, and the 
 class FolderSource:
     """The images under one folder, sorted by name; nothing is read before `read` asks for it."""
 
-    def __init__(self, root: str, channels: int, background: tuple[int, int, int] = (255, 255, 255), draft_side: int = 0):
+    def __init__(
+        self,
+        root: str,
+        channels: int,
+        background: tuple[int, int, int] = (255, 255, 255),
+        draft_side: int = 0,
+        plain: bool = False,
+    ):
+        """background, draft_side and plain as in `decode`."""
         self.name = f'folder:{root}'
         self.root = root
-        self._channels, self._background, self._draft_side = channels, background, draft_side
+        self._channels = channels
+        self._decoding = {'background': background, 'draft_side': draft_side, 'plain': plain}
         entries = list_folder(root)
         if not entries:
             raise MissingSplit(f'{root} holds no images')
@@ -41,7 +50,7 @@ class FolderSource:
 
     def read(self, i: int) -> np.ndarray:
         """Image i as uint8 [H, W, channels], or DecodeError."""
-        return decode(self._read_bytes(i), self._channels, self._background, self._draft_side)
+        return decode(self._read_bytes(i), self._channels, **self._decoding)
 
     def probe(self, i: int) -> Probe:
         """Reads image i in full for the scan, or DecodeError."""
@@ -53,7 +62,7 @@ class FolderSource:
 
     def fingerprint(self) -> str:
         """Changes when any pixel that `read` returns may have changed."""
-        parts = [self.name, self._channels, self._background, self._draft_side, self.keys, self._stamps]
+        parts = [self.name, self._channels, self._decoding, self.keys, self._stamps]
         return hashlib.sha256(repr(parts).encode('utf-8', 'backslashreplace')).hexdigest()
 
     def _read_bytes(self, i: int) -> bytes:

@@ -68,8 +68,10 @@ def open_source(config: ConfigDict, domain: str, split: str, missing_ok: bool = 
         return Synthetic(stored, split, side, channels, place)
     if kind not in ('folder', 'tfds', 'prepared') or not place:
         raise UserError(f'data.source={data.source!r} is not one of {KINDS}')
-    # twice the side: the JPEG library's own reduction is coarse, so the last factor of two is left to Pillow's resize
-    decoding = {'channels': channels, 'background': tuple(data.background), 'draft_side': 2 * side}
+    # twice the side: the JPEG library's own reduction is coarse, so the last factor of two is left to Pillow's resize.
+    # Test images are never reduced: numbers of an evaluation do not depend on it
+    draft_side = 2 * side if split == 'train' else 0
+    decoding = {'channels': channels, 'background': tuple(data.background), 'draft_side': draft_side}
     try:
         if kind == 'folder':
             return FolderSource(split_folder(place, split + stored), **decoding)
