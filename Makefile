@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 ORACLE := .oracle/bin/python
 TORCH ?= torch==2.13.0+cpu
 
-.PHONY: install demo test test-slow oracle lint clean
+.PHONY: install demo test test-slow mutants oracle lint clean
 
 install: $(VENV)/installed
 
@@ -29,6 +29,10 @@ test: install lint
 
 test-slow: install
 	$(RUN) -m pytest -m slow
+
+# one-line mutations of everything that computes: the tests have to see each; about an hour
+mutants: install
+	$(RUN) -m tests.mutants
 
 oracle: install $(ORACLE)
 	ORACLE=$(ORACLE) $(RUN) -m pytest -s tests/evaluate/test_kid_fid.py -k torch_fidelity

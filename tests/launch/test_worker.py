@@ -82,13 +82,17 @@ def test_a_run_in_the_background(worker):
 
 
 def process_of(worker: StandIns) -> int:
-    """The id of main's process."""
-    [path] = [
-        path
-        for path in pathlib.Path('/proc').glob('[0-9]*/cmdline')
-        if str(worker.folder).encode() in path.read_bytes() and b'ugatit_jax.main' in path.read_bytes()
-    ]
-    return int(path.parent.name)
+    """The id of main's process, once it runs."""
+    wait_for((worker.folder / 'plan' / 'started-worker-0').exists)
+    return int((worker.folder / 'pid-worker-0').read_text())
+
+
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended, waited for or not."""
+    try:
+        return not pathlib.Path(f'/proc/{pid}/cmdline').read_bytes()
+    except FileNotFoundError:
+        return True
 
 
 def test_the_signal_of_a_shutdown_reaches_main_and_its_exit_code_is_noted(worker):
@@ -125,9 +129,5 @@ def test_what_is_left_of_an_earlier_run_is_ended(worker):
     wait_for(lambda: worker.mains('worker-0'))
     first = process_of(worker)
     run(worker, 'detached.sh', 'start', 'gs://b/r', PYTHON='python3')
-    wait_for(
-        lambda: (
-            not pathlib.Path(f'/proc/{first}/cmdline').exists() or not pathlib.Path(f'/proc/{first}/cmdline').read_bytes()
-        )
-    )
+    wait_for(lambda: is_gone(first))
     wait_for(lambda: run(worker, 'detached.sh', 'status').stdout == '0\n')

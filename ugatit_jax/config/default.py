@@ -16,7 +16,7 @@ def get_config() -> config_dict.ConfigDict:
     config.init_from = ''  # fine-tuning: WORKDIR or WORKDIR/checkpoints/STEP whose weights a new run starts from
 
     config.data = data = config_dict.ConfigDict()
-    data.source = 'synthetic:faces'  # folder:PATH | tfds:NAME[/CONFIG] | prepared:PATH | synthetic:NAME
+    data.source = 'synthetic:faces'  # folder:PATH | tfds:NAME[/CONFIG] | prepared:PATH | emoji | synthetic:faces
     data.image_size = 256  # side of the square that the networks see; the paper's
     data.batch_size = 1  # global, over all devices; the paper's
     data.channels_A = 3  # images are converted to it: 1 grey, 3 RGB, 4 RGBA, other numbers from .npy files
@@ -54,6 +54,7 @@ def get_config() -> config_dict.ConfigDict:
     model.decoder_norm = 'adalin'  # the paper's; its ablations: 'in' | 'ln' | 'adain' | 'gn' (models/decoder_norm.py)
     model.up_norm = 'lin'  # of the up-sampling stages; the paper's. 'in' | 'ln' | 'gn'
     model.norm_groups = 32  # groups of 'gn'; its authors'. Divides the channels: 4 ch in the decoder, ch in the last stage
+    model.stem_norm = True  # instance norm after the generators' first convolution; the paper's. False keeps flat colours
     model.generator_cam = True  # CAM attention in the generators; the paper's. False needs loss.cam_weight=0
     model.discriminator_cam = True  # CAM attention and CAM logits in the discriminators; the paper's
     model.spectral_norm = True  # of the discriminators; both releases'

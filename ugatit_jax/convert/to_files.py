@@ -21,7 +21,14 @@ from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.files import atomic_file
 
 # what both releases have, whatever model.reference is
-BOTH_RELEASES = dict(decoder_norm='adalin', up_norm='lin', generator_cam=True, discriminator_cam=True, spectral_norm=True)
+BOTH_RELEASES = dict(
+    decoder_norm='adalin',
+    up_norm='lin',
+    stem_norm=True,
+    generator_cam=True,
+    discriminator_cam=True,
+    spectral_norm=True,
+)
 
 
 class LoadedNetworks(NamedTuple):

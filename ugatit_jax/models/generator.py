@@ -92,6 +92,8 @@ class Generator(nn.Module):
     down_padding: Padding
     weight_init: str
     dtype: jnp.dtype = jnp.float32
+    # without it colours reach the encoder: of a flat image instance norm leaves only the sign of their differences
+    stem_norm: bool = True
     use_cam: bool = True  # without it the decoder sees the encoder's features as they are
     decoder_norm: str = 'adalin'
     up_norm: str = 'lin'
@@ -105,7 +107,7 @@ class Generator(nn.Module):
         norm = partial(InstanceNorm, self.instance_norm_affine)
 
         x = conv(self.ch, 7, padding=(3, 3), name='stem')(x)
-        x = norm(relu=True, name='stem_norm')(x)
+        x = norm(relu=True, name='stem_norm')(x) if self.stem_norm else nn.relu(x)
         for i in range(2):
             x = conv(self.ch * 2 ** (i + 1), 3, 2, self.down_padding, name=f'down_{i}')(x)
             x = norm(relu=True, name=f'down_norm_{i}')(x)

@@ -75,6 +75,7 @@ def make_networks(config: ConfigDict) -> Networks:
             down_padding=m.down_padding,
             weight_init=m.weight_init,
             dtype=dtype,
+            stem_norm=m.stem_norm,
             use_cam=m.generator_cam,
             decoder_norm=m.decoder_norm,
             up_norm=m.up_norm,

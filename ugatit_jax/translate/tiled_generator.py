@@ -36,6 +36,7 @@ SUPPORTED_FIELDS = {  # of Generator: any value works by tiles. Other fields mus
     'mlp_pool',
     'mlp_width',
     'instance_norm_affine',
+    'stem_norm',
     'use_bias',
     'cam_shared',
     'cam_bias',
@@ -112,7 +113,10 @@ class TiledGenerator:
         for i, norm in enumerate(('stem_norm', 'down_norm_0', 'down_norm_1')):
             out = x if i == 2 else None
             moments = sweep(self.down[: i + 1], weights[: i + 1], affines, image, self.tile // 2**i, out)
-            affines.append(self.instance_affine(moments, p.get(norm)))
+            if norm == 'stem_norm' and not self.generator.stem_norm:  # ReLU alone
+                affines.append((np.zeros_like(moments.mean), np.ones_like(moments.mean), np.zeros_like(moments.mean)))
+            else:
+                affines.append(self.instance_affine(moments, p.get(norm)))
         return np.maximum(normalize_in_place(x, affines[-1]), 0, out=x)
 
     def upsample(self, x: np.ndarray, dtype: np.dtype) -> np.ndarray:

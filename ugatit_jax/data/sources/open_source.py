@@ -8,6 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ugatit_jax.config.derived import load_size
+from ugatit_jax.data.sources.emoji import Emoji
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.prepared import PreparedSource
 from ugatit_jax.data.sources.splits import MissingSplit
@@ -15,7 +16,7 @@ from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.data.sources.tfds import open_tfds
 from ugatit_jax.errors import UserError, named_line
 
-KINDS = 'folder:PATH, tfds:NAME[/CONFIG], prepared:PATH or synthetic:faces'
+KINDS = 'folder:PATH, tfds:NAME[/CONFIG], prepared:PATH, emoji or synthetic:faces'
 
 
 class Source(Protocol):
@@ -66,6 +67,8 @@ def open_source(config: ConfigDict, domain: str, split: str, missing_ok: bool = 
     stored = domain if not data.swap else {'A': 'B', 'B': 'A'}[domain]
     if kind == 'synthetic':
         return Synthetic(stored, split, side, channels, place)
+    if data.source == 'emoji':
+        return Emoji(stored, split, data.image_size, channels, tuple(data.background))
     if kind not in ('folder', 'tfds', 'prepared') or not place:
         raise UserError(f'data.source={data.source!r} is not one of {KINDS}')
     # twice the side: the JPEG library's own reduction is coarse, so the last factor of two is left to Pillow's resize.

@@ -1,0 +1,365 @@
+"""One-line mutations of everything that computes, each with the test that has to fail: make mutants.
+
+    python -m tests.mutants            # all; takes a while
+    python -m tests.mutants step ema   # those whose file or text has one of these words
+
+Each mutation is applied to a scratch copy of the checkout, and its tests are run there. Exits with 1 where a mutant
+survives, and with 2 where a mutation no longer matches its file.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+COPIED = ('ugatit_jax', 'tests', 'configs', 'benchmarks', 'launch', 'pyproject.toml', 'README.md', 'setup.py')
+
+
+class Mutant(NamedTuple):
+    """`old`, which occurs once in the file, becomes `new`; `tests` are pytest's arguments, below tests/."""
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = [
+    # models
+    Mutant('models/adalin.py', 'layer = (1 - rho) /', 'layer = rho /', 'models/test_adalin.py'),
+    Mutant(
+        'models/adalin.py', 'rho = jnp.clip(rho - smoothing, 0, 1)', 'rho = jnp.clip(rho, 0, 1)', 'models/test_adalin.py'
+    ),
+    Mutant('models/adalin.py', 'variance + jnp.square(mean - layer_mean)', 'variance', 'models/test_adalin.py'),
+    Mutant('models/adalin.py', 'beta + gamma * layer * (mean - layer_mean)', 'beta', 'models/test_adalin.py'),
+    Mutant('models/adalin.py', 'constant(self.rho_init)', 'constant(0.5)', 'training/test_goldens.py models/test_adalin.py'),
+    Mutant('models/ops/moment_norm.py', 'centred * (2 / n * d_variance)', 'centred * (1 / n * d_variance)', 'models'),
+    Mutant('models/ops/moment_norm.py', '(d_mean - factor * d_offset) / n', 'd_mean / n', 'models'),
+    Mutant('models/decoder_norm.py', "'ln': 1", "'ln': None", 'models/test_decoder_norm.py'),
+    Mutant(
+        'models/decoder_norm.py',
+        'jnp.sqrt(variance + EPS)[:, 0, 0], mean[:, 0, 0]',
+        'variance[:, 0, 0], mean[:, 0, 0]',
+        'models/test_decoder_norm.py',
+    ),
+    Mutant('models/cam.py', 'weights + bias', 'weights', 'models/test_cam.py training/test_goldens.py'),
+    Mutant('models/cam.py', 'jnp.max(features, axis=(1, 2))', 'jnp.mean(features, axis=(1, 2))', 'models/test_cam.py'),
+    Mutant('models/discriminator.py', 'negative_slope=0.2', 'negative_slope=0.1', 'training/test_goldens.py'),
+    Mutant(
+        'models/generator.py',
+        'if self.stem_norm else nn.relu(x)',
+        'if True else nn.relu(x)',
+        'translate/test_tiled_generator.py',
+    ),
+    Mutant('models/initializers.py', 'nn.initializers.normal(0.02)', 'nn.initializers.normal(0.05)', 'models'),
+    Mutant('models/spectral_norm.py', 'x / jnp.maximum(jnp.linalg.norm(x), EPS)', 'x', 'models/test_spectral_norm.py'),
+    Mutant('models/spectral_norm.py', 'd * v[:, None] * u', 'd * v[:, None] * v[:1]', 'models/test_spectral_norm.py'),
+    Mutant(
+        'models/ops/convolution.py', '[[1, 1, 0], [0, 0, 1]]', '[[1, 0, 0], [0, 1, 1]]', 'models/ops/test_convolution.py'
+    ),
+    Mutant('models/ops/padding.py', "first = 1 if mode == 'reflect' else 0", 'first = 0', 'models/ops'),
+    Mutant('models/ops/winograd.py', '-(0.5**0.5)', '-0.5', 'models/ops/test_winograd.py'),
+    Mutant('models/ops/cpu_convolution.py', 'where=(readers < len(places))', 'where=(readers <= len(places))', 'models/ops'),
+    # losses
+    Mutant(
+        'models/losses.py',
+        'return jnp.mean(jnp.square(real_logit - 1))',
+        'return jnp.mean(jnp.square(real_logit))',
+        'models/test_losses.py',
+    ),
+    Mutant('models/losses.py', 'jax.nn.relu(1 + fake_logit)', 'jax.nn.relu(1 - fake_logit)', 'models/test_losses.py'),
+    Mutant(
+        'models/losses.py',
+        "if kind == 'wgan-lp' else norm - 1",
+        "if kind == 'wgan-gp' else norm - 1",
+        'models/test_losses.py',
+    ),
+    Mutant('models/losses.py', 'cross_entropy(source_logit, 1)', 'cross_entropy(source_logit, 0)', 'models/test_losses.py'),
+    Mutant('models/losses.py', 'for kernel in kernels) / 2', 'for kernel in kernels)', 'models/test_losses.py'),
+    # step and objectives
+    Mutant(
+        'training/objectives.py',
+        "total = loss_weight(config, 'cycle_weight', there)",
+        "total = loss_weight(config, 'cycle_weight', back)",
+        'training/test_step.py -k weight_of',
+    ),
+    Mutant(
+        'training/objectives.py',
+        "loss_weight(config, 'identity_weight', back)",
+        "loss_weight(config, 'identity_weight', there)",
+        'training/test_step.py -k weight_of',
+    ),
+    Mutant(
+        'training/objectives.py',
+        "loss_weight(config, 'cam_weight', back)",
+        "loss_weight(config, 'cam_weight', there)",
+        'training/test_step.py -k weight_of',
+    ),
+    Mutant(
+        'training/objectives.py',
+        "+= loss_weight(config, 'adversarial_weight', back)",
+        "+= loss_weight(config, 'adversarial_weight', there)",
+        'training/test_step.py -k weight_of',
+    ),
+    Mutant(
+        'training/objectives.py',
+        "metrics['D_A'] + metrics['D_B'] + regularization(config, discriminator)",
+        "metrics['D_A'] + metrics['D_B']",
+        'training/test_step.py -k weight_of',
+    ),
+    Mutant(
+        'training/objectives.py',
+        'rows[:, None] * groups + jnp.arange(groups)',
+        'rows[:, None] + 0 * jnp.arange(groups)',
+        'training/test_step.py -k one_device',
+    ),
+    Mutant(
+        'training/step.py',
+        'DiffAugment(policy, g_key, rows)',
+        'DiffAugment((), g_key, rows)',
+        'training/test_step.py -k diffaugment',
+    ),
+    Mutant(
+        'training/step.py',
+        'DiffAugment(policy, key, rows)',
+        'DiffAugment((), key, rows)',
+        'training/test_step.py -k diffaugment',
+    ),
+    Mutant(
+        'training/step.py',
+        'new_generator = clip_rho(new_generator)',
+        'new_generator = new_generator',
+        'training/test_step.py -k wild_rate',
+    ),
+    Mutant('training/step.py', 'state.ema, 1 - decay)', 'state.ema, decay)', 'training/test_step.py -k wild_rate'),
+    Mutant(
+        'training/step.py',
+        '(1 + state.step) / (10 + state.step)',
+        '(1 + state.step) / (9 + state.step)',
+        'training/test_step_options.py -k average',
+    ),
+    Mutant(
+        'training/step.py',
+        'return jax.tree.map(jnp.add, grads, *outputs_vjp(outputs_grads)), metrics',
+        'return grads, metrics',
+        'training/test_goldens.py -k steps',
+    ),
+    Mutant(
+        'training/step.py',
+        'select_group(vectors, -1), opt_state)',
+        'select_group(vectors), opt_state)',
+        'training/test_goldens.py -k steps',
+    ),
+    Mutant('training/step.py', 'step=state.step + 1,', 'step=state.step,', 'training/test_step.py training/test_state.py'),
+    Mutant(
+        'training/gradient_accumulation.py', 'x / microbatches, total', 'x, total', 'training/test_step.py -k one_device'
+    ),
+    Mutant('training/rho.py', 'projection_box(leaf, 0, 1)', 'projection_box(leaf, 0, 2)', 'training/test_step.py -k rho'),
+    Mutant(
+        'training/state.py',
+        'jax.random.wrap_key_data(state.key), state.step), use)',
+        'jax.random.wrap_key_data(state.key), 0), use)',
+        'training/test_inputs.py',
+    ),
+    Mutant(
+        'training/state.py',
+        'ema=jax.tree.map(jnp.copy, generator)',
+        'ema=jax.tree.map(jnp.zeros_like, generator)',
+        'training/test_state.py',
+    ),
+    Mutant(
+        'training/inputs.py', 'jax.process_index(), jax.process_count()', '0, jax.process_count()', 'training/test_inputs.py'
+    ),
+    Mutant('training/learning_rate.py', 'linear(count + 1)', 'linear(count)', 'training/test_learning_rate.py'),
+    Mutant('training/learning_rate.py', '/ (epochs - full)', '/ epochs', 'training/test_learning_rate.py'),
+    Mutant('training/learning_rate.py', "'sqrt': 0.5", "'sqrt': 1", 'training/test_learning_rate.py'),
+    Mutant('training/optimizer.py', 'schedule(count // updates_per_step)', 'schedule(count)', 'training/test_optimizer.py'),
+    Mutant(
+        'training/optimizer.py', 'chain(*clip, *decay, adam,', 'chain(*decay, *clip, adam,', 'training/test_optimizer.py'
+    ),
+    Mutant('compiler.py', "eps if eps_mode == 'after_correction' else", 'eps if True else', 'test_compiler.py'),
+    Mutant('config/reference.py', "15 if name == 'paper' and", "30 if name == 'paper' and", 'config/test_derived.py'),
+    # loop and what it calls
+    Mutant(
+        'training/loop.py',
+        'state_sharding.replicate(state.ema or state.generator)',
+        'state_sharding.replicate(state.generator)',
+        'training/test_resume.py -k averaged',
+    ),
+    Mutant(
+        'training/loop.py',
+        'state = reseed(restore_or_init())',
+        'state = restore_or_init()',
+        'training/test_resume.py -k restore',
+    ),
+    Mutant('training/preview.py', 'generator[back], real))', 'generator[there], real))', 'training/test_preview.py'),
+    Mutant(
+        'training/preview.py',
+        'overlay(out.image, cycle.heatmap)',
+        'overlay(out.image, out.heatmap)',
+        'training/test_preview.py',
+    ),
+    Mutant('training/nan_guard.py', 'return self.rollbacks >= 0', 'return True', 'training/test_resume.py -k restore'),
+    Mutant(
+        'training/schedule.py',
+        'every(training.checkpoint_every) or leaving',
+        'every(training.checkpoint_every)',
+        'training/test_resume.py -k asked',
+    ),
+    Mutant('training/preemption.py', 'signal.SIGTERM: 75', 'signal.SIGTERM: 0', 'training/test_resume.py -k asked'),
+    Mutant(
+        'training/init_from.py',
+        'ema=jax.tree.map(jnp.copy, state.generator)) if',
+        'ema=state.ema) if',
+        'training/test_init_from.py',
+    ),
+    # data
+    Mutant('data/shuffle.py', 'x = xp.where(swap == np.uint32(1), partner, x)', 'x = x', 'data/test_shuffle.py'),
+    Mutant('data/shuffle.py', 'mix(epoch + base)', 'mix(base + 0 * epoch)', 'data/test_shuffle.py'),
+    Mutant('data/pipeline.py', "STREAMS = {'A': 0, 'B': 1}", "STREAMS = {'A': 0, 'B': 0}", 'data'),
+    Mutant(
+        'data/pipeline.py',
+        'rows = process_index * local + np.arange(local)',
+        'rows = np.arange(local)',
+        'data/test_pipeline.py',
+    ),
+    Mutant(
+        'data/pipeline.py', '(first_step + np.arange(steps))[:, None]', 'np.arange(steps)[:, None]', 'data/test_pipeline.py'
+    ),
+    Mutant('data/augment.py', 'along[::-1], along)', 'along, along)', 'data/test_augment.py'),
+    Mutant('data/augment.py', 'colour = mean + (colour - mean) * factors[1]', 'colour = colour', 'data/test_augment.py'),
+    Mutant('data/diffaugment.py', '(2.0 * amount[1])', '(1.0 * amount[1])', 'data/test_diffaugment.py'),
+    Mutant('data/diffaugment.py', 'MAX_SHIFT = 0.125', 'MAX_SHIFT = 0.25', 'data/test_diffaugment.py'),
+    Mutant('data/device_resident.py', 'np.uint32(batch_size) + jnp', 'np.uint32(1) + jnp', 'data/test_device_resident.py'),
+    Mutant(
+        'data/preprocess.py',
+        '(height - side) / 2, (width - side) / 2, side',
+        '0, (width - side) / 2, side',
+        'data/test_preprocess.py',
+    ),
+    Mutant('data/preprocess.py', '(size - new_height) // 2', '0 * (size - new_height)', 'data/test_preprocess.py'),
+    Mutant('data/decode.py', '+ 128) // 257', '+ 128) // 256', 'data/test_decode.py'),
+    Mutant('data/decode.py', '6: Image.Transpose.ROTATE_270', '6: Image.Transpose.ROTATE_90', 'data/test_decode.py'),
+    Mutant('data/decode.py', '        if plain:\n', '        if False:\n', 'data/test_decode.py'),
+    Mutant(
+        'images.py',
+        '(pixels.astype(np.float32) - np.float32(127.5))',
+        '(pixels.astype(np.float32) - np.float32(128))',
+        'test_images.py',
+    ),
+    Mutant('data/cache.py', 'self._checks[i] != checksum(self._rows[i])', 'False', 'data/test_cache.py'),
+    # evaluation
+    Mutant('evaluate/kid_fid.py', '(n * (n - 1))', '(n * n)', 'evaluate/test_kid_fid.py'),
+    Mutant('evaluate/kid_fid.py', '- 2 * root_trace', '- root_trace', 'evaluate/test_kid_fid.py'),
+    Mutant(
+        'evaluate/kid_fid.py',
+        'return fraction_in_manifold(fake, real), fraction_in_manifold(real, fake)',
+        'return fraction_in_manifold(real, fake), fraction_in_manifold(fake, real)',
+        'evaluate/test_kid_fid.py',
+    ),
+    Mutant('evaluate/resize.py', 'np.float32(n / side)', 'np.float32((n - 1) / side)', 'evaluate/test_resize.py'),
+    Mutant(
+        'evaluate/resize.py',
+        '(resized - np.float32(128)) / np.float32(128)',
+        'resized / np.float32(127.5) - 1',
+        'evaluate/test_inception.py',
+    ),
+    Mutant('evaluate/image_errors.py', 'np.log10(4 /', 'np.log10(1 /', 'evaluate/test_image_errors.py'),
+    Mutant('evaluate/heatmap.py', 'heat = heat - heat.min()', 'heat = heat - heat.max()', 'evaluate/test_heatmap.py'),
+    Mutant(
+        'evaluate/evaluator.py',
+        "metrics['domain_accuracy'] = MetricValue(float(np.mean(logits > 0)))",
+        "metrics['domain_accuracy'] = MetricValue(float(np.mean(logits < 0)))",
+        'evaluate/test_evaluator.py',
+    ),
+    # translation
+    Mutant(
+        'translate/tile_geometry.py',
+        'start * self.stride - self.padding',
+        'start * self.stride',
+        'translate/test_tiled_generator.py',
+    ),
+    Mutant('translate/tile_sweep.py', '(counts * (means - mean) ** 2).sum(0)', '0', 'translate'),
+    Mutant(
+        'translate/fitting.py',
+        'content = out[top : top + height, left : left + width]',
+        'content = out',
+        'translate/test_fitting.py',
+    ),
+    # conversion and checkpoints
+    Mutant(
+        'convert/official_layout.py',
+        'transpose(2, 3, 1, 0).reshape(-1, value.shape[0])',
+        'transpose(3, 2, 1, 0).reshape(-1, value.shape[0])',
+        'convert training/test_goldens.py',
+    ),
+    Mutant('convert/read_official.py', 'step=file.counts[0]', 'step=file.step', 'convert/test_from_official.py'),
+    Mutant(
+        'checkpoint/best_step.py', "sign = -1 if best.startswith('-') else 1", 'sign = 1', 'checkpoint/test_best_step.py'
+    ),
+]
+
+
+def run(mutant: Mutant, folder: pathlib.Path) -> str:
+    """'killed', 'survived' or 'no match'."""
+    path = folder / 'ugatit_jax' / mutant.file
+    original = path.read_text()
+    if original.count(mutant.old) != 1:
+        return 'no match'
+    path.write_text(original.replace(mutant.old, mutant.new))
+    tests = [
+        word if word.startswith('-') or not (folder / 'tests' / word).exists() else f'tests/{word}'
+        for word in mutant.tests.split()
+    ]
+    command = [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', '--no-header', *tests]
+    try:
+        result = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, env=os.environ | {'PYTHONPATH': str(folder)}
+        )
+    finally:
+        path.write_text(original)
+    # 1: tests failed; 2: they could not be collected, which is a failure, too; 5: none was collected
+    return {0: 'survived', 1: 'killed', 2: 'killed', 5: 'no test'}.get(
+        result.returncode, f'pytest ended with {result.returncode}'
+    )
+
+
+def main(words: list[str]) -> int:
+    """Runs the mutants that have one of the words, all without words; returns the exit code."""
+    chosen = [mutant for mutant in MUTANTS if not words or any(word in ' '.join(mutant) for word in words)]
+    outcomes: dict[str, list[Mutant]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / 'checkout'
+        folder.mkdir()
+        for name in COPIED:
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+        for i, mutant in enumerate(chosen, 1):
+            started = time.monotonic()
+            outcome = run(mutant, folder)
+            outcomes.setdefault(outcome, []).append(mutant)
+            seconds = time.monotonic() - started
+            print(
+                f'{i:3d}/{len(chosen)} {outcome:9s} {seconds:4.0f} s  {mutant.file}: {mutant.old} -> {mutant.new}',
+                flush=True,
+            )
+    for outcome, mutants in outcomes.items():
+        if outcome != 'killed':
+            print(
+                f'\n{outcome}:',
+                *(f'  {mutant.file}: {mutant.old} -> {mutant.new}  [{mutant.tests}]' for mutant in mutants),
+                sep='\n',
+            )
+    print(f'\n{len(outcomes.get("killed", []))} of {len(chosen)} killed')
+    if set(outcomes) <= {'killed'}:
+        return 0
+    return 1 if 'survived' in outcomes else 2
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
