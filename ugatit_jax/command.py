@@ -4,10 +4,13 @@ import gc
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 
-from ugatit_jax.errors import CommandExit, UserError
+from ugatit_jax.errors import CommandExit, UserError, named_line
 from ugatit_jax.files import cache_folder
+
+logger = logging.getLogger(__name__)
 
 GC_THRESHOLD = 100_000  # tracing a train step makes many objects that stay; at Python's 700 the GC took a fifth of its time
 
@@ -36,6 +39,19 @@ def configure_logging(level: int = logging.INFO, time: bool = False) -> None:
     logging.getLogger('jax').setLevel(logging.WARNING)
     for name in ('absl', 'orbax', 'asyncio'):  # a save that fails is a page of theirs, and one line of ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    threading.excepthook, sys.unraisablehook = log_thread_error, log_unraisable
+
+
+def log_thread_error(ended: threading.ExceptHookArgs) -> None:
+    """A line in place of the traceback of a thread that ended with an error; libraries raise it where they wait for it."""
+    name = ended.thread.name if ended.thread else 'a thread'
+    if ended.exc_value is not None:
+        logger.warning('%s ended: %s', name, named_line(ended.exc_value))
+
+
+def log_unraisable(error: 'sys.UnraisableHookArgs') -> None:
+    """Nothing, but at level DEBUG, in place of the tracebacks of coroutines that Orbax leaves behind a read that failed."""
+    logger.debug('%s: %s', error.err_msg or 'ignored', named_line(error.exc_value) if error.exc_value else '')
 
 
 def configure_process(compilation_cache: str = '') -> None:

@@ -43,6 +43,59 @@ def test_lines_after_the_restored_step_and_half_lines_are_dropped(tmp_path):
     drop_rows_after(epath.Path(tmp_path) / 'none.jsonl', 20)
 
 
+DAMAGE = [
+    b'\xff\xfe',
+    b'{"step": null}',
+    b'{"step": "x"}',
+    b'{"step": NaN}',
+    b'{"step": 1e999}',
+    b'{"step": 99999999999999}',
+    b'{"stp": 3}',
+    b'[3]',
+    b'null',
+    b'3',
+    b'[' * 100_000,
+    b'{"step": ' + b'9' * 5000 + b'}',
+    b'{"step": 2, "D": 0.1\x00}',
+]
+
+
+@pytest.mark.parametrize('name', ['metrics.jsonl', 'evaluation.jsonl', 'history.jsonl'])
+def test_damaged_lines_are_dropped_and_counted(tmp_path, name, caplog):
+    good = [json.dumps({'step': step, 'time': 1.0, 'event': 'went back', 'D_A': 0.5}) for step in (1, 2, 3)]
+    lines = [good[0].encode(), *DAMAGE, good[1].encode(), good[2].encode()[:-3]]
+    (tmp_path / name).write_bytes(b'\n'.join(lines))
+    with MetricWriter(str(tmp_path), Progress(2, 10), small_config()):
+        pass
+    kept = (tmp_path / name).read_text().splitlines()
+    assert kept[:2] == good[:2] and all(json.loads(line)['event'] != 'went back' for line in kept[2:])
+    assert f'{tmp_path / name}: dropped {len(DAMAGE) + 1} damaged lines' in caplog.text
+    assert 'finished: step' in (tmp_path / 'report.html').read_text()
+    caplog.clear()
+    with MetricWriter(str(tmp_path), Progress(2, 10), small_config()):
+        pass
+    assert 'damaged' not in caplog.text
+
+
+@pytest.mark.parametrize('line', ['{"step": 1, "event": 5}', '{"step": 1, "event": "x", "config": [1]}', '{"step": 1}'])
+def test_events_without_what_readers_rely_on_are_damaged(tmp_path, line, caplog):
+    history.append(str(tmp_path), 1, 'started')
+    with (tmp_path / 'history.jsonl').open('a') as file:
+        file.write(line + '\n')
+    assert len(history.read(str(tmp_path))) == 1
+    history.drop_damaged(str(tmp_path))
+    assert len((tmp_path / 'history.jsonl').read_text().splitlines()) == 1 and 'dropped 1 damaged' in caplog.text
+
+
+def test_what_was_wrong_with_newer_checkpoints_is_an_event(tmp_path):
+    with MetricWriter(str(tmp_path), Progress(3, 10), small_config(), damaged=['5 is damaged: renamed']):
+        pass
+    events = history.read(str(tmp_path))
+    assert [event['event'] for event in events] == ['resumed', 'went back', 'finished']
+    assert events[1]['to'] == 3 and events[1]['reason'] == '5 is damaged: renamed'
+    assert '5 is damaged: renamed' in (tmp_path / 'report.html').read_text()
+
+
 def test_rows_have_an_integer_step_and_the_rate(tmp_path):
     progress = Progress(0, 10)
     with MetricWriter(str(tmp_path), progress, small_config()) as writer:

@@ -1,12 +1,16 @@
 """Loads the generators of a checkpoint, for everything that uses them and does not train."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from etils import epath
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
 from ugatit_jax.errors import UserError
+from ugatit_jax.files import absolute
 
 
 class LoadedGenerators(NamedTuple):
@@ -31,7 +35,7 @@ def load_generators(
         raise UserError(f'{path} is neither a workdir of ugatit_jax nor one of its checkpoints (WORKDIR/checkpoints/STEP)')
     workdir, step_of_path = found
     checkpoints = Checkpoints(workdir)
-    try:
+    with explain_damage(checkpoints, step_of_path):
         step = checkpoints.find(step if step_of_path is None else step_of_path)
         config = checkpoints.read_config(step)
         config.pop('converted', None)
@@ -49,18 +53,32 @@ def load_generators(
                 f'{where} has no {missing[0]}, only {", ".join(present)}; the file that it was converted from had no more'
             )
         generator = checkpoints.read(step, 'generators', *(f'{weights}/{name}' for name in names))[weights]
-    finally:
-        checkpoints.close()
     return LoadedGenerators(where, step, ConfigDict(config), weights, generator)
+
+
+@contextlib.contextmanager
+def explain_damage(checkpoints: Checkpoints, step_of_path: int | None) -> Iterator[None]:
+    """Adds to the error of a damaged checkpoint which one to take instead; step_of_path: as `workdir_of` returns it."""
+    try:
+        yield
+    except DamagedCheckpoint as error:
+        step = int(error.path.name)
+        others = [other for other in checkpoints.steps() if other != step]
+        if not others:
+            raise UserError(f'{error}; there is no other checkpoint') from error
+        other = max((other for other in others if other < step), default=min(others))
+        name = f'--step={other}' if step_of_path is None else f'{checkpoints.directory}/{other}'
+        raise UserError(f'{error}; {name} is the checkpoint {"before" if other < step else "after"} it') from error
 
 
 def workdir_of(path: str) -> tuple[str, int | None] | None:
     """(workdir, step) of a checkpoint's folder, (workdir, None) of a workdir, None of any other path."""
+    absolute(path)  # raises for what no file system has
     folder = epath.Path(path)  # gs:// too
     if (folder / 'checkpoints').is_dir():
         return path, None
     if folder.name.isdecimal() and (folder / 'generators').is_dir():
-        return str(folder.resolve().parent.parent), int(folder.name)
+        return str(absolute(path).parent.parent), int(folder.name)
     return None
 
 

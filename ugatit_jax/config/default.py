@@ -25,6 +25,7 @@ def get_config() -> config_dict.ConfigDict:
     data.load_size = placeholder(int)  # side that crops are taken from; as the reference (256: 271 paper, 286 pytorch)
     data.fit = 'stretch'  # how other shapes become square: 'stretch' (the releases) | 'short_side_crop' | 'pad'
     data.background = (255, 255, 255)  # RGB (0..255) behind transparent pixels and around padded images
+    data.paired_test = placeholder(bool)  # test images of A and B are true pairs by name; unset: where all names are equal
     data.swap = False  # exchange A and B on disk: tfds:cycle_gan/vangogh2photo read as photo2vangogh
     data.data_dir = placeholder(str)  # where TFDS keeps its data sets; unset: ~/tensorflow_datasets
     data.download = True  # let TFDS download what is not in data_dir; False is an error instead
@@ -131,5 +132,6 @@ def get_config() -> config_dict.ConfigDict:
     evaluation.images = 100  # test images of each domain in training, evenly spaced; --mode=eval takes all
     evaluation.batch_size = 8  # global, over all devices; changes no metric
     evaluation.protocol = 'fidelity'  # of KID and FID: 'fidelity' | 'ugatit' (the authors' tool) | 'clean'
+    evaluation.effnet = placeholder(bool)  # kid_effnet, truth_perceptual; unset: where the extra [perceptual] is installed
     evaluation.inception_weights = ''  # file; unset: the one in ~/.cache/ugatit_jax, if there; 'none': no KID and FID
     return config

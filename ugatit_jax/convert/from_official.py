@@ -25,6 +25,7 @@ def write_workdir(workdir: str, official: OfficialCheckpoint) -> None:
         converted.append('data.image_size')
     try:
         checkpoints = Checkpoints(workdir)
+        checkpoints.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'--to={workdir} cannot be made: {first_line(error)}; name a folder that can be written') from error
     weights = jax.tree.map(jnp.asarray, (official.generator, official.discriminator, official.spectral))

@@ -18,7 +18,7 @@ from ugatit_jax.data import scan
 from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.data.sources.folder import FolderSource, is_remote, split_folder
+from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.splits import SPLITS
 from ugatit_jax.errors import UserError, printable
 from ugatit_jax.images import to_rgb

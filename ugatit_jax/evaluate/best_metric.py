@@ -6,9 +6,18 @@ from collections.abc import Collection
 from ml_collections import ConfigDict
 
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate.effnet_weights import HINT
 from ugatit_jax.evaluate.evaluator import Evaluator
 from ugatit_jax.evaluate.inception_weights import PUBLISHED, cached_path
-from ugatit_jax.evaluate.metrics import HEATMAP_METRICS, IMAGE_METRICS, INCEPTION_METRICS, metric_names
+from ugatit_jax.evaluate.metrics import (
+    EFFNET_METRICS,
+    HEATMAP_METRICS,
+    IMAGE_METRICS,
+    INCEPTION_METRICS,
+    TRUTH_METRICS,
+    metric_names,
+)
+from ugatit_jax.evaluate.truth import NO_SSIM
 from ugatit_jax.models.networks import DIRECTIONS
 
 
@@ -48,4 +57,15 @@ def validate_keep_best(config: ConfigDict, step_metrics: Collection[str], evalua
         raise UserError(
             f'training.keep_best={best} needs the weights of InceptionV3: put {PUBLISHED.name} (sha256 {PUBLISHED.sha256}) '
             f'from {PUBLISHED.urls[0]} at {cached_path()}, or name another file by evaluation.inception_weights'
+        )
+    if name in TRUTH_METRICS and evaluator.paired is None:
+        raise UserError(
+            f'training.keep_best={best} needs true pairs: test images of A and B with the same names, as data.source=emoji '
+            f'has (and data.paired_test not False); choose one of {", ".join(IMAGE_METRICS)}'
+        )
+    if name == 'truth_ssim' and not evaluator.paired.has_ssim:
+        raise UserError(f'training.keep_best={best} does not work, {NO_SSIM}; choose one of truth_l1, truth_psnr')
+    if name in EFFNET_METRICS and evaluator.effnet is None:
+        raise UserError(
+            f'training.keep_best={best} needs the weights of EfficientNet-Lite0: {HINT}, and leave evaluation.effnet unset'
         )

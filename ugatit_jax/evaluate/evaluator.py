@@ -16,11 +16,15 @@ from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.classifier import MAX_TRAINING_IMAGES, SIDE, Classifier, train_classifier
 from ugatit_jax.evaluate.direction import DirectionOutputs, run_direction
+from ugatit_jax.evaluate.effnet_features import EffnetExtractor
+from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.heatmap import heatmap_metrics
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
 from ugatit_jax.evaluate.inception_weights import cached_path, load_weights
 from ugatit_jax.evaluate.metrics import MetricValue, flatten_metrics
-from ugatit_jax.evaluate.protocols import inception_metrics
+from ugatit_jax.evaluate.paired_test import NOTE, PairedTest, find_pairs
+from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
+from ugatit_jax.evaluate.truth import NO_SSIM
 from ugatit_jax.images import to_rgb
 from ugatit_jax.models.networks import DIRECTIONS, Networks, source_of, target_of
 
@@ -33,6 +37,8 @@ class DirectionScores(NamedTuple):
     outputs: DirectionOutputs
     metrics: dict[str, MetricValue]
     target_logits: np.ndarray  # [n], the classifier's log odds that a fake is of its target
+    truths: np.ndarray | None = None  # uint8 [n, h, w, 3], the true translations, where test images are paired
+    truth_l1: np.ndarray | None = None  # [n], of the fakes to them
 
 
 class Evaluator:
@@ -49,12 +55,15 @@ class Evaluator:
         mesh: jax.sharding.Mesh,
         extractor: FeatureExtractor | None,
         max_images: int | None = None,
+        effnet: EffnetExtractor | None = None,
     ):
         """extractor: None for no Inception metrics. max_images: of each domain, evenly spaced; None for all.
 
-        Raises UserError below two images.
+        effnet: None for no metrics of EfficientNet-Lite0. Raises UserError below two images, and where data.paired_test
+        is True and there are no pairs.
         """
-        self.config, self.datasets, self.networks, self.mesh, self.extractor = config, datasets, networks, mesh, extractor
+        self.config, self.datasets, self.networks, self.mesh = config, datasets, networks, mesh
+        self.extractor, self.effnet = extractor, effnet
         self.sources: dict[str, Source] = {}
         self.indices: dict[str, list[int]] = {}
         self.notes: list[str] = []
@@ -68,6 +77,10 @@ class Evaluator:
                 raise UserError(f'{source.name} has {len(source)} image; an evaluation needs 2 or more of each domain')
             self.sources[domain] = source
             self.indices[domain] = evenly_spaced_indices(len(source), count)
+        pairs = find_pairs(config, datasets)
+        self.paired = None if pairs is None else PairedTest(config, datasets, self.indices, pairs, effnet)
+        if self.paired is not None:
+            self.notes += [NOTE] if self.paired.has_ssim else [NOTE, NO_SSIM]
 
     @property
     def has_masks(self) -> bool:
@@ -103,6 +116,11 @@ class Evaluator:
     def real_features(self) -> dict[str, np.ndarray]:
         """Inception features of the real images, float32 [n, 2048] by domain."""
         return {domain: self.features(self.original_images(domain)) for domain in 'AB'}
+
+    @functools.cached_property
+    def real_effnet_features(self) -> dict[str, np.ndarray]:
+        """EfficientNet-Lite0 features of the real images, float32 [n, 1280] by domain."""
+        return {domain: self.effnet(self.original_images(domain)) for domain in 'AB'}
 
     def original_images(self, domain: str) -> Iterator[np.ndarray]:
         """The real images at the size of their files, uint8 [h, w, 3], cut or padded to squares as data.fit says.
@@ -150,7 +168,15 @@ class Evaluator:
             metrics |= inception_metrics(
                 self.features(outputs.fake), real[target], real[source], self.config.evaluation.protocol
             )
-        return DirectionScores(outputs, metrics, logits)
+        if self.effnet is not None:
+            real = self.real_effnet_features
+            metrics |= effnet_metrics(
+                self.effnet(outputs.fake), real[target], real[source], self.config.evaluation.protocol
+            )
+        if self.paired is None:
+            return DirectionScores(outputs, metrics, logits)
+        truth_metrics, truth_l1 = self.paired.score(outputs.fake, direction)
+        return DirectionScores(outputs, metrics | truth_metrics, logits, self.paired.truths[direction], truth_l1)
 
     def metrics(self, generator: dict[str, Any]) -> dict[str, float]:
         """Both directions as the metrics of a log: kid_A2B, kid_B2A and their mean kid, and so on."""
@@ -165,8 +191,9 @@ def means(per_image: dict[str, np.ndarray]) -> dict[str, MetricValue]:
 def make_evaluator(config: ConfigDict, datasets: Datasets, networks: Networks, mesh: jax.sharding.Mesh) -> Evaluator | None:
     """The evaluator of a training run, None where evaluation.every is 0.
 
-    Nothing is downloaded: without a file of Inception weights there are no Inception metrics, which is logged. Raises
-    UserError for weights that cannot be read and for too few images.
+    Nothing is downloaded: without a file of Inception weights there are no Inception metrics, and without the package of
+    EfficientNet-Lite0 none of its, which is logged. Raises UserError for weights that cannot be read, for too few images, and
+    where evaluation.effnet or data.paired_test ask for what is not there.
     """
     if not config.evaluation.every:
         return None
@@ -179,7 +206,11 @@ def make_evaluator(config: ConfigDict, datasets: Datasets, networks: Networks, m
                 'evaluation without KID and FID: %s does not exist; put it there, or run --mode=eval, which downloads it',
                 cached_path(),
             )
-    evaluator = Evaluator(config, datasets, networks, mesh, extractor, config.evaluation.images)
+    effnet_weights, reason = find_effnet(config.evaluation.effnet)
+    if effnet_weights is None:
+        logger.info('evaluation with %s', reason)
+    effnet = None if effnet_weights is None else EffnetExtractor(effnet_weights, mesh)
+    evaluator = Evaluator(config, datasets, networks, mesh, extractor, config.evaluation.images, effnet)
     for note in evaluator.notes:
         logger.warning('%s', note)
     return evaluator

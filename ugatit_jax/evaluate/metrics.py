@@ -9,6 +9,8 @@ from ugatit_jax.models.networks import DIRECTIONS
 IMAGE_METRICS = ('domain_accuracy', 'cycle_l1', 'cycle_psnr', 'identity_l1', 'identity_psnr')  # need nothing but images
 HEATMAP_METRICS = ('pointing_accuracy', 'heatmap_inside', 'heatmap_iou')  # need masks
 INCEPTION_METRICS = ('kid', 'fid', 'precision', 'recall')  # need the weights of InceptionV3
+EFFNET_METRICS = ('kid_effnet', 'truth_perceptual')  # need the weights of EfficientNet-Lite0
+TRUTH_METRICS = ('truth_l1', 'truth_l1_share', 'truth_psnr', 'truth_ssim', 'truth_perceptual')  # need true pairs
 
 
 class MetricValue(NamedTuple):
@@ -37,6 +39,24 @@ METRICS = {  # in the order in which they are shown
     'fid_baseline': Format('FID, baseline', 1, 2, 'real source to real target'),
     'precision': Format('precision', 1, 3, "outputs inside the manifold of the target's images; higher is better"),
     'recall': Format('recall', 1, 3, "the target's images inside the outputs' manifold; higher is better"),
+    'kid_effnet': Format('KID x 100, EfficientNet-Lite0', 100, 3, 'of other features than KID: compare it only with itself'),
+    'kid_effnet_source': Format('the same to the source', 100, 3, 'outputs to the images they were made from'),
+    'kid_effnet_baseline': Format('the same, baseline', 100, 3, 'real source to real target'),
+    'truth_l1': Format('truth L1', 1, 4, 'outputs to the true images, values in [-1, 1]; lower is better'),
+    'truth_l1_share': Format('truth L1 / input', 1, 3, "share of the input's; 1 is what copying the input scores"),
+    'truth_l1_input': Format('truth L1, input', 1, 4, 'baseline: the input itself'),
+    'truth_l1_colour': Format('truth L1, colour match', 1, 4, 'baseline: mean and deviation of each channel matched'),
+    'truth_psnr': Format('truth PSNR (dB)', 1, 2, 'outputs to the true images; higher is better'),
+    'truth_psnr_input': Format('truth PSNR (dB), input', 1, 2, 'baseline: the input itself'),
+    'truth_psnr_colour': Format('truth PSNR (dB), colour match', 1, 2, 'baseline: the colour match'),
+    'truth_ssim': Format('truth SSIM', 1, 4, 'outputs to the true images; 1 is equal'),
+    'truth_ssim_input': Format('truth SSIM, input', 1, 4, 'baseline: the input itself'),
+    'truth_ssim_colour': Format('truth SSIM, colour match', 1, 4, 'baseline: the colour match'),
+    'truth_perceptual': Format(
+        'truth perceptual distance', 1, 4, 'as LPIPS, but of EfficientNet-Lite0 and unweighted: not LPIPS; lower is better'
+    ),
+    'truth_perceptual_input': Format('truth perceptual, input', 1, 4, 'baseline: the input itself'),
+    'truth_perceptual_colour': Format('truth perceptual, colour match', 1, 4, 'baseline: the colour match'),
     'domain_accuracy': Format('domain accuracy', 1, 3, 'outputs that a small classifier takes for the target'),
     'domain_accuracy_real': Format('classifier on real images', 1, 3, 'its accuracy on the real images, both domains'),
     'cycle_l1': Format('cycle L1', 1, 4, 'there and back, values in [-1, 1]'),
@@ -52,7 +72,7 @@ METRICS = {  # in the order in which they are shown
 
 def metric_names() -> list[str]:
     """Names under which a training run may log evaluations: the mean of both directions, and each direction."""
-    names = IMAGE_METRICS + HEATMAP_METRICS + INCEPTION_METRICS
+    names = dict.fromkeys(IMAGE_METRICS + HEATMAP_METRICS + INCEPTION_METRICS + EFFNET_METRICS + TRUTH_METRICS)
     return [f'{name}{suffix}' for name in names for suffix in ('', *(f'_{direction}' for direction in DIRECTIONS))]
 
 

@@ -1,4 +1,4 @@
-"""The three protocols by which KID and FID are reported, from Inception features of fakes, target and source."""
+"""The three protocols by which KID and FID are reported, from features of fakes, target and source."""
 
 import numpy as np
 
@@ -29,18 +29,35 @@ def inception_metrics(
     what copying the input would score. `ugatit` also has kid_mean, the equal mean of kid and kid_source, and kid_mean_old,
     0.02 * kid + 0.98 * kid_source. KID is unscaled (the tool and the paper print 100 times it), and may be negative.
     """
-    if protocol == 'ugatit':
-        metrics = block_kids(fake, target, source)
-    else:
-        metrics = {'kid': kid_fid.kid_of_subsets(fake, target)}
-        if source is not None:
-            metrics['kid_source'] = kid_fid.kid_of_subsets(fake, source)
-            metrics['kid_baseline'] = kid_fid.kid_of_subsets(source, target)
+    metrics = kids(fake, target, source, protocol)
     metrics['fid'] = MetricValue(kid_fid.frechet_distance(fake, target))
     if source is not None:
         metrics['fid_baseline'] = MetricValue(kid_fid.frechet_distance(source, target))
     precision, recall = kid_fid.precision_and_recall(fake, target)
     return metrics | {'precision': MetricValue(precision), 'recall': MetricValue(recall)}
+
+
+def effnet_metrics(
+    fake: np.ndarray, target: np.ndarray, source: np.ndarray | None, protocol: str
+) -> dict[str, MetricValue]:
+    """kid_effnet, kid_effnet_source and kid_effnet_baseline from EfficientNet-Lite0 features [n, 1280].
+
+    The estimator is the protocol's, the features are not: no number of these compares with a KID of InceptionV3.
+    """
+    found = kids(fake, target, source, protocol)
+    names = {'kid': 'kid_effnet', 'kid_source': 'kid_effnet_source', 'kid_baseline': 'kid_effnet_baseline'}
+    return {names[name]: value for name, value in found.items() if name in names}
+
+
+def kids(fake: np.ndarray, target: np.ndarray, source: np.ndarray | None, protocol: str) -> dict[str, MetricValue]:
+    """KID to the target, and with a source also kid_source, kid_baseline and, for `ugatit`, its two means."""
+    if protocol == 'ugatit':
+        return block_kids(fake, target, source)
+    metrics = {'kid': kid_fid.kid_of_subsets(fake, target)}
+    if source is not None:
+        metrics['kid_source'] = kid_fid.kid_of_subsets(fake, source)
+        metrics['kid_baseline'] = kid_fid.kid_of_subsets(source, target)
+    return metrics
 
 
 def block_kids(fake: np.ndarray, target: np.ndarray, source: np.ndarray | None) -> dict[str, MetricValue]:

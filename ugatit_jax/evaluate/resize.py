@@ -1,8 +1,9 @@
-"""Images of any size as InceptionV3 takes them under each protocol; on the host, one image at a time."""
+"""Images of any size as InceptionV3 takes them under each protocol, and as EfficientNet-Lite0 does; on the host, one by one."""
 
 import numpy as np
 from PIL import Image
 
+from ugatit_jax.evaluate import effnet
 from ugatit_jax.evaluate.inception import SIDE
 
 
@@ -40,3 +41,8 @@ def inception_input(pixels: np.ndarray, protocol: str) -> np.ndarray:
         return pillow_bilinear(pixels) / np.float32(127.5) - np.float32(1)
     resized = {'fidelity': tensorflow_bilinear, 'clean': clean_bicubic}[protocol](pixels)
     return (resized - np.float32(128)) / np.float32(128)
+
+
+def effnet_input(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] -> float32 [224, 224, 3] in about [-1, 1], resized by Pillow and scaled as the official release does."""
+    return (pillow_bilinear(pixels, effnet.SIDE) - np.float32(127)) / np.float32(128)

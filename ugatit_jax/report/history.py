@@ -6,6 +6,7 @@ each end ('finished' or 'stopped', with the reason). A run that was killed has a
 
 import importlib.metadata
 import json
+import logging
 import platform
 import shlex
 import sys
@@ -15,6 +16,11 @@ from typing import Any
 import jax
 from etils import epath
 
+from ugatit_jax.files import atomic_write_text
+
+logger = logging.getLogger(__name__)
+
+MAX_STEP = 2**31  # a train state counts in int32
 PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'ugatit_jax')
 
 
@@ -31,20 +37,48 @@ def append(workdir: str, step: int, event: str, **fields: Any) -> None:
 
 def read(workdir: str) -> list[dict[str, Any]]:
     """All events in order, without damaged lines; [] where there is no file."""
-    return [row for row in read_rows(epath.Path(workdir) / 'history.jsonl')[0] if 'event' in row]
+    return [row for row in read_rows(epath.Path(workdir) / 'history.jsonl')[0] if is_event(row)]
+
+
+def is_event(row: dict[str, Any]) -> bool:
+    """Whether a row of history.jsonl has what readers of events rely on."""
+    config = row.get('config', {})
+    groups = (config.get(name, {}) for name in ('data', 'model', 'training')) if isinstance(config, dict) else [None]
+    return isinstance(row.get('event'), str) and all(isinstance(group, dict) for group in groups)
+
+
+def drop_damaged(workdir: str) -> None:
+    """Rewrites history.jsonl without its damaged lines, with a log line that counts them."""
+    path = epath.Path(workdir) / 'history.jsonl'
+    rows, damaged = read_lines(path)
+    kept = [line for line, row in rows if is_event(row)]
+    if damaged := damaged + len(rows) - len(kept):
+        logger.warning('%s: dropped %d damaged lines', path, damaged)
+        atomic_write_text(path, ''.join(f'{line}\n' for line in kept))
 
 
 def read_rows(path: epath.Path) -> tuple[list[dict[str, Any]], int]:
     """Rows of a JSON Lines file that have a step, and the number of damaged lines; ([], 0) where there is no file."""
+    rows, damaged = read_lines(path)
+    return [row for _, row in rows], damaged
+
+
+def read_lines(path: epath.Path) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+    """As `read_rows`, with each row's own line before it."""
     rows, damaged = [], 0
     if not path.exists():
         return rows, damaged
-    for line in path.read_bytes().decode(errors='replace').splitlines():
+    for line in path.read_bytes().split(b'\n'):  # not splitlines, which splits at other characters, too
+        if not line.strip():
+            continue
         try:
-            row = json.loads(line)
+            text = line.decode()
+            row = json.loads(text)
             row['step'] = int(row['step'])
-            rows.append(row)
-        except (ValueError, KeyError, TypeError, OverflowError):
+            if abs(row['step']) > MAX_STEP:
+                raise ValueError(f'no step: {row["step"]}')
+            rows.append((text, row))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             damaged += 1
     return rows, damaged
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-from etils import epath
 from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
@@ -31,6 +30,7 @@ from ugatit_jax.training.rho import compiled_rho_layers, compiled_rho_statistics
 from ugatit_jax.training.schedule import due_after
 from ugatit_jax.training.state import TrainState, from_items, init_state, reseed, to_items
 from ugatit_jax.training.step import make_train_step
+from ugatit_jax.training.workdir import hold_workdir
 
 logger = logging.getLogger(__name__)
 
@@ -59,24 +59,26 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     shapes = jax.eval_shape(lambda: init_state(networks, config))
     memory.log_sizes(shapes, state_sharding)
 
-    # state: 1. the newest checkpoint, 2. the weights of another run, 3. config.seed
-    checkpoints = stack.enter_context(Checkpoints.of_run(make_directory(workdir), config))
+    # state: 1. the newest checkpoint that is whole, 2. the weights of another run, 3. config.seed
+    lease = stack.enter_context(hold_workdir(workdir))
+    checkpoints = stack.enter_context(Checkpoints.of_run(workdir, config))
 
-    def restore_or_init() -> TrainState:
-        if (step := checkpoints.latest()) is not None:
-            return from_items(checkpoints.restore(step, to_items(shapes), config, state_sharding))
+    def restore_or_init() -> tuple[TrainState, int, list[str]]:
+        """The state, its step, and what was wrong with newer checkpoints."""
+        if restored := checkpoints.restore_newest(to_items(shapes), config, state_sharding):
+            return from_items(restored.items), restored.step, restored.set_aside
         state = init_state(networks, config, state_sharding)
-        return start_from(config.init_from, state, config) if config.init_from else state
+        return start_from(config.init_from, state, config) if config.init_from else state, 0, []
 
-    state = restore_or_init()
-    progress = Progress(first=checkpoints.latest() or 0, last=config.training.steps)
+    state, first, damaged = restore_or_init()
+    progress = Progress(first=first, last=config.training.steps)
     changed = log_resume(checkpoints, progress, config)
     if progress.step >= progress.last:
         finished_before(checkpoints, progress, workdir)
         return state
 
     # outputs
-    writer = stack.enter_context(MetricWriter(workdir, progress, config, changed))
+    writer = stack.enter_context(MetricWriter(workdir, progress, config, changed, damaged))
     preview_images = preview.choose(datasets, config)
     evaluator = make_evaluator(config, datasets, networks, mesh)
 
@@ -114,6 +116,8 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
         profiler.after(progress.step, metrics)
         nan_guard.record(progress.step, metrics)
 
+        if lease is not None:
+            lease.validate()
         leaving = preemption.requested(progress.step)
         due = due_after(progress.step, config, leaving)
         if due.log or due.evaluate or due.save:
@@ -122,8 +126,9 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
                 if not nan_guard.may_roll_back():
                     raise UserError(f'{trouble}; {checkpoints.how_to_continue()}')
                 logger.warning('%s; going back, once (training.on_nan=restore)', trouble)
-                state = reseed(restore_or_init())  # with the same seed the same numbers would follow
-                writer.rolled_back(checkpoints.latest() or 0, trouble)
+                state, step, damaged = restore_or_init()
+                state = reseed(state)  # with the same seed the same numbers would follow
+                writer.rolled_back(step, '; '.join([trouble, *damaged]))
                 batches = open_batches(progress.step)
                 continue
         if due.log:
@@ -166,17 +171,6 @@ def finished_before(checkpoints: Checkpoints, progress: Progress, workdir: str) 
     logger.info('nothing to do: %s has step %d, training.steps is %d', checkpoints.directory, progress.step, progress.last)
     if jax.process_index() == 0 and (events := history.read(workdir)) and events[-1]['event'] != 'finished':
         history.append(workdir, progress.step, 'finished')
-
-
-def make_directory(workdir: str) -> str:
-    """Makes the workdir; raises UserError where that is not possible."""
-    try:
-        epath.Path(workdir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f'--workdir={workdir} cannot be made: {first_line(error)}; name a folder that can be written'
-        ) from error
-    return workdir
 
 
 @contextlib.contextmanager

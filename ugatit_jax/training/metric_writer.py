@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import jax
@@ -48,9 +48,14 @@ class MetricWriter:
     """
 
     def __init__(
-        self, workdir: str, progress: Progress, config: ConfigDict, changed: dict[str, tuple[Any, Any]] | None = None
+        self,
+        workdir: str,
+        progress: Progress,
+        config: ConfigDict,
+        changed: dict[str, tuple[Any, Any]] | None = None,
+        damaged: Sequence[str] = (),
     ):
-        """`changed` are the fields in which a resumed run differs from before."""
+        """changed: fields in which a resumed run differs from before; damaged: what was wrong with newer checkpoints."""
         self.active = jax.process_index() == 0
         self.workdir, self.progress, self.batch_size = str(workdir), progress, config.data.batch_size
         self.bar = self.tensorboard = None
@@ -66,6 +71,8 @@ class MetricWriter:
             changed=changed or {},
             **history.environment(),
         )
+        for reason in damaged:
+            self.record_event('went back', to=progress.first, reason=reason)
         self.page = RunPageWriter(self.workdir)
         self.tensorboard = open_tensorboard(workdir)
         if sys.stderr.isatty():
@@ -111,6 +118,7 @@ class MetricWriter:
         """Drops rows after progress.step: a run killed past its last checkpoint makes them again."""
         for path in (self.path, self.evaluation_path):
             drop_rows_after(path, self.progress.step)
+        history.drop_damaged(self.workdir)
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Logs the metrics of the step: scalars on the host."""
@@ -213,18 +221,12 @@ def open_tensorboard(workdir: str) -> Any:
 
 
 def drop_rows_after(path: epath.Path, step: int) -> None:
-    """Drops the lines of a JSON lines file that are damaged or of a later step."""
+    """Drops the lines of a JSON Lines file that are damaged, which it logs, or of a later step."""
     if not path.exists():
         return
-    lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith('\n') and 0 < step_of(line) <= step]
-    if len(kept) < len(lines):
-        atomic_write_text(path, ''.join(kept))
-
-
-def step_of(line: str) -> int:
-    """The step of a line of metrics.jsonl, -1 where it is damaged."""
-    try:
-        return json.loads(line)['step']
-    except (ValueError, KeyError, TypeError):
-        return -1
+    rows, damaged = history.read_lines(path)
+    kept = [line for line, row in rows if 0 < row['step'] <= step]
+    if damaged:
+        logger.warning('%s: dropped %d damaged lines', path, damaged)
+    if damaged or len(kept) < len(rows):
+        atomic_write_text(path, ''.join(f'{line}\n' for line in kept))

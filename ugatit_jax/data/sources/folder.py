@@ -13,6 +13,7 @@ from etils import epath
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError
+from ugatit_jax.files import is_remote
 
 logger = logging.getLogger(__name__)
 
@@ -165,11 +166,6 @@ def list_remote(root: str) -> tuple[list[tuple[str, str]], collections.Counter]:
                 elif not (is_note(path.name, notes) or is_junk(path.name, JUNK_FILES)):
                     found.append((path.relative_to(base).as_posix(), stamp))
     return found, notes
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path is a URL such as gs://BUCKET/FOLDER."""
-    return '://' in path
 
 
 def is_junk(name: str, known: set[str]) -> bool:

@@ -1,0 +1,45 @@
+"""The folder of a run: made, held against other runs, and rid of what killed processes left half written."""
+
+import contextlib
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from etils import epath
+from jax.experimental import multihost_utils
+
+from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.files import is_remote, remove_abandoned
+from ugatit_jax.lease import Lease
+
+
+@contextlib.contextmanager
+def hold_workdir(workdir: str) -> Iterator[Lease | None]:
+    """Makes the workdir and holds it; the first process has the lease, and all raise UserError where it is refused."""
+    make_directory(workdir)
+    with contextlib.ExitStack() as stack:
+        lease, refusal = None, None
+        if jax.process_index() == 0:
+            try:
+                lease = stack.enter_context(Lease(workdir))
+            except UserError as error:
+                refusal = error
+        if jax.process_count() > 1 and multihost_utils.broadcast_one_to_all(np.asarray(refusal is not None)):
+            refusal = refusal or UserError(f'{workdir} is held by another run, as the first process says')
+        if refusal:
+            raise refusal
+        if lease and not is_remote(workdir):
+            for folder in ('', 'previews'):
+                remove_abandoned(str(epath.Path(workdir) / folder))
+        yield lease
+
+
+def make_directory(workdir: str) -> str:
+    """Makes the workdir; raises UserError where that is not possible."""
+    try:
+        epath.Path(workdir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f'--workdir={workdir} cannot be made: {first_line(error)}; name a folder that can be written'
+        ) from error
+    return workdir
