@@ -15,7 +15,10 @@ from ugatit_jax import lease as module
 from ugatit_jax.errors import UserError
 from ugatit_jax.lease import NAME, Lease
 
-HOLD = 'import sys, time; from ugatit_jax.lease import Lease; Lease(sys.argv[1]).__enter__(); print(1, flush=True); time.sleep(99)'
+HOLD = (
+    'import sys, time; from ugatit_jax.lease import Lease; '
+    'Lease(sys.argv[1]).__enter__(); print(1, flush=True); time.sleep(99)'
+)
 
 
 @pytest.fixture

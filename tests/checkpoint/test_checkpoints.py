@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints, storage_reason
@@ -11,14 +12,35 @@ from ugatit_jax.errors import UserError
 def test_only_the_run_itself_removes_what_a_killed_save_left(tmp_path):
     left = tmp_path / 'checkpoints' / '7.orbax-checkpoint-tmp'
     left.mkdir(parents=True)
-    Checkpoints(str(tmp_path)).close()
-    assert left.exists()
-    Checkpoints(str(tmp_path), clean=True).close()
+    for clean in (False, True):
+        assert left.exists()
+        with Checkpoints(str(tmp_path), clean=clean) as checkpoints:
+            assert checkpoints.latest() is None
+            checkpoints.write(1, {}, generators={'raw': {'genA2B': np.zeros(2)}})
+            checkpoints.manager.delete(1)
     waited = 0.0
     while left.exists() and waited < 20:  # a thread of Orbax's does it, for which the next save waits
         time.sleep(0.1)
         waited += 0.1
     assert not left.exists()
+
+
+def test_a_path_that_no_storage_has_is_refused():
+    with pytest.raises(UserError, match='bytes that are not UTF-8'):
+        Checkpoints('/tmp/a\udcff')
+
+
+def test_a_bucket_is_a_url_and_no_local_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(Checkpoints('gs://bucket/run').directory) == 'gs://bucket/run/checkpoints'
+
+
+def test_on_a_bucket_a_checkpoint_is_there_when_it_is_committed(tmp_path, monkeypatch):
+    monkeypatch.setattr('ugatit_jax.checkpoint.checkpoints.is_remote', lambda path: True)
+    for name in ('3', '5', '5.damaged', '6.orbax-checkpoint-tmp'):
+        (tmp_path / 'checkpoints' / name).mkdir(parents=True)
+    (tmp_path / 'checkpoints' / '3' / 'commit_success.txt').touch()
+    assert Checkpoints(str(tmp_path)).steps() == [3]
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):

@@ -21,6 +21,9 @@ from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.sharding import StateSharding, make_mesh
 
+# of coroutines that Orbax leaves behind a read that failed
+pytestmark = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+
 CONFIG = resolve(default_config(training__keep_best='kid', evaluation__every=5_000))
 
 

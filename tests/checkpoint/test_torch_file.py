@@ -4,13 +4,16 @@ import os
 import pathlib
 import pickle
 import random
+import resource
+import time
+import zipfile
 
 import ml_dtypes
 import numpy as np
 import pytest
 
 from tests.helpers.torch_writer import View, write_legacy, write_zip
-from ugatit_jax.checkpoint import torch_file
+from ugatit_jax.checkpoint import torch_file, torch_pickle
 from ugatit_jax.errors import UserError
 
 FORMS = {'zip': write_zip, 'legacy': write_legacy}
@@ -165,6 +168,104 @@ def test_small_pickles_of_huge_trees(write, tmp_path):
     refused(tmp_path / 'x.pt')
 
 
+def shared_tuples(depth: int = 60) -> bytes:
+    """Instructions that leave a tuple on the stack whose parts are shared: 2 ** depth of them for who walks through it."""
+    return b')q\x00' + b''.join(b'h%c\x86q%c' % (i, i + 1) for i in range(depth))
+
+
+STORAGE = b'(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ'
+SHARED = {
+    'key of a dict': b'}%sK\x01s.',
+    'key in a list of items': b'}(%sK\x01u.',
+    'key of DICT': b'(%sK\x01d.',
+    'key of an OrderedDict': b'ccollections\nOrderedDict\n](%sK\x01\x86e\x85R.',
+    'pair of an OrderedDict': b'ccollections\nOrderedDict\n](%se\x85R.',
+    'items of an OrderedDict': b'ccollections\nOrderedDict\n%s\x85R.',
+    'arguments': b'ctorch._utils\n_rebuild_tensor_v2\n%sR.',
+    'function': b'%s)R.',
+    'storage': b'ctorch._utils\n_rebuild_tensor_v2\n(%sK\x00)(ttR.',
+    'offset': b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE + b'%s))tR.',
+    'shape': b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE + b'K\x00%sK\x01\x85tR.',
+    'strides': b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE + b'K\x00K\x01\x85%stR.',
+    'axis': b'ctorch._utils\n_rebuild_tensor_v2\n(' + STORAGE + b'K\x00%s\x85K\x01\x85tR.',
+    'persistent id': b'%sQ.',
+    'kind of a storage': b'(%sctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ.',
+    'type of a storage': b'(X\x07\x00\x00\x00storage%sX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04tQ.',
+    'key of a storage': b'(X\x07\x00\x00\x00storagectorch\nFloatStorage\n%sX\x03\x00\x00\x00cpuK\x04tQ.',
+    'size of a storage': b'(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu%stQ.',
+    'view of a storage': b'(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x04%stQ.',
+    'module': b'\x80\x04%s\x8c\x01x\x93.',
+    'attribute': b'\x80\x04\x8c\x01x%s\x93.',
+    'target of items': b'%s(K\x01K\x02u.',
+    'state': b'}%sb.',
+    'value': b'%s.',
+}
+
+
+@pytest.mark.parametrize('where', SHARED)
+def test_shared_tuples_anywhere_take_no_time(where, write, tmp_path):
+    """Hashed, compared or printed, they would take longer than the universe is old."""
+    write(tmp_path / 'x.pt', pickled=b'\x80\x02' + SHARED[where].replace(b'%s', shared_tuples()))
+    started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if where == 'state':  # is dropped, whatever it is
+        assert torch_file.load(str(tmp_path / 'x.pt')) == {}
+    else:
+        assert 'instruction' not in refused(tmp_path / 'x.pt')
+    assert time.monotonic() - started < 20
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KB
+
+
+def test_shared_tuples_as_the_key_of_a_legacy_storage(tmp_path):
+    magic = b'\x80\x02\x8a\x0a' + torch_file.LEGACY_MAGIC.to_bytes(10, 'little') + b'.'
+    begin = magic + b'\x80\x02M\xe9\x03.' + b'\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.' + b'\x80\x02}.'
+    (tmp_path / 'x.pt').write_bytes(begin + b'\x80\x02](' + shared_tuples() + b'e.')
+    assert 'a tuple as the key of a storage' in refused(tmp_path / 'x.pt')
+
+
+def test_deep_tuples_do_not_overflow_the_stack(write, tmp_path):
+    """Hashing one of so many levels ends the process, not with an exception."""
+    write(tmp_path / 'x.pt', pickled=b'\x80\x02})' + b'\x85' * 200_000 + b'K\x01s.')
+    assert 'a tuple as a key' in refused(tmp_path / 'x.pt')
+    write(tmp_path / 'x.pt', pickled=b'\x80\x02)' + b'\x85' * 200_000 + b'.')
+    refused(tmp_path / 'x.pt')
+
+
+def test_too_many_instructions(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_pickle, 'MAX_INSTRUCTIONS', 1000)
+    write(tmp_path / 'x.pt', pickled=b'\x80\x02' + b'K\x01K\x02\x86' * 600 + b'.')
+    assert 'more than 1000 instructions' in refused(tmp_path / 'x.pt')
+
+
+def test_huge_numbers_are_neither_multiplied_nor_printed(write, tmp_path):
+    huge = b'\x8b' + (10**6).to_bytes(4, 'little') + b'\x7f' * 10**6
+    for where in ('offset', 'axis', 'size of a storage', 'key of a storage'):
+        write(tmp_path / 'x.pt', pickled=b'\x80\x02' + SHARED[where].replace(b'%s', huge))
+        assert len(refused(tmp_path / 'x.pt')) < 400
+
+
+def test_records_that_overlap(tmp_path):
+    """A zip of 1,000 names for the same bytes would be read as 1,000 arrays."""
+    numbers = {f'a{i}': np.full(1000, i, np.float32) for i in range(20)}
+    write_zip(tmp_path / 'x.pt', numbers)
+    data = (tmp_path / 'x.pt').read_bytes()
+    with zipfile.ZipFile(tmp_path / 'x.pt') as archive:
+        first = archive.getinfo('archive/data/0').header_offset
+        start = archive.start_dir
+    out, position = bytearray(data[:first] + data[first : first + 100 + 4000]), start
+    directory = bytearray()
+    while data[position : position + 4] == b'PK\x01\x02':
+        lengths = [int.from_bytes(data[position + at : position + at + 2], 'little') for at in (28, 30, 32)]
+        entry = bytearray(data[position : position + 46 + sum(lengths)])
+        if b'data/' in entry and b'data.pkl' not in entry:
+            entry[42:46] = first.to_bytes(4, 'little')
+        directory += entry
+        position += 46 + sum(lengths)
+    end = bytearray(data[position:])
+    end[16:20] = len(out).to_bytes(4, 'little')
+    (tmp_path / 'x.pt').write_bytes(out + directory + end)
+    assert 'overlap' in refused(tmp_path / 'x.pt')
+
+
 def test_truncated_anywhere(write, tmp_path):
     write(tmp_path / 'whole.pt', tree())
     whole = (tmp_path / 'whole.pt').read_bytes()
@@ -204,8 +305,6 @@ def test_files_of_something_else(content, message, tmp_path):
 
 
 def test_a_zip_of_something_else_and_a_missing_file(tmp_path):
-    import zipfile
-
     with zipfile.ZipFile(tmp_path / 'x.pt', 'w') as archive:
         archive.writestr('a.txt', 'hello')
     assert 'no data.pkl' in refused(tmp_path / 'x.pt')

@@ -34,6 +34,10 @@ def changed(arrays, **changes):
         ({'genB2A/UpBlock1_2.conv1.weight': np.zeros((8, 8, 3, 3), np.float32)}, 'has genB2A/UpBlock1_2.conv1.weight'),
         ({'genA2B/conv1x1.bias': np.zeros(8, np.float64)}, 'conv1x1.bias is float64'),
         ({'genA2B/conv1x1.bias': 3}, 'conv1x1.bias is a int'),
+        ({'genA2B/UpBlock1_900000000.x': np.zeros(1, np.float32)}, 'UpBlock1_900000000.x, a depth that its'),
+        ({f'genA2B/UpBlock1_{"9" * 5000}.x': np.zeros(1, np.float32)}, 'a depth that its'),
+        ({'disGA/model.600000000.bias': np.zeros(1, np.float32)}, 'disGA/model.600000000.bias, a depth that its'),
+        ({'disLA/model.180.bias': np.zeros(1, np.float32)}, 'n_layers_local=62'),
         ({'teacher/w': np.zeros(8, np.float32)}, 'more than the networks of U-GAT-IT: teacher'),
     ],
 )

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import struct
 import zlib
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.image_files import UGLY, encoded, smooth
+from tests.helpers.paths import ROOT
 from ugatit_jax.data.decode import DecodeError, decode, difference_hash, probe
 
 PHOTO = smooth(20, 30)
@@ -21,6 +23,41 @@ def test_formats_by_content(format):
     assert pixels.dtype == np.uint8
     error = np.abs(pixels.astype(int) - PHOTO)
     assert error.mean() < {'JPEG': 4, 'GIF': 12}.get(format, 1e-9)
+
+
+OTHERS = {
+    'EPS': b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(/tmp/x) (w) file closefile showpage\n%%EOF\n',
+    'PSD': b'8BPS\0\1' + bytes(6) + b'\0\3' + b'\0\0\0\x08' * 2 + b'\0\x08\0\3' + bytes(64),
+    'PDF': b'%PDF-1.4\n',
+    'FITS': b'SIMPLE  =                    T'.ljust(80) + b'BITPIX  =                    8'.ljust(80) + b'END'.ljust(2720),
+    'XBM': b'#define x_width 8\n#define x_height 8\nstatic char x_bits[] = {\n0,0,0,0,0,0,0,0};\n',
+}
+
+
+@pytest.mark.parametrize('name', OTHERS)
+def test_other_formats_are_not_opened(name, monkeypatch):
+    """Above all EPS, which is a program: Pillow gives it to Ghostscript."""
+
+    def no_process(*arguments, **options):
+        raise AssertionError(f'started {arguments}')
+
+    monkeypatch.setattr('subprocess.Popen', no_process)
+    monkeypatch.setattr('subprocess.check_call', no_process)
+    monkeypatch.setattr('PIL.EpsImagePlugin.has_ghostscript', lambda: True)
+    monkeypatch.setattr('PIL.EpsImagePlugin.Ghostscript', no_process)
+    with pytest.raises(DecodeError, match='not an image'):
+        decode(OTHERS[name])
+    if name in ('EPS', 'XBM'):
+        assert Image.open(io.BytesIO(OTHERS[name])).format == name  # Pillow alone would
+
+
+def test_images_and_films_are_opened_in_one_place_each():
+    opened = {}
+    for path in sorted((ROOT / 'ugatit_jax').rglob('*.py')):
+        for call in re.findall(r'\b(?:Image|PIL\.Image|av|cv2|imageio|iio)\.(?:open|imread|imopen)\(', path.read_text()):
+            opened.setdefault(call, []).append(str(path.relative_to(ROOT / 'ugatit_jax')))
+    assert opened['Image.open('] == ['data/decode.py'] and set(opened) == {'Image.open(', 'av.open('}
+    assert set(opened['av.open(']) == {'translate/video.py'}
 
 
 def test_plain_is_what_pillow_converts_and_nothing_else():
@@ -151,7 +188,7 @@ def test_npy_arrays():
         (b'', 3, 'empty file'),
         (b'<!DOCTYPE html><title>404', 3, 'not an image but text'),
         (b'version https://git-lfs.github.com/spec/v1\noid sha256:00', 3, 'git LFS pointer'),
-        (bytes(range(200)), 3, 'not an image that Pillow knows'),
+        (bytes(range(200)), 3, 'not an image of a known format'),
         (encoded(PHOTO)[:-60], 3, 'damaged'),
         (encoded(smooth(99, 99), 'JPEG')[:1200], 3, 'damaged'),
         (encoded(PHOTO[:1, :1]), 3, '1x1 pixels: no side'),

@@ -42,3 +42,16 @@ def test_notes_on_few_images():
     assert protocols.sample_size_notes({'fake': 5000, 'target': 3000}) == []
     assert 'biased' in protocols.sample_size_notes({'fake': 100, 'target': 3000})[0]
     assert 'look at 2 neighbours' in protocols.sample_size_notes({'fake': 100, 'target': 3, 'source': 2})[1]
+
+
+@pytest.mark.parametrize('protocol', protocols.PROTOCOLS)
+def test_kid_effnet_is_kid_of_other_features_under_its_own_names(protocol):
+    """Never under the name of a KID of InceptionV3, and without FID, whose features these are not."""
+    fake, target, source = gaussian(40, 6, 0, 1), gaussian(40, 6, 1, 1), gaussian(40, 6, 0, 2)
+    found = protocols.effnet_metrics(fake, target, source, protocol)
+    kid = protocols.inception_metrics(fake, target, source, protocol)
+    assert list(found) == ['kid_effnet', 'kid_effnet_source', 'kid_effnet_baseline']
+    for name, value in found.items():
+        assert value == kid[name.replace('kid_effnet', 'kid')]
+    assert len({value.value for value in found.values()}) == 3
+    assert list(protocols.effnet_metrics(fake, target, None, protocol)) == ['kid_effnet']

@@ -23,6 +23,15 @@ SMALL = (
     '--config.training.preview_every=3',
     '--config.training.preview_images=2',
     '--config.evaluation.every=0',
+    '--config.evaluation.effnet=False',
+)
+
+LONG = (
+    *SMALL,
+    '--config.training.steps=40',
+    '--config.training.preview_every=20',
+    '--config.training.ema_decay=0.9',
+    '--config.training.keep_checkpoints=2',
 )
 
 

@@ -1,6 +1,5 @@
 """A run that is killed, asked to leave, moved to other devices or sent back by NaN."""
 
-import itertools
 import signal
 import subprocess
 import sys
@@ -14,22 +13,14 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from tests.helpers.command import SMALL, Run, main, metrics_of, weights_of
+from tests.helpers.command import LONG, SMALL, Run, main, metrics_of, weights_of
+from tests.helpers.fake_loop import fake_step, loop_config
 from tests.helpers.paths import ROOT
-from tests.helpers.small import small_config
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.errors import UserError
 from ugatit_jax.report import history
 from ugatit_jax.training import loop
 from ugatit_jax.training.loop import train
-
-LONG = (
-    *SMALL,
-    '--config.training.steps=40',
-    '--config.training.preview_every=20',
-    '--config.training.ema_decay=0.9',
-    '--config.training.keep_checkpoints=2',
-)
 
 
 @pytest.fixture(scope='module')
@@ -106,32 +97,6 @@ def test_goes_on_on_other_devices(tmp_path):
     third = main(f'--workdir={tmp_path}', *flags, '--config.training.steps=8')
     assert third.returncode == 0 and 'continuing from step 6' in third.stderr, third.stderr
     assert [row['step'] for row in metrics_of(tmp_path)] == list(range(1, 9))
-
-
-def fake_step(monkeypatch, bad_step, bad_keys):
-    """In place of the compiled step: one that only counts, and at bad_step gives NaN to runs with one of the keys."""
-
-    @jax.jit
-    def step(state, _):
-        known = jnp.any(jnp.all(jnp.asarray(bad_keys, jnp.uint32) == state.key, axis=-1)) if bad_keys else True
-        bad = (state.step >= bad_step - 1) & known
-        state = state.replace(step=state.step + 1)
-        return state, {'D_A': jnp.where(bad, jnp.nan, 1.0), **dict.fromkeys(('D_B', 'G_A', 'G_B'), jnp.ones(()))}
-
-    monkeypatch.setattr(loop, 'open_inputs', lambda *_: lambda first: itertools.repeat(jnp.zeros(())))
-    monkeypatch.setattr(loop, 'compile_step', lambda *_: (step, ['D_A', 'D_B', 'G_A', 'G_B']))
-    monkeypatch.setattr(loop.memory, 'log_memory', lambda *_: None)
-
-
-def loop_config(**fields):
-    return small_config(
-        training__steps=12,
-        training__log_every=3,
-        training__checkpoint_every=4,
-        training__preview_every=100,
-        training__preview_images=1,
-        **fields,
-    )
 
 
 def test_not_finite_stops_with_the_step_the_term_and_the_last_good_checkpoint(tmp_path, monkeypatch):

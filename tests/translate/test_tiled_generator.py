@@ -26,7 +26,8 @@ def generator_and_weights(**model):
 
 
 @pytest.mark.parametrize(
-    'model, size', [(dict(reference='paper'), (56, 92)), (dict(reference='pytorch', mlp_pool='3', n_res=2, stem_norm=False), (16, 68))]
+    'model, size',
+    [(dict(reference='paper'), (56, 92)), (dict(reference='pytorch', mlp_pool='3', n_res=2, stem_norm=False), (16, 68))],
 )
 def test_tiled_equals_untiled(model, size):
     """With an odd number of small columns; and with images lower than a tile."""

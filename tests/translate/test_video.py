@@ -80,6 +80,65 @@ def test_frames_are_translated_and_sound_is_copied(tmp_path, source, target):
     assert not list(tmp_path.glob('.*partial'))
 
 
+SCRIPTS = {  # what FFmpeg would follow to other files and addresses
+    'ffconcat': b"ffconcat version 1.0\nfile '%s'\n",
+    'hls': b'#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n%s\n#EXT-X-ENDLIST\n',
+    'hls over http': b'#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n',
+    'sdp': b'v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n'
+    b'a=rtpmap:96 H264/90000\n',
+    'dash': b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet '
+    b'mimeType="video/mp4"><Representation id="1"><BaseURL>%s</BaseURL></Representation></AdaptationSet></Period></MPD>',
+}
+
+
+@pytest.mark.parametrize('name', SCRIPTS)
+def test_scripts_that_name_other_files_are_not_followed(tmp_path, name):
+    other = write_video(tmp_path / 'other.mp4', sound=False)
+    (tmp_path / 'film.mp4').write_bytes(SCRIPTS[name].replace(b'%s', other.encode()))
+    if name == 'ffconcat':  # FFmpeg alone would follow it
+        (tmp_path / 'near.mp4').write_bytes(SCRIPTS[name].replace(b'%s', b'other.mp4'))
+        with av.open(str(tmp_path / 'near.mp4'), options={'safe': '0'}) as followed:
+            assert followed.streams.video
+        (tmp_path / 'near.mp4').rename(tmp_path / 'film.mp4')
+    with pytest.raises(UserError) as error:
+        video.translate_video(Negative(), str(tmp_path / 'film.mp4'), str(tmp_path / 'out.mp4'))
+    assert '\n' not in str(error.value) and not (tmp_path / 'out.mp4').exists()
+
+
+@pytest.mark.parametrize('name', ['12:30 film.mp4', 'http:film.mp4', 'concat:a|b.mp4', '-i.mp4', 'pipe:0.mp4'])
+def test_any_name_of_a_file_is_a_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / 'x.mp4', sound=False)
+    (tmp_path / 'x.mp4').rename(tmp_path / name)
+    (tmp_path / 'out').mkdir()
+    monkeypatch.chdir(tmp_path / 'out')
+    assert video.translate_video(Negative(), f'../{name}', name) == len(TIMES)
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == [name]
+    monkeypatch.chdir(tmp_path)
+    assert video.translate_video(Negative(), name, f'2{name}') == len(TIMES)
+
+
+@pytest.mark.parametrize('suffix', video.SUFFIXES)
+def test_all_containers_of_the_listed_suffixes_are_read(tmp_path, suffix):
+    muxer = {'.wmv': 'asf', '.ts': 'mpegts', '.m4v': 'mp4', '.mpg': 'mpeg', '.3gp': 'mp4'}.get(suffix)
+    codec = {'.mpg': 'mpeg1video', '.mpeg': 'mpeg1video', '.webm': 'libvpx-vp9', '.flv': 'flv', '.ts': 'mpeg2video'}
+    with av.open(str(tmp_path / f'x{suffix}'), 'w', format=muxer) as made:
+        stream = made.add_stream(codec.get(suffix, 'mpeg4'), rate=25)
+        stream.width, stream.height, stream.pix_fmt = *SIDES, 'yuv420p'
+        for i in range(3):  # noise: of a file of a few bytes the format cannot be told
+            noise = np.random.default_rng(i).integers(0, 256, (SIDES[1], SIDES[0], 3), np.uint8)
+            made.mux(stream.encode(av.VideoFrame.from_ndarray(noise)))
+        made.mux(stream.encode())
+    assert video.translate_video(Negative(), str(tmp_path / f'x{suffix}'), str(tmp_path / 'out.mp4')) == 3
+
+
+def test_frames_too_large_to_decode_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(video, 'MAX_PIXELS', SIDES[0] * SIDES[1] - 1)
+    path = write_video(tmp_path / 'x.mp4', sound=False)
+    with pytest.raises(UserError, match='frames of 32x24 pixels: over the limit'):
+        video.translate_video(Negative(), path, str(tmp_path / 'out.mp4'))
+
+
 def test_the_command_takes_videos(workdir, tmp_path, capsys):
     (tmp_path / 'in').mkdir()
     write_video(tmp_path / 'in' / 'film.mp4', sound=False)

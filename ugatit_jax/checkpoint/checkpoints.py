@@ -154,6 +154,8 @@ class Checkpoints:
             raise
         except (OSError, ValueError, RuntimeError) as error:  # TensorStore has no exceptions of its own
             self.broken = True
+            with contextlib.suppress(Exception):  # an earlier save that is still going on may be the last good one
+                self.manager.wait_until_finished()
             raise UserError(
                 f'{self.directory} cannot be written: {storage_reason(error)}; {self.how_to_continue()}'
             ) from error

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ugatit_jax.checkpoint.torch_pickle import Storage, Tensor, UnreadableFile, interpret, map_tensors
+from ugatit_jax.checkpoint.torch_pickle import MAX_SHOWN, Storage, Tensor, UnreadableFile, interpret, map_tensors, text
 from ugatit_jax.errors import UserError, first_line
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the legacy form's pickles
@@ -55,6 +55,8 @@ def load_zip(file: BinaryIO) -> Any:
             raise UnreadableFile('is an archive, but not one of torch.save: it has no data.pkl')
         if any(info.compress_type for info in archive.infolist()):
             raise UnreadableFile('is compressed, which torch.save never does')
+        if sum(info.file_size for info in archive.infolist()) > file.seek(0, io.SEEK_END):
+            raise UnreadableFile('is damaged: its records overlap')  # a few bytes would be read as many arrays
         root, names = roots[0], set(archive.namelist())
         if f'{root}byteorder' in names and archive.read(f'{root}byteorder') != b'little':
             raise UnreadableFile('was written by a big-endian machine; save it again on a little-endian one')
@@ -79,8 +81,8 @@ def load_legacy(data: mmap.mmap) -> Any:
     map_tensors(lambda tensor: dtypes.__setitem__(tensor.storage.key, tensor.storage.dtype), tree)
     spans, position = {}, data.tell()
     for key in keys:  # each: number of elements as int64, then the elements
-        if key not in dtypes:
-            raise UnreadableFile(f'has numbers (storage {key}) that no tensor uses')
+        if text(key, 'the key of a storage') not in dtypes:
+            raise UnreadableFile(f'has numbers (storage {key[:MAX_SHOWN]}) that no tensor uses')
         length = int.from_bytes(data[position : position + 8], 'little') * dtypes[key].itemsize
         spans[key] = (position + 8, length)
         position += 8 + length
@@ -99,7 +101,7 @@ def validate_length(storage: Storage, length: int) -> None:
     """Raises UnreadableFile unless a storage's `length` in bytes is that of its numbers."""
     if length != storage.numel * storage.dtype.itemsize:
         raise UnreadableFile(
-            f'is damaged: storage {storage.key} has {length} bytes for {storage.numel} numbers of {storage.dtype}'
+            f'is damaged: {storage.numel} numbers of {storage.dtype} in {length} bytes (storage {storage.key[:MAX_SHOWN]})'
         )
 
 

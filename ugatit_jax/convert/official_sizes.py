@@ -59,7 +59,12 @@ def infer_settings(
     def largest(network: str, pattern: str) -> int | None:
         """The largest number in the names of a network."""
         found = re.compile(re.escape(names.prefix(network)) + pattern)
-        return max((int(match[1]) for name in arrays if (match := found.match(name))), default=None)
+        # 10 digits are above every number of arrays already, and thousands of them no int
+        numbers = {name: int(match[1][:10]) for name in arrays if (match := found.match(name))}
+        for name, number in numbers.items():
+            if number > LAYER_STRIDE['pytorch'] * len(arrays):
+                raise UserError(f'{path} has {name}, a depth that its {len(arrays)} arrays cannot make')
+        return max(numbers.values(), default=None)
 
     (in_channels, ch), (_, out_channels) = channels('stem/kernel'), channels('head/kernel')
     inputs, mlp_width = channels('mlp_0/kernel')

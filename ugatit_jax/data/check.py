@@ -16,11 +16,12 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from ugatit_jax.command import configure_logging, run_command
 from ugatit_jax.data import scan
 from ugatit_jax.data.datasets import evenly_spaced_indices
-from ugatit_jax.data.decode import DecodeError
+from ugatit_jax.data.decode import DecodeError, open_image
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.splits import SPLITS
 from ugatit_jax.errors import UserError, printable
+from ugatit_jax.files import is_remote
 from ugatit_jax.images import to_rgb
 
 TILE = 112  # pixels of an image on the contact sheet: faces can be told apart, ten fit side by side on a screen
@@ -159,12 +160,14 @@ def validate_output(output: str) -> None:
     parent = os.path.dirname(os.path.abspath(output))
     if not os.path.isdir(parent):
         raise UserError(f'--output={output}: there is no folder {parent}')
-    if not os.path.exists(output):
+    if not os.path.lexists(output):
         return
     try:
-        with Image.open(output) as image:
+        if not os.path.isfile(output):
+            raise OSError('a folder, pipe or device')
+        with open(output, 'rb') as file, open_image(file.read()) as image:
             ours = image.info.get(SIGNATURE[0]) == SIGNATURE[1]
-    except OSError:
+    except Exception:  # whatever Pillow's readers raise
         ours = False
     if not ours:
         raise UserError(f'--output={output} is already there and is no contact sheet: choose another name')

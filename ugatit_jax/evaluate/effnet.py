@@ -1,6 +1,7 @@
-"""EfficientNet-Lite0 (Tan and Le 2019, its Lite variant of 2020), float32 throughout: features, and a distance between images.
+"""EfficientNet-Lite0 (Tan and Le 2019; the Lite variant of 2020), float32 throughout: features, and a perceptual distance.
 
-Inverted residual blocks (MBConv) without squeeze-and-excitation, ReLU6 instead of swish. Names are those of the weights' file.
+Inverted residual blocks (MBConv) without squeeze-and-excitation, with ReLU6 instead of swish. Names are those of the
+weights' file.
 """
 
 from typing import Any, NamedTuple

@@ -170,9 +170,7 @@ class Evaluator:
             )
         if self.effnet is not None:
             real = self.real_effnet_features
-            metrics |= effnet_metrics(
-                self.effnet(outputs.fake), real[target], real[source], self.config.evaluation.protocol
-            )
+            metrics |= effnet_metrics(self.effnet(outputs.fake), real[target], real[source], self.config.evaluation.protocol)
         if self.paired is None:
             return DirectionScores(outputs, metrics, logits)
         truth_metrics, truth_l1 = self.paired.score(outputs.fake, direction)
@@ -192,8 +190,8 @@ def make_evaluator(config: ConfigDict, datasets: Datasets, networks: Networks, m
     """The evaluator of a training run, None where evaluation.every is 0.
 
     Nothing is downloaded: without a file of Inception weights there are no Inception metrics, and without the package of
-    EfficientNet-Lite0 none of its, which is logged. Raises UserError for weights that cannot be read, for too few images, and
-    where evaluation.effnet or data.paired_test ask for what is not there.
+    EfficientNet-Lite0 none of its, which is logged. Raises UserError for weights that cannot be read, for too few images,
+    and where evaluation.effnet or data.paired_test asks for what is not there.
     """
     if not config.evaluation.every:
         return None

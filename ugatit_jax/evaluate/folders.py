@@ -14,16 +14,20 @@ from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.data.sources.open_source import Selected, Source
 from ugatit_jax.errors import UserError, printable
+from ugatit_jax.evaluate.effnet_features import EffnetExtractor
+from ugatit_jax.evaluate.effnet_weights import find_effnet
+from ugatit_jax.evaluate.folder_truth import FolderTruth, folder_truth, images_of, validate_truth
 from ugatit_jax.evaluate.galleries import Row, gallery_indices
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
 from ugatit_jax.evaluate.inception_weights import load_weights
 from ugatit_jax.evaluate.kid_fid import pairwise_distances
-from ugatit_jax.evaluate.protocols import inception_metrics
+from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
 
 logger = logging.getLogger(__name__)
 
 EXTRA_SUFFIXES = ('.heatmap', '.strip')  # of what ugatit_jax.translate writes beside an output, NAME.heatmap.png
+FEATURES = ('inception', 'effnet', 'both')  # whose features KID is of
 DIRECTION = 'fake to real'  # the one direction of two folders, in tables and metrics.json
 
 
@@ -31,40 +35,63 @@ def evaluate_folders(
     fake: str,
     real: str,
     source: str | None = None,
+    truth: str | None = None,
+    features: str = 'inception',
     inception_weights: str = '',
     output: str | None = None,
     protocol: str = 'fidelity',
 ) -> Results:
-    """Evaluates the images of folder `fake` against those of `real`, and of `source` where it is given.
+    """Evaluates the images of folder `fake` against those of `real`, and of `source` and `truth` where they are given.
 
-    Writes metrics.json and report.html into `output`, by default FAKE-evaluation, and prints the table. Images may be of any
-    size. Raises UserError.
+    features: one of FEATURES. truth: the true image of each of `fake`, under the same name. Writes metrics.json and
+    report.html into `output`, by default FAKE-evaluation, and prints the table. Images may be of any size. Raises UserError.
     """
     output = output or f'{fake.rstrip("/")}-evaluation'
-    sources = {'fake': open_folder(fake), 'target': open_folder(real)}
-    if source is not None:
-        sources['source'] = open_folder(source)
-    weights = load_weights(inception_weights)
+    given = {'fake': fake, 'target': real, 'source': source, 'truth': truth}
+    sources = {role: open_folder(path) for role, path in given.items() if path is not None}
+    if truth is not None:
+        validate_truth(sources)
+    weights = load_weights(inception_weights) if features != 'effnet' else None
+    effnet_weights, notes = None, []
+    if features != 'inception' or truth is not None:
+        effnet_weights, reason = find_effnet(True if features != 'inception' else None)
+        notes += [reason] if reason else []
     make_output_folder(output)
-    extractor = FeatureExtractor(weights, sharding.make_mesh(jax.device_count()))
-    features, checksums = {}, {}
+
+    mesh = sharding.make_mesh(jax.device_count())
+    effnet = None if effnet_weights is None else EffnetExtractor(effnet_weights, mesh)
+    checksums = {}
     for role, images in sources.items():
         logger.info('%s: %d images', role, len(images))
-        features[role] = extractor((images.read(i) for i in range(len(images))), protocol)
-        checksums[role] = checksum(images.read(i) for i in range(len(images)))
+        checksums[role] = checksum(images_of(images))
     counts = {DIRECTION: {role: len(images) for role, images in sources.items()}}
-    metrics = inception_metrics(features['fake'], features['target'], features.get('source'), protocol)
+    metrics, compared = {}, {}  # compared: the features by which images are ranked
+    if weights is not None:
+        extractor = FeatureExtractor(weights, mesh)
+        found = {role: extractor(images_of(images), protocol) for role, images in sources.items() if role != 'truth'}
+        metrics |= inception_metrics(found['fake'], found['target'], found.get('source'), protocol)
+        compared = found
+    if features != 'inception':
+        found = {role: effnet(images_of(images)) for role, images in sources.items() if role != 'truth'}
+        metrics |= effnet_metrics(found['fake'], found['target'], found.get('source'), protocol)
+        compared = compared or found
+    true = folder_truth(sources, effnet) if truth is not None else None
+    if true is not None:
+        metrics |= true.metrics
+        notes += true.notes
     results = Results(
         title=f'Evaluation of {pathlib.Path(fake).name}',
-        about={'fake': fake, 'real': real} | ({} if source is None else {'source': source}),
+        about={{'target': 'real'}.get(role, role): path for role, path in given.items() if path is not None},
         protocol=protocol,
         weights=weights,
+        effnet=effnet_weights,
         counts=counts,
         checksums=checksums,
         metrics={DIRECTION: metrics},
-        notes=inception_notes(weights, counts),
-        galleries=make_galleries(sources, features),
-        ranking="by the distance of the output's Inception features to those of the nearest real image",
+        notes=inception_notes(weights, counts) + notes,
+        galleries=make_galleries(sources, compared, true),
+        ranking=f"by the distance of the output's {'EfficientNet-Lite0' if weights is None else 'Inception'} features to "
+        'those of the nearest real image',
     )
     return write_and_print(results, output)
 
@@ -96,8 +123,10 @@ def heatmaps_and_strips(keys: list[str]) -> set[str]:
     return found
 
 
-def make_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]) -> dict[str, list[Row]]:
-    """Examples, the best and the worst outputs, beside the nearest real image, and beside the input where names match."""
+def make_galleries(
+    sources: dict[str, Source], features: dict[str, np.ndarray], true: FolderTruth | None
+) -> dict[str, list[Row]]:
+    """Examples, the best and the worst outputs, beside the nearest real image, the true one, and the input of that name."""
     distances = pairwise_distances(features['fake'], features['target'])
     nearest, distance = distances.argmin(axis=1), distances.min(axis=1)
     inputs = {}
@@ -108,8 +137,13 @@ def make_galleries(sources: dict[str, Source], features: dict[str, np.ndarray]) 
 
     def row(i: int) -> Row:
         images = {'input': sources['source'].read(inputs[i])} if inputs else {}
-        images |= {'output': sources['fake'].read(i), 'nearest real': sources['target'].read(nearest[i])}
-        return Row(images, f'{sources["fake"].keys[i]}, distance {distance[i]:.2f}')
+        images['output'] = sources['fake'].read(i)
+        caption = f'{sources["fake"].keys[i]}, distance {distance[i]:.2f}'
+        if true is not None:
+            images['truth'] = sources['truth'].read(true.indices[i])
+            caption += f', truth L1 {true.l1[i]:.3f}'
+        images['nearest real'] = sources['target'].read(nearest[i])
+        return Row(images, caption)
 
     chosen = gallery_indices(np.argsort(distance, kind='stable'))
     return {heading.capitalize(): [row(i) for i in indices] for heading, indices in chosen.items()}

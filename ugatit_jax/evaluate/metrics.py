@@ -39,7 +39,9 @@ METRICS = {  # in the order in which they are shown
     'fid_baseline': Format('FID, baseline', 1, 2, 'real source to real target'),
     'precision': Format('precision', 1, 3, "outputs inside the manifold of the target's images; higher is better"),
     'recall': Format('recall', 1, 3, "the target's images inside the outputs' manifold; higher is better"),
-    'kid_effnet': Format('KID x 100, EfficientNet-Lite0', 100, 3, 'of other features than KID: compare it only with itself'),
+    'kid_effnet': Format(
+        'KID x 100, EfficientNet-Lite0', 100, 3, 'outputs to real target; no Inception KID, compare it with itself'
+    ),
     'kid_effnet_source': Format('the same to the source', 100, 3, 'outputs to the images they were made from'),
     'kid_effnet_baseline': Format('the same, baseline', 100, 3, 'real source to real target'),
     'truth_l1': Format('truth L1', 1, 4, 'outputs to the true images, values in [-1, 1]; lower is better'),

@@ -37,9 +37,7 @@ def inception_metrics(
     return metrics | {'precision': MetricValue(precision), 'recall': MetricValue(recall)}
 
 
-def effnet_metrics(
-    fake: np.ndarray, target: np.ndarray, source: np.ndarray | None, protocol: str
-) -> dict[str, MetricValue]:
+def effnet_metrics(fake: np.ndarray, target: np.ndarray, source: np.ndarray | None, protocol: str) -> dict[str, MetricValue]:
     """kid_effnet, kid_effnet_source and kid_effnet_baseline from EfficientNet-Lite0 features [n, 1280].
 
     The estimator is the protocol's, the features are not: no number of these compares with a KID of InceptionV3.

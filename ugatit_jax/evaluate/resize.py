@@ -1,4 +1,4 @@
-"""Images of any size as InceptionV3 takes them under each protocol, and as EfficientNet-Lite0 does; on the host, one by one."""
+"""Images of any size as InceptionV3, under each protocol, and EfficientNet-Lite0 take them; on the host, one at a time."""
 
 import numpy as np
 from PIL import Image
@@ -44,5 +44,5 @@ def inception_input(pixels: np.ndarray, protocol: str) -> np.ndarray:
 
 
 def effnet_input(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] -> float32 [224, 224, 3] in about [-1, 1], resized by Pillow and scaled as the official release does."""
+    """uint8 [H, W, 3] -> float32 [224, 224, 3] in about [-1, 1], scaled as the official release does."""
     return (pillow_bilinear(pixels, effnet.SIDE) - np.float32(127)) / np.float32(128)

@@ -18,6 +18,7 @@ from etils import epath
 
 from ugatit_jax import __version__
 from ugatit_jax.errors import UserError, printable
+from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.galleries import Row
 from ugatit_jax.evaluate.inception_weights import PUBLISHED, InceptionWeights
 from ugatit_jax.evaluate.metrics import METRICS, MetricValue, format_metric
@@ -44,6 +45,7 @@ class Results:
     notes: list[str]
     galleries: dict[str, list[Row]]  # by heading
     ranking: str = ''  # what best and worst mean
+    effnet: EffnetWeights | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Everything but the images, as metrics.json has it."""
@@ -63,6 +65,11 @@ class Results:
             **self.about,
             'protocol': {'name': self.protocol, 'what': PROTOCOLS[self.protocol], 'spread': SPREADS[self.protocol]},
             'inception': inception,
+            'effnet': (
+                None
+                if self.effnet is None
+                else {'name': 'EfficientNet-Lite0', 'file': self.effnet.path, 'sha256': self.effnet.sha256}
+            ),
             'n': self.counts,
             'images_sha256': self.checksums,
             'metrics': {
@@ -96,7 +103,7 @@ class Results:
             for direction, counts in self.counts.items()
         )
         lines.append(f'images: {counts}')
-        if self.weights is not None:
+        if self.weights is not None or self.effnet is not None:
             lines.append(f'protocol {self.protocol}: {PROTOCOLS[self.protocol]}; +- is the {SPREADS[self.protocol]}')
         return '\n'.join([*lines, *(f'note: {note}' for note in self.notes)])
 

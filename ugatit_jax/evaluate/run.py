@@ -12,6 +12,8 @@ from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, 
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate.effnet_features import EffnetExtractor
+from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.evaluator import DirectionScores, Evaluator
 from ugatit_jax.evaluate.galleries import Row, gallery_indices
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
@@ -41,10 +43,14 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     weights, reason = find_weights(config.evaluation.inception_weights)
     if weights is None:
         notes.append(f'no KID and FID: {reason}')
+    effnet_weights, reason = find_effnet(config.evaluation.effnet)
+    if effnet_weights is None:
+        notes.append(reason)
 
     mesh = sharding.make_mesh(jax.device_count())
     extractor = None if weights is None else FeatureExtractor(weights, mesh)
-    evaluator = Evaluator(config, open_datasets(config), make_networks(config), mesh, extractor)
+    effnet = None if effnet_weights is None else EffnetExtractor(effnet_weights, mesh)
+    evaluator = Evaluator(config, open_datasets(config), make_networks(config), mesh, extractor, effnet=effnet)
     scores = evaluator(jax.device_put(loaded.generator, sharding.replicated(mesh)))
     counts = {
         direction: {
@@ -66,6 +72,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
         },
         protocol=config.evaluation.protocol,
         weights=weights,
+        effnet=effnet_weights,
         counts=counts,
         checksums={
             f'{kind} {direction}': checksum(getattr(one.outputs, kind))
@@ -125,8 +132,13 @@ def make_galleries(direction: str, scores: DirectionScores) -> dict[str, list[Ro
         images = {f'real_{source}': outputs.real[i]}
         if outputs.heatmap is not None:
             images['heatmap'] = overlay(outputs.real[i : i + 1], outputs.heatmap[i : i + 1])[0]
-        images |= {f'fake_{target}': outputs.fake[i], f'rec_{source}': outputs.rec[i]}
-        return Row(images, f'log odds {scores.target_logits[i]:+.1f}, cycle L1 {outputs.metrics["cycle_l1"][i]:.3f}')
+        images[f'fake_{target}'] = outputs.fake[i]
+        caption = f'log odds {scores.target_logits[i]:+.1f}, cycle L1 {outputs.metrics["cycle_l1"][i]:.3f}'
+        if scores.truths is not None:
+            images[f'true_{target}'] = scores.truths[i]
+            caption += f', truth L1 {scores.truth_l1[i]:.3f}'
+        images[f'rec_{source}'] = outputs.rec[i]
+        return Row(images, caption)
 
     chosen = gallery_indices(np.argsort(-scores.target_logits, kind='stable'))
     return {f'{direction}: {heading}': [row(i) for i in indices] for heading, indices in chosen.items()}

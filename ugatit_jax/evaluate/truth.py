@@ -1,6 +1,7 @@
 """Truth metrics: outputs against the true images, where those are known, beside baselines that anyone could make."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -9,28 +10,38 @@ from ugatit_jax.evaluate.image_errors import SSIM_WINDOW, l1, psnr, ssim, tensor
 from ugatit_jax.evaluate.metrics import MetricValue
 from ugatit_jax.images import normalize
 
+CHUNK = 64  # pairs in memory at a time: 50 MB at 256 pixels
 NO_SSIM = f'no SSIM: it needs TensorFlow, and images of {SSIM_WINDOW} pixels or more'
 
 
 def compare(
-    images: Sequence[np.ndarray], truths: Sequence[np.ndarray], effnet: EffnetExtractor | None
+    images: Iterable[np.ndarray], truths: Iterable[np.ndarray], effnet: EffnetExtractor | None
 ) -> dict[str, np.ndarray]:
     """Metrics of each pair of images, uint8 [h, w, 3] of equal size: float64 [n] by 'l1', 'psnr', 'ssim', 'perceptual'.
 
-    L1 and PSNR of values in [-1, 1]. No 'ssim' where NO_SSIM applies, no 'perceptual' without an extractor.
+    L1 and PSNR of values in [-1, 1]. No 'ssim' where NO_SSIM applies to any pair, no 'perceptual' without an extractor.
     """
-    with_ssim = can_compute_ssim(min(min(image.shape[:2]) for image in images))
-    values: dict[str, list[float]] = {'l1': [], 'psnr': []} | ({'ssim': []} if with_ssim else {})
-    for image, truth in zip(images, truths, strict=True):
-        a, b = normalize(image)[None], normalize(truth)[None]
-        values['l1'].append(l1(a, b)[0])
-        values['psnr'].append(psnr(a, b)[0])
-        if with_ssim:
-            values['ssim'].append(ssim(image[None], truth[None])[0])
-    arrays = {name: np.array(of_name) for name, of_name in values.items()}
+    pairs, chunks = zip(images, truths, strict=True), []
+    while chunk := list(itertools.islice(pairs, CHUNK)):
+        chunks.append(compare_chunk(*zip(*chunk, strict=True), effnet))
+    names = [name for name in chunks[0] if all(name in found for found in chunks)]
+    return {name: np.concatenate([found[name] for found in chunks]) for name in names}
+
+
+def compare_chunk(
+    images: Sequence[np.ndarray], truths: Sequence[np.ndarray], effnet: EffnetExtractor | None
+) -> dict[str, np.ndarray]:
+    """`compare` for images that are in memory."""
+    scaled = [(normalize(image)[None], normalize(truth)[None]) for image, truth in zip(images, truths, strict=True)]
+    found = {
+        'l1': np.concatenate([l1(image, truth) for image, truth in scaled]),
+        'psnr': np.concatenate([psnr(image, truth) for image, truth in scaled]),
+    }
+    if can_compute_ssim(min(min(image.shape[:2]) for image in images)):
+        found['ssim'] = np.concatenate([ssim(image[None], truth[None]) for image, truth in zip(images, truths)])
     if effnet is not None:
-        arrays['perceptual'] = effnet.distances(images, truths).astype(np.float64)
-    return arrays
+        found['perceptual'] = effnet.distances(images, truths).astype(np.float64)
+    return found
 
 
 def can_compute_ssim(shortest_side: int) -> bool:
@@ -38,9 +49,7 @@ def can_compute_ssim(shortest_side: int) -> bool:
     return shortest_side >= SSIM_WINDOW and tensorflow() is not None
 
 
-def truth_metrics(
-    outputs: dict[str, np.ndarray], baselines: dict[str, dict[str, np.ndarray]]
-) -> dict[str, MetricValue]:
+def truth_metrics(outputs: dict[str, np.ndarray], baselines: dict[str, dict[str, np.ndarray]]) -> dict[str, MetricValue]:
     """Means of what `compare` found for the outputs, and for each baseline, 'input' or 'colour', by its name.
 
     {'truth_l1': ..., 'truth_l1_input': ..., 'truth_l1_colour': ..., 'truth_psnr': ...}, and 'truth_l1_share', the outputs'

