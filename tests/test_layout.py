@@ -10,7 +10,7 @@ from tests.helpers.paths import ROOT
 PACKAGE = ROOT / 'ugatit_jax'
 LAYERS = (  # from the top to the bottom: each imports only from those below it
     'commands',
-    'convert',
+    'convert export',
     'training',
     'translate evaluate',
     'report',
@@ -18,8 +18,9 @@ LAYERS = (  # from the top to the bottom: each imports only from those below it
     'data',
     'config',
     'models',
-    'sharding command',
+    'lease sharding command',
     'compiler files images',
+    'process',
     'errors',
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

@@ -1,4 +1,4 @@
-"""Loads the generators of a checkpoint, for everything that uses them and does not train."""
+"""Loads the generators of a checkpoint or a model folder, for everything that uses them and does not train."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,15 +8,17 @@ from etils import epath
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.checkpoint.model_folder import find_model_folder, read_generator, read_model_folder, shipped_names
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
 from ugatit_jax.errors import UserError
 from ugatit_jax.files import absolute
 
 
 class LoadedGenerators(NamedTuple):
-    """Generators of one checkpoint."""
+    """Generators of one checkpoint or model folder."""
 
-    where: str  # the checkpoint's folder
+    name: str  # of the workdir or model folder
+    where: str  # the checkpoint's folder, or the model folder
     step: int
     config: ConfigDict  # resolved, as it was trained with
     weights: str  # 'raw' or 'ema'
@@ -28,11 +30,12 @@ def load_generators(
 ) -> LoadedGenerators:
     """Loads the generators of WORKDIR at `step` ('latest', 'best' or a number), or of WORKDIR/checkpoints/STEP.
 
-    weights: 'raw', 'ema', or 'auto' for the averaged ones where there are some. names: the generators to read, by default
-    all. Raises UserError where there is no such checkpoint, or it has no such weights.
+    path: those, or a model folder, or the name of a shipped one. weights: 'raw', 'ema', or 'auto' for the averaged ones
+    where there are some. names: the generators to read, by default all. Raises UserError where there is no such checkpoint,
+    or it has no such weights.
     """
     if (found := workdir_of(path)) is None:
-        raise UserError(f'{path} is neither a workdir of ugatit_jax nor one of its checkpoints (WORKDIR/checkpoints/STEP)')
+        return load_model_folder(path, step, weights, names)
     workdir, step_of_path = found
     checkpoints = Checkpoints(workdir)
     with explain_damage(checkpoints, step_of_path):
@@ -53,7 +56,29 @@ def load_generators(
                 f'{where} has no {missing[0]}, only {", ".join(present)}; the file that it was converted from had no more'
             )
         generator = checkpoints.read(step, 'generators', *(f'{weights}/{name}' for name in names))[weights]
-    return LoadedGenerators(where, step, ConfigDict(config), weights, generator)
+    name = absolute(workdir).name
+    return LoadedGenerators(name, where, step, ConfigDict(config), weights, generator)
+
+
+def load_model_folder(path: str, step: int | str, weights: str, names: tuple[str, ...] | None) -> LoadedGenerators:
+    """The generators of a model folder, which has one step and one kind of weights; raises UserError for others."""
+    if (found := find_model_folder(path)) is None:
+        shipped = f', a model of the package ({", ".join(shipped_names())})' if shipped_names() else ''
+        raise UserError(
+            f'{path} is neither a workdir of ugatit_jax nor one of its checkpoints (WORKDIR/checkpoints/STEP){shipped} '
+            'or a folder that ugatit_jax.export wrote'
+        )
+    folder = read_model_folder(found)
+    if step not in ('latest', 'best', folder.step):
+        raise UserError(f'{folder.path} has no step {step}, only {folder.step}')
+    if weights not in ('auto', folder.weights):
+        raise UserError(f'{folder.path} has no {weights} weights, only {folder.weights}')
+    names = tuple(folder.generators) if names is None else names
+    if missing := [name for name in names if name not in folder.generators]:
+        raise UserError(f'{folder.path} has no {missing[0]}, only {", ".join(folder.generators)}')
+    generator = {name: read_generator(folder, name) for name in names}
+    name = absolute(str(folder.path)).name
+    return LoadedGenerators(name, str(folder.path), folder.step, folder.config, folder.weights, generator)
 
 
 @contextlib.contextmanager

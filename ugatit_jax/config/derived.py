@@ -6,6 +6,7 @@ from ugatit_jax.config.reference import reference_load_size
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import DIRECTIONS
 
+MAX_DIGITS = 10  # of a step
 LOSS_WEIGHTS = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
 
 
@@ -42,7 +43,8 @@ def parse_profile_steps(text: str, last: int) -> tuple[int, int] | None:
     if not text:
         return None
     first, _, final = text.partition(':')
-    steps = (int(first), int(final)) if first.isdecimal() and final.isdecimal() else (0, 0)  # (0, 0) is out of range
+    numbers = all(part.isdecimal() and len(part) <= MAX_DIGITS for part in (first, final))
+    steps = (int(first), int(final)) if numbers else (0, 0)  # (0, 0) is out of range
     if not 1 <= steps[0] <= steps[1] <= last:
         raise UserError(
             f'config: training.profile_steps={text!r} does not work; it has to be a:b with 1 <= a <= b <= {last}, the last '

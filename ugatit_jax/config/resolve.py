@@ -4,8 +4,9 @@ from operator import attrgetter
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from ugatit_jax.config.reference import NAMES, reference_fields
-from ugatit_jax.config.validate import require, validate_combinations, validate_sizes, validate_values
+from ugatit_jax.config.fields import shown, validate_fields
+from ugatit_jax.config.reference import reference_fields
+from ugatit_jax.config.validate import validate_combinations, validate_sizes
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.losses import PENALIZED
 
@@ -22,12 +23,11 @@ def resolve(config: ConfigDict) -> FrozenConfigDict:
     if isinstance(config, FrozenConfigDict):
         config = ConfigDict(config)
     config = config.copy_and_resolve_references()
-    require(config.model.reference in NAMES, f'model.reference={config.model.reference!r}', f'one of {NAMES}')
+    validate_fields(config)
     for field, reason in ineffective_fields(config).items():
         if (value := attrgetter(field)(config)) is not None:
-            raise UserError(f'config: {field}={value!r} has no effect with {reason}; leave it out')
+            raise UserError(f'config: {field}={shown(value)} has no effect with {reason}; leave it out')
     fill_unset_fields(config)
-    validate_values(config)
     validate_combinations(config)
     validate_sizes(config)
     return FrozenConfigDict(config)

@@ -1,127 +1,20 @@
-"""Checks of a config before anything is compiled: single values, combinations of values, image sizes.
+"""Checks of a config before anything is compiled: combinations of values, image sizes.
 
-To add a check: the range of a number is an entry of RANGES, a choice between names one of CHOICES; whatever depends on
-several fields is a `require` in `validate_combinations`.
+To add a check: type and range of a field are in `fields.py`; whatever depends on several fields is a `require` here.
 """
 
 import itertools
 import math
-from collections.abc import Callable
-from operator import attrgetter
-from typing import Any, NamedTuple
 
-import jax
 from ml_collections import ConfigDict
 
-from ugatit_jax.config.derived import LOSS_WEIGHTS, parse_profile_steps, uses_identity
-from ugatit_jax.errors import UserError
-from ugatit_jax.models.decoder_norm import DECODER_NORMS, UP_NORMS
+from ugatit_jax.config.derived import draws_per_step, parse_profile_steps, uses_identity
+from ugatit_jax.config.fields import require, shown
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
-from ugatit_jax.models.losses import ADVERSARIAL
 from ugatit_jax.models.networks import DIRECTIONS
 
-
-class Range(NamedTuple):
-    """The allowed values of some fields; a field that is not set (None) is not checked."""
-
-    wanted: str  # as the message says it
-    allows: Callable[[float], bool]
-    fields: tuple[str, ...]
-
-
-RANGES = (
-    Range(
-        'above 0',
-        lambda x: 0 < x < math.inf,
-        (
-            'data.image_size',
-            'data.batch_size',
-            'data.channels_A',
-            'data.channels_B',
-            'model.ch',
-            'model.mlp_width',
-            'model.norm_groups',
-            'loss.gradient_penalty_weight',
-            'optimizer.learning_rate',
-            'optimizer.learning_rate_D',
-            'optimizer.eps',
-            'training.steps',
-            'training.log_every',
-            'training.checkpoint_every',
-            'training.keep_checkpoints',
-            'training.preview_every',
-            'training.preview_images',
-            'training.accumulate',
-            'training.n_critic',
-            'evaluation.batch_size',
-        ),
-    ),
-    Range('above 0, or not set', lambda x: x > 0, ('data.workers',)),
-    Range(
-        '0 or above',
-        lambda x: 0 <= x < math.inf,
-        (
-            'data.device_resident_mb',
-            'model.n_res',
-            'model.rho_smoothing',
-            *(f'loss.{name}' for name in LOSS_WEIGHTS),
-            *(f'loss.{name}_{direction}' for name in LOSS_WEIGHTS for direction in DIRECTIONS),
-            'optimizer.weight_decay',
-            'optimizer.decay_epochs',
-            'optimizer.clip_norm',
-            'training.keep_every',
-            'evaluation.every',
-        ),
-    ),
-    # a discriminator's first and last layer; KID and FID need a variance
-    Range('2 or above', lambda x: x >= 2, ('model.n_layers_global', 'model.n_layers_local', 'evaluation.images')),
-    Range(
-        'in [0, 1)',
-        lambda x: 0 <= x < 1,
-        ('optimizer.beta1', 'optimizer.beta2', 'optimizer.decay_start', 'training.ema_decay'),
-    ),
-    Range('in [0, 1]', lambda x: 0 <= x <= 1, ('model.rho_init',)),
-)
-
-CHOICES: dict[str, tuple[Any, ...]] = {
-    'model.decoder_norm': DECODER_NORMS,
-    'model.up_norm': UP_NORMS,
-    'model.variance_ddof': (0, 1),
-    'model.weight_init': ('normal', 'torch'),
-    'loss.adversarial': ADVERSARIAL,
-    'optimizer.batch_scaling': ('none', 'linear', 'sqrt'),
-    'optimizer.eps_mode': ('before_correction', 'after_correction'),
-    'optimizer.decay': ('linear', 'cosine', 'constant'),
-    'optimizer.weight_decay_mode': ('kernel_l2', 'coupled'),
-    'training.compute_dtype': ('float32', 'bfloat16'),
-    'training.on_nan': ('stop', 'restore'),
-    'evaluation.protocol': ('fidelity', 'ugatit', 'clean'),
-}
-
-
-def require(condition: bool, got: str, wanted: str) -> None:
-    """Raises UserError unless `condition`: 'config: GOT does not work; it has to be WANTED'."""
-    if not condition:
-        raise UserError(f'config: {got} does not work; it has to be {wanted}')
-
-
-def validate_values(config: ConfigDict) -> None:
-    """Raises UserError for a value that does not work, whatever the other fields are."""
-    for wanted, allows, fields in RANGES:
-        for field in fields:
-            value = attrgetter(field)(config)
-            require(value is None or allows(value), f'{field}={value}', wanted)
-    for field, choices in CHOICES.items():
-        if field == 'training.compute_dtype' and jax.config.jax_enable_x64:
-            choices += ('float64',)  # for comparisons with the PyTorch release
-        value = attrgetter(field)(config)
-        require(value in choices, f'{field}={value!r}', f'one of {choices}')
-    for name in ('down_padding', 'patch_padding'):
-        value = config.model[name]
-        require(len(value) == 2 and min(value) >= 0, f'model.{name}={value}', '(before, after), 0 or above')
-    # the generator's down-sampling convolutions have to halve an even side exactly
-    require(sum(config.model.down_padding) in (1, 2), f'model.down_padding={config.model.down_padding}', '1 or 2 in sum')
+MAX_EXAMPLES = 2**32  # of a run: which image is the i-th is defined below (data.shuffle)
 
 
 def validate_combinations(config: ConfigDict) -> None:
@@ -129,6 +22,12 @@ def validate_combinations(config: ConfigDict) -> None:
     m, loss, data, training = config.model, config.loss, config.data, config.training
 
     # model
+    require(sum(m.down_padding) in (1, 2), f'model.down_padding={tuple(m.down_padding)}', '1 or 2 in sum: a side is halved')
+    require(
+        m.n_res > 0 or m.mlp_width != 0,
+        'model.n_res=0 with model.mlp_width unset',
+        '1 or above, or model.mlp_width set: by the paper it is model.ch times model.n_res',
+    )
     require(
         m.decoder_norm != 'adain' or m.mlp_pool == '1',
         f'model.mlp_pool={m.mlp_pool} with model.decoder_norm=adain',
@@ -178,6 +77,12 @@ def validate_combinations(config: ConfigDict) -> None:
         'training.ema_warmup=True with training.ema_decay=0',
         'with training.ema_decay above 0, such as 0.999: there is no average to warm up',
     )
+    examples = training.steps * data.batch_size * draws_per_step(config)
+    require(
+        examples < MAX_EXAMPLES,
+        f'training.steps={training.steps} with data.batch_size={data.batch_size}',
+        f'below {MAX_EXAMPLES // (data.batch_size * draws_per_step(config))} steps: a run draws less than 2^32 images',
+    )
     epochs = config.optimizer.decay_epochs or 0
     require(
         training.steps * epochs < 2**32,  # the schedule multiplies them as uint32
@@ -197,8 +102,8 @@ def validate_sizes(config: ConfigDict) -> None:
     )
     pool, map_size = m.mlp_pool, size // SIDE_MULTIPLE
     require(
-        pool == 'full' or (pool.isdecimal() and 1 <= int(pool) <= map_size),
-        f'model.mlp_pool={pool!r} at data.image_size={size}',
+        pool == 'full' or (pool.isdecimal() and len(pool) < 6 and 1 <= int(pool) <= map_size),
+        f'model.mlp_pool={shown(pool)} at data.image_size={size}',
         f"'full', '1' (light), or a number up to {map_size}",
     )
     for name in ('n_layers_global', 'n_layers_local'):

@@ -2,7 +2,7 @@
 
     python -m ugatit_jax.convert --from=FILE_OR_DIR --to=DIR               official checkpoint -> a workdir
     python -m ugatit_jax.convert --from=DIR[/checkpoints/STEP] --to=x.pt   a workdir -> PyTorch release (needs torch)
-    python -m ugatit_jax.convert --from=DIR --to=x.safetensors             a workdir -> arrays by name (needs safetensors)
+    python -m ugatit_jax.convert --from=DIR --to=x.safetensors             a workdir -> arrays by name
 
 FILE_OR_DIR is a PyTorch file (NAME_params_*.pt, or a generator's state_dict) or a TensorFlow checkpoint (prefix or folder).
 """

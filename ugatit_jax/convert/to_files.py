@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors.numpy
 from flax.traverse_util import flatten_dict
 from ml_collections import FrozenConfigDict as ConfigDict
 
@@ -104,10 +105,6 @@ def write_torch(path: str, networks: LoadedNetworks) -> None:
 
 def write_safetensors(path: str, networks: LoadedNetworks) -> None:
     """Writes float32 arrays: of a PyTorch model as 'genA2B.OFFICIAL_NAME', of any other as 'genA2B.OUR.PATH'."""
-    try:
-        from safetensors.numpy import save
-    except ImportError as error:
-        raise UserError(f'--to={path} needs safetensors: pip install safetensors, or ugatit_jax[safetensors]') from error
     # models of other depths and channels have official names, too
     official = networks.config.model.reference == 'pytorch' and not any(
         text.startswith('model.') and not text.startswith('model.n_layers') for text in differences_from_pytorch(networks)
@@ -129,7 +126,7 @@ def write_safetensors(path: str, networks: LoadedNetworks) -> None:
     }
     arrays = {name.replace('/', '.'): np.ascontiguousarray(value) for name, value in arrays.items()}
     with write_errors(path), atomic_file(path) as partial, open(partial, 'wb') as file:
-        file.write(save(arrays, metadata))
+        file.write(safetensors.numpy.save(arrays, metadata))
 
 
 @contextlib.contextmanager

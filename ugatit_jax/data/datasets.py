@@ -2,13 +2,12 @@
 
 import dataclasses
 import logging
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from ugatit_jax.config.derived import load_size
+from ugatit_jax.config.fields import validate_fields
 from ugatit_jax.data import scan
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.diffaugment import parse_policy
@@ -18,17 +17,6 @@ from ugatit_jax.errors import UserError
 from ugatit_jax.images import normalize
 
 logger = logging.getLogger(__name__)
-
-UPPER_LIMITS = {
-    'data.max_bad_fraction': 1.0,  # a share
-    'data.head_margin': 10.0,  # sides of the head box: with more, the cut is the whole image anyway
-    'data.cache_mb': math.inf,
-    'augment.flip': 1.0,  # a probability
-    'augment.brightness': 1.0,  # of this and the next two: factors 1 +- amount stay positive
-    'augment.contrast': 1.0,
-    'augment.saturation': 1.0,
-    'augment.translate': 0.5,  # of the side: more would show mostly mirrored border
-}  # of fields that begin at 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,16 +56,9 @@ def open_datasets(config: ConfigDict) -> Datasets:
 def validate_data_fields(config: ConfigDict) -> None:
     """Raises UserError for values of `config.data` and `config.augment` that are out of range or unknown."""
     data = config.data
-    load_size(config)
-    colour = tuple(data.background)
-    if len(colour) != 3 or not all(isinstance(part, int) and 0 <= part <= 255 for part in colour):
-        raise UserError(f'data.background={colour} is not a colour: three integers from 0 to 255')
+    validate_fields(config, 'data', 'augment')
     if data.fit not in FIT_MODES:
         raise UserError(f'data.fit={data.fit!r} is not one of {", ".join(FIT_MODES)}')
-    for name, high in UPPER_LIMITS.items():
-        group, field = name.split('.')
-        if not 0.0 <= config[group][field] <= high:
-            raise UserError(f'{name}={config[group][field]} is not within 0 to {high:g}')
     parse_policy(config.augment.diffaugment)
 
 

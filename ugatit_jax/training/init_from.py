@@ -46,8 +46,10 @@ def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
 
 
 def read_discriminators(source: LoadedGenerators) -> dict[str, Any]:
-    """{'discriminator', 'spectral'} of a checkpoint as numpy; {} where it has generators only."""
-    checkpoints = Checkpoints(workdir_of(source.where)[0])
+    """{'discriminator', 'spectral'} of a checkpoint as numpy; {} where it has generators only, as a model folder has."""
+    if (found := workdir_of(source.where)) is None:
+        return {}
+    checkpoints = Checkpoints(found[0])
     try:
         if not checkpoints.has(source.step, 'training'):
             return {}

@@ -34,7 +34,8 @@ def load(
 ) -> 'Translator':
     """Loads a trained generator as a Translator; reads that one network only.
 
-    path: WORKDIR, or WORKDIR/checkpoints/STEP. direction: 'a2b' or 'b2a'. step: 'latest', 'best' or a number. weights:
+    path: WORKDIR, WORKDIR/checkpoints/STEP, a folder that ugatit_jax.export wrote, or the name of a model that comes with
+    the package. direction: 'a2b' or 'b2a'. step: 'latest', 'best' or a number. weights:
     'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: images of more than (2 * tile)**2 pixels
     go by tiles of this side, with the same result and less memory (see tiled_generator.py); 0 for never. Ablated generators
     and full models never do. batch_size: images at once, at most; by default 8, and 1 on CPU, where larger batches take
@@ -114,9 +115,8 @@ class Translator:
 
     @property
     def model(self) -> str:
-        """The model in words: name of the workdir, step and kind of weights."""
-        workdir = self.loaded.where.rstrip('/').split('/')[-3]
-        return f'{workdir} step {self.loaded.step} {self.loaded.weights}'
+        """The model in words: its name, step and kind of weights."""
+        return f'{self.loaded.name} step {self.loaded.step} {self.loaded.weights}'
 
     def require_heatmap(self) -> None:
         """Raises UserError for a generator without CAM."""

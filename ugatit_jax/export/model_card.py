@@ -1,0 +1,68 @@
+"""The README.md of a folder of generators, with the front matter that the Hugging Face Hub reads."""
+
+import jax
+
+from ugatit_jax.checkpoint.generators import LoadedGenerators
+from ugatit_jax.evaluate.metrics import METRICS
+
+PAPER = 'https://arxiv.org/abs/1907.10830'
+
+
+def model_card(
+    loaded: LoadedGenerators,
+    name: str,
+    generators: list[str],
+    dtype: str,
+    scores: dict[str, dict[str, float]],
+    preview: bool,
+    license: str,
+) -> str:
+    """The card as Markdown. scores: by direction, {} where the step was not evaluated. preview: whether preview.png is there."""
+    config = loaded.config
+    count = sum(leaf.size for leaf in jax.tree.leaves(loaded.generator[generators[0]]))
+    kind = 'full' if config.model.mlp_pool == 'full' else 'light'
+    rows = {
+        'model': f'{kind} U-GAT-IT generator, ch {config.model.ch}, {config.model.n_res} residual blocks, {count:,} parameters',
+        'generators': f'{", ".join(generators)}, {loaded.weights} weights, {dtype}',
+        'trained on': f'`{config.data.source}` at {config.data.image_size}x{config.data.image_size}, batch {config.data.batch_size}',
+        'steps': f'{loaded.step:,}',
+        'loss weights': ', '.join(f'{key} {config.loss[f"{key}_weight"]:g}' for key in ('adversarial', 'cycle', 'identity', 'cam')),
+    }
+    parts = [
+        front_matter(license),
+        f'# {name}',
+        f'Unpaired image-to-image translation by [U-GAT-IT]({PAPER}), trained with ugatit_jax.',
+        *(['![real and translated images](preview.png)'] if preview else []),
+        '| | |\n|---|---|\n' + '\n'.join(f'| {key} | {value} |' for key, value in rows.items()),
+        f'```python\nimport ugatit_jax\n\ntranslator = ugatit_jax.load("{name}", direction="{generators[0][3:].lower()}")\n'
+        'fakes = translator(images)  # uint8 [n, h, w, 3] -> uint8 [n, h, w, 3]\n```',
+        *scores_section(scores),
+        '## Intended use and limits\n\nFor images like those of its training data. The images are made by a generative model: '
+        'say so where they are shown. It invents what it cannot know of its input, and keeps the biases of its data. Do not '
+        'translate faces of people who did not agree to it.',
+        '## Licence\n\n' + (f'{license}.' if license else 'Not named by who made it. The training data has a licence of its own.'),
+    ]
+    return '\n\n'.join(parts) + '\n'
+
+
+def front_matter(license: str) -> str:
+    """What the Hub reads: licence, task and tags."""
+    lines = [f'license: {license.lower()}'] if license else []
+    lines += ['library_name: ugatit_jax', 'pipeline_tag: image-to-image', 'tags: [u-gat-it, jax, flax, unpaired]']
+    return '\n'.join(['---', *lines, '---'])
+
+
+def scores_section(scores: dict[str, dict[str, float]]) -> list[str]:
+    """The section with the evaluation's numbers; [] without any."""
+    names = [name for name in METRICS if any(name in of_direction for of_direction in scores.values())]
+    if not names:
+        return []
+    table = '| | ' + ' | '.join(scores) + ' |\n|---|' + '---|' * len(scores)
+    for name in names:
+        form = METRICS[name]
+        cells = [
+            f'{of_direction[name] * form.factor:.{form.digits}f}' if name in of_direction else ''
+            for of_direction in scores.values()
+        ]
+        table += f'\n| {form.title} | ' + ' | '.join(cells) + ' |'
+    return ['## Evaluation\n\nOn the test images, at the step above.\n\n' + table]
