@@ -10,7 +10,7 @@ import math
 
 from ml_collections import config_dict
 
-from configs import cat2dog, default, demo, horse2zebra, photo2portrait, photo2vangogh, selfie2anime
+from ugatit_jax.config.config_files import load_config_module
 from ugatit_jax.errors import UserError
 
 ROWS = {  # fields that a row changes
@@ -26,10 +26,7 @@ ROWS = {  # fields that a row changes
     'no_generator_cam': {'model.generator_cam': False, 'loss.cam_weight': 0.0},
     'no_discriminator_cam': {'model.discriminator_cam': False},
 }
-BASES = {
-    module.__name__.rpartition('.')[2]: module
-    for module in (default, demo, selfie2anime, horse2zebra, cat2dog, photo2portrait, photo2vangogh)
-}
+BASES = ('default', 'demo', 'selfie2anime', 'horse2zebra', 'cat2dog', 'photo2portrait', 'photo2vangogh')
 
 
 def get_config(argument: str = '') -> config_dict.ConfigDict:
@@ -39,7 +36,7 @@ def get_config(argument: str = '') -> config_dict.ConfigDict:
         raise UserError(f'--config=configs/ablation.py:{argument}: {row!r} is no row; there are {", ".join(ROWS)}')
     if (base or 'default') not in BASES:
         raise UserError(f'--config=configs/ablation.py:{argument}: {base!r} is no config; there are {", ".join(BASES)}')
-    config = BASES[base or 'default'].get_config()
+    config = load_config_module(base or 'default').get_config()
     config.update_from_flattened_dict(ROWS[row])
     if row == 'gn':  # as many as its authors' 32 where the width allows
         config.model.norm_groups = math.gcd(config.model.norm_groups, config.model.ch)

@@ -9,7 +9,7 @@ default here is Oxford-IIIT Pet, which TFDS downloads without an account, croppe
 
 from ml_collections import config_dict
 
-from configs import default
+from ugatit_jax.config import default
 
 
 def get_config() -> config_dict.ConfigDict:

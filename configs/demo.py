@@ -7,7 +7,7 @@ A narrow network on small images that are drawn on the fly. Look at runs/demo/re
 
 from ml_collections import config_dict
 
-from configs import default
+from ugatit_jax.config import default
 
 
 def get_config() -> config_dict.ConfigDict:

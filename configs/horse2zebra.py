@@ -7,7 +7,7 @@
 
 from ml_collections import config_dict
 
-from configs import default
+from ugatit_jax.config import default
 
 
 def get_config() -> config_dict.ConfigDict:

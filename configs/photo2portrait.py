@@ -8,7 +8,7 @@ datasets/photo2portrait, or name another folder with --config.data.source=folder
 
 from ml_collections import config_dict
 
-from configs import default
+from ugatit_jax.config import default
 
 
 def get_config() -> config_dict.ConfigDict:

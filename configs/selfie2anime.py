@@ -8,7 +8,7 @@ TFDS: unpack it to datasets/selfie2anime, or name another folder with --config.d
 
 from ml_collections import config_dict
 
-from configs import default
+from ugatit_jax.config import default
 
 
 def get_config() -> config_dict.ConfigDict:

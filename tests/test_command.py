@@ -53,7 +53,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 @pytest.mark.parametrize(
     'command',
     [
-        lambda folder: main.main(
+        lambda folder: main.run(
             main.parse_flags(['main', '--config=configs/demo.py', f'--workdir={folder}', '--mode=eval'])
         ),
         lambda folder: translate([f'--checkpoint={folder}', '--direction=a2b', '--input=a', '--output=b']),

@@ -4,7 +4,11 @@ translator = ugatit_jax.load('runs/mine', direction='a2b')
 fakes = translator(images)      # uint8 [n, h, w, 3] -> uint8 [n, h, w, 3]
 """
 
+import os
 from typing import TYPE_CHECKING
+
+# etils reads gs:// by fsspec, and not by TensorFlow: needed for no bucket then, as Orbax needs none. Before its first path
+os.environ.setdefault('EPATH_USE_TF', '0')
 
 if TYPE_CHECKING:
     from ugatit_jax.translate.translator import load as load

@@ -1,5 +1,6 @@
 """What every command shares: settings of the process, logging, and exit codes."""
 
+import argparse
 import gc
 import logging
 import os
@@ -7,12 +8,20 @@ import sys
 import threading
 from collections.abc import Callable
 
-from ugatit_jax.errors import CommandExit, UserError, named_line
-from ugatit_jax.files import cache_folder
+from ugatit_jax.errors import CommandExit, UserError, named_line, printable
+from ugatit_jax.files import cache_folder, is_remote, validate_writable
 
 logger = logging.getLogger(__name__)
 
 GC_THRESHOLD = 100_000  # tracing a train step makes many objects that stay; at Python's 700 the GC took a fifth of its time
+BUCKET_LIBRARIES = ('gcsfs', 'google', 'aiohttp', 'requests')  # raise errors of their own: no answer, no credentials
+
+
+def argument_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """A parser whose usage line names the command as it is started: python -m MODULE."""
+    return argparse.ArgumentParser(
+        prog=f'python -m {module}', description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
 
 
 def run_command(command: Callable[[], int | None]) -> int:
@@ -25,6 +34,11 @@ def run_command(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print('ugatit_jax: interrupted', file=sys.stderr)
         return 130
+    except Exception as error:
+        if type(error).__module__.partition('.')[0] not in BUCKET_LIBRARIES:
+            raise
+        print(f'ugatit_jax: a bucket cannot be used: {printable(named_line(error))}; try again later', file=sys.stderr)
+        return 1  # not 2, a mistake: launchers try again
 
 
 def configure_logging(level: int = logging.INFO, time: bool = False) -> None:
@@ -72,6 +86,9 @@ def enable_compilation_cache(place: str = '') -> None:
     if place == 'off':
         jax.config.update('jax_compilation_cache_dir', None)
         jax.config.update('jax_enable_compilation_cache', False)
+    elif is_remote(place):
+        validate_writable(place, '--compilation_cache')
+        jax.config.update('jax_compilation_cache_dir', place)
     elif place:
         try:
             epath.Path(place).mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,11 @@
-"""Atomic writes: a file has its name when it is complete, and not before. And places: of files, of URLs, of caches."""
+"""Atomic writes: a file has its name when it is complete, and not before. And places: of files, of buckets, of caches.
+
+A bucket (gs://BUCKET/FOLDER) has no folders, no append and no rename: objects are written whole, and atomically. Its library
+raises errors of many kinds: what is here raises OSError for all of them.
+"""
 
 import contextlib
+import importlib.util
 import os
 import pathlib
 import re
@@ -9,9 +14,10 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from ugatit_jax.errors import UserError, printable
+from ugatit_jax.errors import UserError, first_line, named_line, printable
 from ugatit_jax.process import Process, is_running, this_process
 
+BUCKET_PACKAGES = {'gcsfs': 'gcsfs', 'google.cloud.storage': 'google-cloud-storage'}  # etils needs one, Orbax the other
 # of a file that is being written: the machine and process that write it, so that what a killed one left can be removed
 PARTIAL = re.compile(r'\.([0-9a-f]{16})-(\d{1,10})-(\d*)-[0-9a-f]{8}\.partial')
 
@@ -38,6 +44,8 @@ def atomic_file(path: str) -> Iterator[str]:
 
 def atomic_write_text(path: epath.Path, text: str) -> epath.Path:
     """Writes a text beside `path`, of any file system, and renames it: whoever reads sees the old one or the new one."""
+    if is_remote(path):
+        return write_bytes(path, text.encode('utf-8'))
     beside = path.parent / partial_name()
     try:
         beside.write_text(text, encoding='utf-8')
@@ -75,7 +83,78 @@ def absolute(path: str) -> epath.Path:
     """The path from the root, links resolved, or the URL as it is; raises UserError where it is not valid Unicode."""
     if printable(path) != path:  # TensorStore and JSON take no other
         raise UserError(f'{path}: a path with bytes that are not UTF-8; rename it')
-    return epath.Path(path) if is_remote(path) else epath.Path(path).resolve()
+    if not is_remote(path):
+        return epath.Path(path).resolve()
+    prepare_bucket(path)
+    return epath.Path(path)
+
+
+def prepare_bucket(path: str | os.PathLike) -> None:
+    """To be called before a bucket is used; raises UserError where a package is missing. Nothing for other paths."""
+    if not str(path).startswith('gs://'):
+        return
+    if missing := [package for module, package in BUCKET_PACKAGES.items() if not is_installed(module)]:
+        raise UserError(f'{path} needs {" and ".join(missing)}; hint: pip install -e .[gcs]')
+    import fsspec.config
+
+    # a listing that is kept does not show what TensorStore or another machine writes
+    fsspec.config.conf.setdefault('gcs', {}).setdefault('use_listings_cache', False)
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module could be imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent is not there
+        return False
+
+
+@contextlib.contextmanager
+def bucket_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Raises OSError in place of what a bucket's library raises: no answer, no permission, no credentials."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        if not is_remote(path):
+            raise
+        raise OSError(f'{path}: {named_line(error)}') from error
+
+
+def read_bytes(path: epath.Path) -> bytes:
+    """The content of a file, or of an object in a single request; raises OSError."""
+    if not is_remote(path):
+        return path.read_bytes()
+    import fsspec  # here: what reads local files starts without it
+
+    with bucket_errors(path):
+        system, name = fsspec.core.url_to_fs(str(path))
+        return system.cat_file(name)
+
+
+def write_bytes(path: epath.Path, content: bytes) -> epath.Path:
+    """Writes a file, or an object as a whole; raises OSError."""
+    with bucket_errors(path):
+        path.write_bytes(content)
+    return path
+
+
+def validate_writable(folder: str, flag: str = '--workdir') -> None:
+    """Writes an object into a bucket's folder and deletes it; raises UserError where that fails."""
+    prepare_bucket(folder)
+    path = epath.Path(folder) / partial_name()
+    try:
+        write_bytes(path, b'')
+        with bucket_errors(path):
+            path.unlink()
+    except OSError as error:
+        bucket = '/'.join(str(folder).split('/')[:3])
+        reason = f'there is no bucket {bucket}' if isinstance(error, FileNotFoundError) else first_line(error)
+        raise UserError(
+            f'{flag}={folder} cannot be written: {reason}; hint: gcloud storage buckets create {bucket}, or '
+            'roles/storage.objectUser on it for the account of this machine'
+        ) from error
 
 
 def cache_folder() -> pathlib.Path:

@@ -19,7 +19,7 @@ from typing import Any, Self
 from etils import epath
 
 from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import absolute, atomic_write_text, is_remote
+from ugatit_jax.files import absolute, atomic_write_text, bucket_errors, is_remote, read_bytes
 from ugatit_jax.process import Process, is_running, this_process
 
 try:
@@ -57,7 +57,7 @@ class Lease:
     def __exit__(self, *exception: object) -> None:
         self.ended.set()
         self.thread.join()
-        with contextlib.suppress(OSError), exclusive(self.path.parent):
+        with contextlib.suppress(OSError), exclusive(self.path.parent), bucket_errors(self.path):
             if read(self.path) == self.content():
                 self.path.unlink()
 
@@ -144,7 +144,7 @@ def now() -> float:
 def read(path: epath.Path) -> dict[str, Any] | None:
     """The lease in a file; None where there is none, its bytes as text where it is damaged."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         return None
     try:

@@ -11,6 +11,7 @@ from ml_collections import config_flags
 
 from ugatit_jax.command import configure_logging, configure_process, hide_gpus_from_tensorflow, join_processes, run_command
 from ugatit_jax.config.flags import parse_flags
+from ugatit_jax.config.help import help_text
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.run import evaluate_run
 from ugatit_jax.training.dry_run import dry_run
@@ -31,9 +32,10 @@ flags.DEFINE_string(
     '',
     "Folder for compiled programs, or off; by default JAX_COMPILATION_CACHE_DIR, or a folder of the user's.",
 )
+FLAGS = ('config', 'workdir', 'mode', 'step', 'distributed', 'dry_run', 'compilation_cache')  # in the order of --help
 
 
-def main(argv: list[str]) -> None:
+def run(argv: list[str]) -> None:
     """Trains or evaluates as the flags say."""
     if argv[1:]:
         raise UserError(f'{argv[1]!r} is not a flag; settings are written --config.FIELD=VALUE')
@@ -50,11 +52,15 @@ def main(argv: list[str]) -> None:
         (dry_run if flags.FLAGS.dry_run else train)(flags.FLAGS.config, flags.FLAGS.workdir)
 
 
-def run() -> int:
-    """Entry point; returns the exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if text := help_text(arguments, FLAGS):
+        print(text)
+        return 0
     configure_logging(time=True)
-    return run_command(lambda: main(parse_flags(sys.argv)))
+    return run_command(lambda: run(parse_flags(['ugatit_jax.main', *arguments])))
 
 
 if __name__ == '__main__':
-    sys.exit(run())
+    sys.exit(main())

@@ -5,16 +5,15 @@
 Training writes it, too, while it runs.
 """
 
-import argparse
 import sys
 
-from ugatit_jax.command import run_command
+from ugatit_jax.command import argument_parser, run_command
 from ugatit_jax.report.run_page import write_run_page
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog='python -m ugatit_jax.run_page', description='Writes WORKDIR/report.html again.')
+    parser = argument_parser('ugatit_jax.run_page', __doc__)
     parser.add_argument('workdir', metavar='WORKDIR', help='the folder of a run')
     options = parser.parse_args(arguments)
     return run_command(lambda: print(write_run_page(options.workdir)))

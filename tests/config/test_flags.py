@@ -6,6 +6,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
+from tests.helpers.paths import ROOT
 from ugatit_jax import main  # noqa: F401 (defines the flags)
 from ugatit_jax.config.flags import parse_flags
 from ugatit_jax.errors import UserError
@@ -38,6 +39,48 @@ def test_a_mistake_is_one_line(parse, arguments, message):
     with pytest.raises(UserError) as error:
         parse(*arguments)
     assert message in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['demo', 'configs/demo.py'])
+def test_configs_of_the_project_are_found_from_any_folder(parse, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    parse(f'--config={name}', '--config.seed=3')
+    assert flags.FLAGS.config.model.ch == 12 and flags.FLAGS.config.seed == 3
+
+
+def test_an_argument_of_a_config_found_by_name(parse, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    parse('--config', 'ablation:gn,demo')
+    assert flags.FLAGS.config.model.decoder_norm == 'gn' and flags.FLAGS.config.model.ch == 12
+
+
+OWN = 'from ugatit_jax.config import default\ndef get_config():\n    config = default.get_config()\n'
+
+
+def test_a_config_of_your_own_in_any_folder(parse, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'demo.py').write_text(f'{OWN}    config.model.ch = 7\n    return config\n')
+    parse('--config=demo.py')
+    assert flags.FLAGS.config.model.ch == 7
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (f'{OWN}    config.model.ch = "x"\n', '/own.py:4: TypeError: Could not override'),
+        ('def get_config(:\n', '/own.py:1: SyntaxError'),
+        ('import nowhere_at_all\n', "/own.py:1: ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ('from configs import nowhere\n', 'from ugatit_jax.config import default works from any folder'),
+        ('1 / 0\n', '/own.py:1: ZeroDivisionError'),
+    ],
+)
+def test_a_mistake_in_a_config_file_is_one_line_with_its_place(parse, tmp_path, monkeypatch, content, message):
+    monkeypatch.setattr(sys, 'path', [path for path in sys.path if path not in ('', '.', str(ROOT))])
+    monkeypatch.delitem(sys.modules, 'configs', raising=False)
+    (tmp_path / 'own.py').write_text(content)
+    with pytest.raises(UserError) as error:
+        parse(f'--config={tmp_path}/own.py')
+    assert message in str(error.value) and '\n' not in str(error.value) and len(str(error.value)) < 500
 
 
 def test_flags_are_set_and_other_arguments_are_returned(parse):

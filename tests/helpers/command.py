@@ -56,7 +56,7 @@ for flags in json.loads(sys.argv[1]):
         if not (child := os.fork()):
             os.dup2(errors.fileno(), 2)
             sys.argv = ['main', *flags]
-            code = main.run()
+            code = main.main()
             sys.stderr.flush()
             os._exit(code)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

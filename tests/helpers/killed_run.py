@@ -66,4 +66,4 @@ def arm(instant: str, last: int) -> None:
 if __name__ == '__main__':
     _, instant, step, *sys.argv[1:] = sys.argv
     arm(instant, int(step))
-    sys.exit(main.run())
+    sys.exit(main.main())

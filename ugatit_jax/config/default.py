@@ -82,14 +82,14 @@ def get_config() -> config_dict.ConfigDict:
     loss.cam_weight = 1000.0  # the paper's
     # of one direction: A2B is of the losses of genA2B (of fake_B, idt_B and its CAM), of the cycle A -> B -> A (rec_A), and
     # of the discriminators of B; unset: the weight above, as in the paper
-    loss.adversarial_weight_A2B = placeholder(float)
-    loss.adversarial_weight_B2A = placeholder(float)
-    loss.cycle_weight_A2B = placeholder(float)
-    loss.cycle_weight_B2A = placeholder(float)
-    loss.identity_weight_A2B = placeholder(float)
-    loss.identity_weight_B2A = placeholder(float)
-    loss.cam_weight_A2B = placeholder(float)
-    loss.cam_weight_B2A = placeholder(float)
+    loss.adversarial_weight_A2B = placeholder(float)  # unset: loss.adversarial_weight
+    loss.adversarial_weight_B2A = placeholder(float)  # unset: loss.adversarial_weight
+    loss.cycle_weight_A2B = placeholder(float)  # unset: loss.cycle_weight
+    loss.cycle_weight_B2A = placeholder(float)  # unset: loss.cycle_weight
+    loss.identity_weight_A2B = placeholder(float)  # unset: loss.identity_weight
+    loss.identity_weight_B2A = placeholder(float)  # unset: loss.identity_weight
+    loss.cam_weight_A2B = placeholder(float)  # unset: loss.cam_weight
+    loss.cam_weight_B2A = placeholder(float)  # unset: loss.cam_weight
 
     config.optimizer = optimizer = config_dict.ConfigDict()
     optimizer.learning_rate = 1e-4  # the paper's

@@ -27,6 +27,8 @@ SIDE = 8192  # pixels: data.decode refuses larger images
 DEEPEST = 13  # layers of a discriminator: the deepest that fits SIDE
 SMALLEST = 1.2e-38  # float32's smallest number of full precision: smaller ones are flushed to 0
 LARGEST = 1e9  # of weights and rates: sums and products of them stay finite in float32
+MAX_TEXT = 4096  # bytes of a path on Linux
+BREAKS = ('Cc', 'Zl', 'Zp')  # Unicode's control characters and separators of lines
 NEARLY_ONE = 0.999999  # of shares below 1: float32 rounds 0.99999998 to 1
 
 
@@ -61,8 +63,8 @@ def flag() -> Field:
 def text() -> Field:
     """Text, a path for example, of which every message takes one line."""
     return Field(
-        'text without control characters',
-        lambda x: isinstance(x, str) and not any(unicodedata.category(c) in ('Cc', 'Zl', 'Zp') for c in x),
+        f'text of one line, up to {MAX_TEXT} characters',
+        lambda x: isinstance(x, str) and len(x) <= MAX_TEXT and not any(unicodedata.category(c) in BREAKS for c in x),
     )
 
 

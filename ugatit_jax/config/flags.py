@@ -1,28 +1,61 @@
 """Parses the command line of ugatit_jax.main, with mistakes in it reported in one line."""
 
-import pathlib
+import traceback
 
 from absl import flags
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.config.config_files import find_config
+from ugatit_jax.errors import UserError, named_line
+
+FLAG = '--config'
 
 
 def parse_flags(argv: list[str]) -> list[str]:
     """Sets absl's flags from `argv` and returns what is left of it: the program's name and arguments that are no flags.
 
-    Raises UserError, not a traceback, for a config file that does not exist, an unknown field or a value of the wrong type.
+    Raises UserError, not a traceback, for a config file that does not exist or that raises, an unknown field or a value of
+    the wrong type.
     """
-    names = [value for arg, value in zip(argv, [*argv[1:], '']) if arg == '--config'] + [
-        arg.partition('=')[2] for arg in argv if arg.startswith('--config=')
-    ]
-    for name in names:
-        path = name.partition(':')[0]  # after the colon: the argument of the file's get_config
-        if not pathlib.Path(path).is_file():
-            raise UserError(f'--config={name}: there is no file {path}; those of this project are in configs/')
+    argv, files = list(argv), []
+    for i, argument in enumerate(argv):
+        if argument.startswith(f'{FLAG}='):
+            files.append(find_config(argument.removeprefix(f'{FLAG}=')))
+            argv[i] = f'{FLAG}={files[-1]}'
+        elif argument == FLAG and i + 1 < len(argv):
+            files.append(find_config(argv[i + 1]))
+            argv[i + 1] = files[-1]
     try:
         return flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # a config file is a program, and may raise anything
+        if found := error_in(error, [name.partition(':')[0] for name in files]):
+            raise UserError(found) from error
+        if not isinstance(error, flags.Error | AttributeError | KeyError | OSError | TypeError | ValueError):
+            raise
         # ml_collections raises a KeyError of a KeyError: quoted and escaped twice
         text = str(error).replace('\\n', ' ').replace("\\'", "'")
         text = text[1:-1] if text.startswith("''") else text
         raise UserError(' '.join(text.split())) from error
+
+
+def error_in(error: BaseException | None, files: list[str]) -> str:
+    """'FILE:LINE: ERROR' where a config file raised it or could not be parsed; '' for an error of anything else.
+
+    ml_collections wraps it into others, whose messages are pages.
+    """
+    while error is not None:
+        if isinstance(error, SyntaxError):
+            return f'{error.filename}:{error.lineno}: SyntaxError: {error.msg}'
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+        if frames and not isinstance(error, UserError):
+            return f'{frames[-1].filename}:{frames[-1].lineno}: {named_line(error)}{hint_for(error)}'
+        error = error.__cause__ or error.__context__
+    return ''
+
+
+def hint_for(error: BaseException) -> str:
+    """What to write instead of an import that works in a checkout only."""
+    if isinstance(error, ModuleNotFoundError) and error.name == 'configs':
+        return '; from ugatit_jax.config import default works from any folder'
+    return ''

@@ -13,13 +13,13 @@ import sys
 
 import jax
 
-from ugatit_jax.command import configure_logging, run_command
+from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.convert.convert import convert
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser('ugatit_jax.convert', __doc__)
     add = parser.add_argument
     add('--from', dest='source', required=True, metavar='FILE_OR_DIR', help='what to convert')
     add('--to', required=True, metavar='DIR|x.pt|x.safetensors', help='what to write; must not exist')

@@ -13,7 +13,7 @@ import sys
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from ugatit_jax.command import configure_logging, run_command
+from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.data import scan
 from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError, open_image
@@ -72,7 +72,7 @@ def check(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser('ugatit_jax.data.check', __doc__)
     parser.add_argument('path', metavar='PATH', help='a folder of images, or one that holds trainA, trainB, testA, testB')
     parser.add_argument('--output', help='write a contact sheet of readable images to this PNG file')
     parser.add_argument('--image_size', type=int, default=256, help='data.image_size of the run (default: 256)')

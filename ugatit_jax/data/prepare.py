@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from ugatit_jax.command import configure_logging, run_command
+from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.prepared import BUILDER_NAME, VERSION, prepared_directory
@@ -96,7 +96,7 @@ def prepare(
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser('ugatit_jax.data.prepare', __doc__)
     parser.add_argument('--source', required=True, help='folder:PATH with trainA, trainB, testA, testB in PATH')
     parser.add_argument('--output', required=True, help='folder that the shards are written below')
     parser.add_argument('--channels', type=int, default=3, help='only matters for .npy arrays (default: 3)')

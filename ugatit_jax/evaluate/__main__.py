@@ -7,19 +7,16 @@ translations under the names of the outputs. A trained run is evaluated by
 `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
 """
 
-import argparse
 import sys
 
-from ugatit_jax.command import configure_logging, configure_process, run_command
+from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.evaluate.folders import FEATURES, evaluate_folders
 from ugatit_jax.evaluate.protocols import PROTOCOLS
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line of two folders; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog='python -m ugatit_jax.evaluate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser('ugatit_jax.evaluate', __doc__)
     parser.add_argument('--fake', required=True, metavar='DIR', help="a model's outputs")
     parser.add_argument('--real', required=True, metavar='DIR', help='images of the target domain')
     parser.add_argument('--source', metavar='DIR', help='the inputs of the outputs')

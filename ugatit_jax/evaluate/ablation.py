@@ -5,14 +5,13 @@
 RUNS/ROW/seedN are workdirs that `--mode=eval` has evaluated; rows and seeds without an evaluation are left out.
 """
 
-import argparse
 import json
 import pathlib
 import re
 import sys
 from typing import Any, NamedTuple
 
-from ugatit_jax.command import run_command
+from ugatit_jax.command import argument_parser, run_command
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluate.metrics import METRICS, format_number
 from ugatit_jax.files import atomic_write_text
@@ -190,7 +189,7 @@ def is_ablation(path: pathlib.Path) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser('ugatit_jax.evaluate.ablation', __doc__)
     parser.add_argument('runs', type=pathlib.Path, help='folder of ROW/seedN')
     parser.add_argument('--protocol', help='of the evaluations to read, where runs have several')
     options = parser.parse_args(arguments)

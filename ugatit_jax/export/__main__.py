@@ -6,20 +6,17 @@ FOLDER has config.json, genA2B.safetensors, genB2A.safetensors and README.md, a 
 takes models. `ugatit_jax.load(FOLDER)` and --checkpoint=FOLDER of ugatit_jax.translate read it, and so does init_from.
 """
 
-import argparse
 import logging
 import sys
 
 from ugatit_jax.checkpoint.model_folder import DTYPES
-from ugatit_jax.command import configure_logging, configure_process, run_command
+from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.export.model_folder import export_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog='python -m ugatit_jax.export', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser('ugatit_jax.export', __doc__)
     add = parser.add_argument
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
     add('--to', required=True, metavar='FOLDER', help='what to write; must not exist')

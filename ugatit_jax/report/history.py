@@ -16,7 +16,7 @@ from typing import Any
 import jax
 from etils import epath
 
-from ugatit_jax.files import atomic_write_text
+from ugatit_jax.files import atomic_write_text, bucket_errors, is_remote, read_bytes, write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +28,21 @@ def append(workdir: str, step: int, event: str, **fields: Any) -> None:
     """Appends a line: the event, its step, the time (seconds since 1970), and other fields."""
     row = {'step': step, 'time': round(time.time(), 3), 'event': event} | fields
     path = epath.Path(workdir) / 'history.jsonl'
-    before = path.read_bytes() if path.exists() else b''
+    before = read_if_there(path)
+    line = json.dumps(row) + '\n'
+    if before and not before.endswith(b'\n'):  # cut off by a kill or a full disk: start a new line
+        line = '\n' + line
+    if is_remote(path):  # a bucket has no append; the file is short
+        write_bytes(path, before + line.encode())
+        return
     with path.open('a') as file:
-        if before and not before.endswith(b'\n'):  # cut off by a kill or a full disk: start a new line
-            file.write('\n')
-        file.write(json.dumps(row) + '\n')
+        file.write(line)
+
+
+def read_if_there(path: epath.Path) -> bytes:
+    """The content of a file, b'' where there is none; raises OSError."""
+    with bucket_errors(path):
+        return read_bytes(path) if path.exists() else b''
 
 
 def read(workdir: str) -> list[dict[str, Any]]:
@@ -66,9 +76,7 @@ def read_rows(path: epath.Path) -> tuple[list[dict[str, Any]], int]:
 def read_lines(path: epath.Path) -> tuple[list[tuple[str, dict[str, Any]]], int]:
     """As `read_rows`, with each row's own line before it."""
     rows, damaged = [], 0
-    if not path.exists():
-        return rows, damaged
-    for line in path.read_bytes().split(b'\n'):  # not splitlines, which splits at other characters, too
+    for line in read_if_there(path).split(b'\n'):  # not splitlines, which splits at other characters, too
         if not line.strip():
             continue
         try:

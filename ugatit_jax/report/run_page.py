@@ -8,7 +8,7 @@ import datetime
 from etils import epath
 
 from ugatit_jax.errors import UserError
-from ugatit_jax.files import atomic_write_text
+from ugatit_jax.files import absolute, atomic_write_text
 from ugatit_jax.report import history
 from ugatit_jax.report.curves import MAX_POINTS
 from ugatit_jax.report.html import render
@@ -23,7 +23,7 @@ MIN_SHEET_WIDTH = 620  # CSS pixels that previews are shown at, at least: sheets
 
 def write_run_page(workdir: str) -> epath.Path:
     """Writes WORKDIR/report.html atomically and returns its path; raises UserError where there is no run."""
-    folder = epath.Path(workdir)
+    name, folder = absolute(workdir).name, epath.Path(workdir)
     rows, damaged = history.read_rows(folder / 'metrics.jsonl')
     events = history.read(workdir)
     files = preview_files(folder)
@@ -39,7 +39,7 @@ def write_run_page(workdir: str) -> epath.Path:
     settings = settings_table(config)
     page = render(
         'run.html',
-        name=folder.resolve().name,
+        name=name,
         workdir=str(workdir),
         status=run_status(series, events, config),
         written=datetime.datetime.now().astimezone().isoformat(' ', 'seconds'),

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from ugatit_jax.errors import named_line
 from ugatit_jax.report.run_page import write_run_page
@@ -17,14 +18,20 @@ MAX_TIME_SHARE = (
 class RunPageWriter:
     """Writes the page in a background thread; a page that fails is logged and does not stop the run."""
 
-    def __init__(self, workdir: str):
-        self.workdir, self.thread, self.next_time = workdir, None, 0.0
+    def __init__(self, workdir: str, before: Callable[[], None] = lambda: None):
+        """before() is called in that thread before the page is written."""
+        self.workdir, self.before, self.thread, self.next_time = workdir, before, None, 0.0
 
     def refresh(self) -> None:
         """Starts writing the page, unless it is being written or was written too recently (MAX_TIME_SHARE)."""
         if (self.thread is None or not self.thread.is_alive()) and time.monotonic() >= self.next_time:
-            self.thread = threading.Thread(target=self.write, name='report.html')
+            self.thread = threading.Thread(target=self.refresh_now, name='report.html')
             self.thread.start()
+
+    def refresh_now(self) -> None:
+        """What the thread does."""
+        self.before()
+        self.write()
 
     def close(self) -> None:
         """Writes the page a last time."""

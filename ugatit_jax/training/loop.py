@@ -30,7 +30,7 @@ from ugatit_jax.training.rho import compiled_rho_layers, compiled_rho_statistics
 from ugatit_jax.training.schedule import due_after
 from ugatit_jax.training.state import TrainState, from_items, init_state, reseed, to_items
 from ugatit_jax.training.step import make_train_step
-from ugatit_jax.training.workdir import hold_workdir
+from ugatit_jax.training.workdir import hold_workdir, validate_workdir
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 
 def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
     """The run itself; `stack` closes what is open, however the run ends."""
+    validate_workdir(workdir)
     mesh = make_mesh(config.data.batch_size, config.training.accumulate)
     state_sharding = StateSharding(mesh, config.training.shard_params)
 
@@ -101,7 +102,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     validate_keep_best(config, metric_names, evaluator)
 
     # loop
-    profiler = Profiler(parse_profile_steps(config.training.profile_steps, progress.last), workdir)
+    profiler = Profiler(parse_profile_steps(config.training.profile_steps, progress.last), workdir, writer.folder)
     stack.callback(profiler.close)
     nan_guard = NanGuard(config.training.on_nan)
     preemption = stack.enter_context(Preemption())
@@ -140,6 +141,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
             writer.log_evaluation(scores)
             metrics |= scores  # training.keep_best may be one of them
         if due.save:
+            writer.flush()
             checkpoints.save(progress.step, to_items(state), config, metrics)
         if leaving and progress.step < progress.last:
             checkpoints.close()

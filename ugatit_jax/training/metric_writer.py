@@ -22,6 +22,7 @@ from ugatit_jax.report import history
 from ugatit_jax.report.history import duration
 from ugatit_jax.report.run_page_writer import RunPageWriter
 from ugatit_jax.training import preview
+from ugatit_jax.training.mirror import Mirror
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +59,14 @@ class MetricWriter:
         """changed: fields in which a resumed run differs from before; damaged: what was wrong with newer checkpoints."""
         self.active = jax.process_index() == 0
         self.workdir, self.progress, self.batch_size = str(workdir), progress, config.data.batch_size
+        self.folder = epath.Path(workdir)  # where files are written first, see mirror.py
         self.bar = self.tensorboard = None
         self.start_clock()
         if not self.active:
             return
-        self.path = epath.Path(workdir) / 'metrics.jsonl'
-        self.evaluation_path = epath.Path(workdir) / 'evaluation.jsonl'
+        self.mirror = Mirror(self.workdir, ('metrics.jsonl', 'evaluation.jsonl'))
+        self.folder = self.mirror.folder
+        self.path, self.evaluation_path = self.folder / 'metrics.jsonl', self.folder / 'evaluation.jsonl'
         self.drop_later_rows()
         self.record_event(
             'resumed' if progress.first else 'started',
@@ -73,8 +76,8 @@ class MetricWriter:
         )
         for reason in damaged:
             self.record_event('went back', to=progress.first, reason=reason)
-        self.page = RunPageWriter(self.workdir)
-        self.tensorboard = open_tensorboard(workdir)
+        self.page = RunPageWriter(self.workdir, before=self.mirror.copy)
+        self.tensorboard = open_tensorboard(self.folder)
         if sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -159,10 +162,16 @@ class MetricWriter:
         """Writes the preview grid, and each layer's distribution of rho [C] to TensorBoard; updates report.html."""
         if not self.active:
             return
-        preview.save(sheet, self.workdir, self.progress.step)
+        preview.save(sheet, self.folder, self.progress.step)
         self.write_tensorboard('write_images', {'preview': np.asarray(sheet)[None]})
         self.write_tensorboard('write_histograms', {f'rho/{layer}': np.asarray(values) for layer, values in rho.items()})
         self.page.refresh()
+
+    def flush(self) -> None:
+        """To be called before a checkpoint: a run that continues from it makes no row up to here again."""
+        if self.active and self.mirror.remote:
+            self.call_tensorboard('flush')
+            self.mirror.copy()
 
     def write_tensorboard(self, method: str, values: dict[str, Any]) -> None:
         """Calls a method of the TensorBoard writer at this step."""
@@ -193,9 +202,10 @@ class MetricWriter:
             self.record_event('stopped', reason=reason) if reason else self.record_event('finished')
         except OSError as error:  # a full disk may be the reason itself, which has to be heard
             logger.warning('history.jsonl could not be written (%s)', first_line(error))
-        self.page.close()
         for method in ('flush', 'close'):
             self.call_tensorboard(method)
+        self.mirror.close()
+        self.page.close()
         self.active = False  # closed once, whoever else closes it
 
 
@@ -209,7 +219,7 @@ def device_memory() -> dict[str, int]:
     }
 
 
-def open_tensorboard(workdir: str) -> Any:
+def open_tensorboard(folder: epath.Path) -> Any:
     """clu's TensorBoard writer; None, with a warning, where TensorFlow is not installed."""
     try:
         from clu import metric_writers
@@ -217,7 +227,7 @@ def open_tensorboard(workdir: str) -> Any:
     except ImportError as error:
         logger.warning('no TensorBoard files, metrics.jsonl has all numbers: %s', error)
         return None
-    return metric_writers.AsyncMultiWriter([SummaryWriter(str(workdir))])
+    return metric_writers.AsyncMultiWriter([SummaryWriter(str(folder))])
 
 
 def drop_rows_after(path: epath.Path, step: int) -> None:

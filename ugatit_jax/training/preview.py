@@ -65,9 +65,9 @@ def draw(networks: Networks, generator: Params, images: PreviewImages, with_iden
     return sheet
 
 
-def save(sheet: Image.Image, workdir: str, step: int) -> epath.Path:
-    """Writes WORKDIR/previews/STEP.png and returns its path."""
-    path = epath.Path(workdir) / 'previews' / f'{step:08d}.png'
+def save(sheet: Image.Image, folder: epath.PathLike, step: int) -> epath.Path:
+    """Writes FOLDER/previews/STEP.png and returns its path."""
+    path = epath.Path(folder) / 'previews' / f'{step:08d}.png'
     path.parent.mkdir(parents=True, exist_ok=True)
     file = io.BytesIO()
     sheet.save(file, 'PNG')

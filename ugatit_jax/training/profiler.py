@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import jax
+from etils import epath
 
 logger = logging.getLogger(__name__)
 
@@ -11,13 +12,15 @@ logger = logging.getLogger(__name__)
 class Profiler:
     """Traces the steps a to b into WORKDIR/plugins/profile, in the first process only; None traces nothing."""
 
-    def __init__(self, steps: tuple[int, int] | None, workdir: str):
-        self.steps, self.workdir, self.tracing = steps if jax.process_index() == 0 else None, workdir, False
+    def __init__(self, steps: tuple[int, int] | None, workdir: str, folder: epath.PathLike | None = None):
+        """folder: where it is written first, see mirror.py; by default the workdir."""
+        self.steps, self.workdir, self.folder = steps if jax.process_index() == 0 else None, workdir, folder or workdir
+        self.tracing = False
 
     def before(self, step: int) -> None:
         """To be called before each step; a run that continues between a and b traces the rest."""
         if self.steps and not self.tracing and self.steps[0] <= step <= self.steps[1]:
-            jax.profiler.start_trace(str(self.workdir))
+            jax.profiler.start_trace(str(self.folder))
             self.tracing = True
 
     def after(self, step: int, results: Any) -> None:

@@ -9,7 +9,7 @@ from etils import epath
 from jax.experimental import multihost_utils
 
 from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import is_remote, remove_abandoned
+from ugatit_jax.files import is_remote, remove_abandoned, validate_writable
 from ugatit_jax.lease import Lease
 
 
@@ -34,8 +34,16 @@ def hold_workdir(workdir: str) -> Iterator[Lease | None]:
         yield lease
 
 
+def validate_workdir(workdir: str) -> None:
+    """Raises UserError where a bucket cannot be written, before anything takes time."""
+    if is_remote(workdir):
+        validate_writable(workdir)
+
+
 def make_directory(workdir: str) -> str:
     """Makes the workdir; raises UserError where that is not possible."""
+    if is_remote(workdir):  # has no folders to make
+        return workdir
     try:
         epath.Path(workdir).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 
-from ugatit_jax.command import configure_logging, configure_process, run_command
+from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError, printable
 from ugatit_jax.translate.output_files import DEFAULT_QUALITY, FORMATS, PAGE_NAME
@@ -25,9 +25,7 @@ def number_or_name(text: str) -> int | str:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The flags."""
-    parser = argparse.ArgumentParser(
-        prog='python -m ugatit_jax.translate', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser('ugatit_jax.translate', __doc__)
     add = parser.add_argument
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
     add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='images or videos')

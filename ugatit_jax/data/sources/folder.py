@@ -1,7 +1,6 @@
-"""Images in folders named trainA, trainB, testA, testB: local, or on any file system that epath opens."""
+"""Images in folders named trainA, trainB, testA, testB: local, or on any file system that fsspec opens."""
 
 import collections
-import concurrent.futures
 import hashlib
 import logging
 import os
@@ -12,8 +11,8 @@ from etils import epath
 
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.sources.splits import MissingSplit
-from ugatit_jax.errors import UserError
-from ugatit_jax.files import is_remote
+from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.files import bucket_errors, is_remote, prepare_bucket, read_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ JUNK_FILES = {'thumbs.db', 'desktop.ini', 'icon\r', 'index.html'}  # the last: a
 JUNK_FOLDERS = {'__macosx'}
 NOTES = {'.txt', '.md', '.csv', '.tsv', '.json', '.jsonl', '.xml', '.yaml', '.yml'}  # kept beside images, never one
 NOT_A_FILE = 'no file: '  # begins the stamp of an entry that must not be opened
-LISTING_THREADS = 32  # for remote folders: each entry is a round trip, and the CPU has nothing to do
+VERSIONS = ('generation', 'mtime', 'LastModified', 'ETag', 'etag')  # what file systems call the version or time of a file
 
 
 class FolderSource:
@@ -71,15 +70,16 @@ class FolderSource:
             raise DecodeError(self._stamps[i])
         try:
             if is_remote(self.root):
-                return (epath.Path(self.root) / self.keys[i]).read_bytes()
+                return read_bytes(epath.Path(self.root) / self.keys[i])
             with open(os.path.join(self.root, self.keys[i]), 'rb') as file:
                 return file.read()
         except OSError as error:
-            raise DecodeError(f'cannot be read: {error.strerror or error}') from error
+            raise DecodeError(f'cannot be read: {error.strerror or first_line(error)}') from error
 
 
 def split_folder(root: str, split: str) -> str:
     """The path of a split's folder; raises UserError, or MissingSplit, saying what was looked for and what is there."""
+    prepare_bucket(root)
     path = f'{root.rstrip("/") or "/"}/{split}'
     if epath.Path(path).is_dir():
         return path
@@ -104,7 +104,7 @@ def list_folder(root: str) -> list[tuple[str, str]]:
     try:
         found, notes = list_remote(root) if is_remote(root) else list_local(root)
     except OSError as error:
-        raise UserError(f'cannot list {root}: {error.strerror or error}') from error
+        raise UserError(f'cannot list {root}: {error.strerror or first_line(error)}') from error
     if notes:
         kinds = ', '.join(f'{count} {suffix}' for suffix, count in sorted(notes.items()))
         logger.info('%s: left out files whose names are not those of images: %s', root, kinds)
@@ -144,27 +144,20 @@ def local_stamp(entry: os.DirEntry) -> str:
 
 
 def list_remote(root: str) -> tuple[list[tuple[str, str]], collections.Counter]:
-    """As `list_local`, through epath and in parallel."""
-    base = epath.Path(root)
-    notes = collections.Counter()
+    """As `list_local`, of a file system that fsspec opens: a bucket lists 1000 objects a request, at any depth."""
+    import fsspec  # here: what reads local files starts without it
 
-    def visit(path: epath.Path) -> tuple[epath.Path, str | None]:
-        if path.is_dir():
-            return path, None
-        status = path.stat()
-        return path, f'{status.length}:{status.mtime}'
-
-    found, pending = [], [base]
-    with concurrent.futures.ThreadPoolExecutor(LISTING_THREADS) as pool:
-        while pending:
-            children = [child for folder in pending for child in folder.iterdir()]
-            pending = []
-            for path, stamp in pool.map(visit, children):
-                if stamp is None:
-                    if not is_junk(path.name, JUNK_FOLDERS):
-                        pending.append(path)
-                elif not (is_note(path.name, notes) or is_junk(path.name, JUNK_FILES)):
-                    found.append((path.relative_to(base).as_posix(), stamp))
+    with bucket_errors(root):
+        system, base = fsspec.core.url_to_fs(root)
+        entries = system.find(base, detail=True)
+    found, notes = [], collections.Counter()
+    for path, about in entries.items():
+        key = path.removeprefix(base.rstrip('/')).removeprefix('/')
+        *folders, name = key.split('/')
+        if name == '' or any(is_junk(folder, JUNK_FOLDERS) for folder in folders):  # '': an object that marks a folder
+            continue
+        if not (is_note(name, notes) or is_junk(name, JUNK_FILES)):
+            found.append((key, f'{about["size"]}:{next((about[key] for key in VERSIONS if key in about), "")}'))
     return found, notes
 
 

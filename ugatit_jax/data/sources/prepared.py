@@ -8,6 +8,7 @@ from etils import epath
 from ugatit_jax.data.decode import decode
 from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError
+from ugatit_jax.files import prepare_bucket
 
 BUILDER_NAME = 'unpaired_folder'
 VERSION = '1.0.0'
@@ -26,6 +27,7 @@ class PreparedSource:
     ):
         import tensorflow_datasets as tfds  # here, not above: takes a second, and may not be installed
 
+        prepare_bucket(output)
         directory = prepared_directory(output)
         if not (directory / 'dataset_info.json').exists():
             raise UserError(
