@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 ORACLE := .oracle/bin/python
 TORCH ?= torch==2.13.0+cpu
 
-.PHONY: install demo test test-slow mutants oracle lint clean
+.PHONY: install demo test test-slow mutants fuzz oracle lint clean
 
 install: $(VENV)/installed
 
@@ -33,6 +33,11 @@ test-slow: install
 # one-line mutations of everything that computes: the tests have to see each; about an hour
 mutants: install
 	$(RUN) -m tests.mutants
+
+# damaged and made-up files for every reader; make fuzz SECONDS=600 takes that long for each
+SECONDS ?= 60
+fuzz: install
+	$(RUN) -m tests.fuzz --seconds=$(SECONDS)
 
 oracle: install $(ORACLE)
 	ORACLE=$(ORACLE) $(RUN) -m pytest -s tests/evaluate/test_kid_fid.py -k torch_fidelity

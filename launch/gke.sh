@@ -33,6 +33,7 @@ fi
 state() {  # nothing where there is none; NAME/ while it runs; NAME/Completed, NAME/Failed
   kubectl get jobset "$NAME" --ignore-not-found --output='jsonpath={.metadata.name}/{.status.terminalState}'
 }
+look() { local found; if found=$(state); then echo "$found"; else echo "$NAME/"; fi; }  # no answer: as if it runs
 create() { kubectl create --filename=- <<<"$manifest"; }
 now=$(state)
 if [[ $now != "$NAME/" ]]; then
@@ -41,7 +42,7 @@ if [[ $now != "$NAME/" ]]; then
 fi
 trap 'say "$NAME runs on; go on: the same command; stop: NAME=$NAME $0 down"; exit 130' INT TERM HUP
 while :; do
-  now=$(state) || now=$NAME/  # no answer
+  read -r now < <(look) || now=$NAME/  # not $(): there bash sometimes loses a Ctrl-C
   case $now in
     */Completed) exit ;;
     */Failed)
@@ -53,6 +54,6 @@ while :; do
     *) die "$NAME was deleted; hint: the same command goes on from the last checkpoint" ;;
   esac
   kubectl logs --follow --ignore-errors "$since" --selector="$pods,$first" 2>/dev/null || true
-  since=--since-time=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  TZ=UTC printf -v since -- '--since-time=%(%Y-%m-%dT%H:%M:%SZ)T' -1
   sleep "$poll"
 done

@@ -26,10 +26,6 @@ command -v "$PYTHON" >/dev/null || die "PYTHON=$PYTHON is not there; hint: make 
 
 flags=(--kill-on-bad-exit=0 --wait=300)  # all save the same step: the first that is done must not end the others
 if [[ -n ${SLURM_CPUS_PER_TASK:-} ]]; then flags+=("--cpus-per-task=$SLURM_CPUS_PER_TASK"); fi  # srun does not inherit it
-if [[ -n ${SLURM_GPUS_ON_NODE:-} ]]; then  # JAX would take one GPU a process on Slurm
-  JAX_LOCAL_DEVICE_IDS=$(seq -s , 0 $((SLURM_GPUS_ON_NODE - 1)))
-  export JAX_LOCAL_DEVICE_IDS
-fi
 code=0 told=''
 trap 'told=1' TERM  # this shell gets it, too, by scancel and where Slurm queues again itself; not before the time limit
 srun "${flags[@]}" launch/worker.sh "--workdir=$WORKDIR" "$@" || code=$?

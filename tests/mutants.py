@@ -17,7 +17,11 @@ import time
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+TIMEOUT = 900  # seconds for one mutant's tests, some of which compile two steps; one that makes them hang is seen, too
 COPIED = ('ugatit_jax', 'tests', 'configs', 'benchmarks', 'launch', 'pyproject.toml', 'README.md', 'setup.py')
+
+
+CRITICS = 'training/test_step_options.py -k critic'  # n_critic and separate_batches
 
 
 class Mutant(NamedTuple):
@@ -56,6 +60,18 @@ MUTANTS = [
         'if True else nn.relu(x)',
         'translate/test_tiled_generator.py',
     ),
+    Mutant(
+        'models/generator.py',
+        'x = x.astype(jnp.promote_types(x.dtype, jnp.float32))',
+        'x = x',
+        'models/test_generator.py -k mlp_of_gamma',
+    ),
+    Mutant(
+        'models/networks.py',
+        'generator(config.data.channels_B),',
+        'generator(config.data.channels_A),',
+        'training/test_step.py -k other_channels',
+    ),
     Mutant('models/initializers.py', 'nn.initializers.normal(0.02)', 'nn.initializers.normal(0.05)', 'models'),
     Mutant('models/spectral_norm.py', 'x / jnp.maximum(jnp.linalg.norm(x), EPS)', 'x', 'models/test_spectral_norm.py'),
     Mutant('models/spectral_norm.py', 'd * v[:, None] * u', 'd * v[:, None] * v[:1]', 'models/test_spectral_norm.py'),
@@ -63,7 +79,7 @@ MUTANTS = [
         'models/ops/convolution.py', '[[1, 1, 0], [0, 0, 1]]', '[[1, 0, 0], [0, 1, 1]]', 'models/ops/test_convolution.py'
     ),
     Mutant('models/ops/padding.py', "first = 1 if mode == 'reflect' else 0", 'first = 0', 'models/ops'),
-    Mutant('models/ops/winograd.py', '-(0.5**0.5)', '-0.5', 'models/ops/test_winograd.py'),
+    Mutant('models/ops/winograd.py', 'a + beside(b, 1)', 'a', 'models/ops/test_winograd.py'),
     Mutant('models/ops/cpu_convolution.py', 'where=(readers < len(places))', 'where=(readers <= len(places))', 'models/ops'),
     # losses
     Mutant(
@@ -116,7 +132,7 @@ MUTANTS = [
         'training/objectives.py',
         'rows[:, None] * groups + jnp.arange(groups)',
         'rows[:, None] + 0 * jnp.arange(groups)',
-        'training/test_step.py -k one_device',
+        'training/test_step.py -k differently',
     ),
     Mutant(
         'training/step.py',
@@ -130,6 +146,10 @@ MUTANTS = [
         'DiffAugment((), key, rows)',
         'training/test_step.py -k diffaugment',
     ),
+    Mutant('training/step.py', 'jax.tree.map(lambda x: x[-1],', 'jax.tree.map(lambda x: x[0],', CRITICS),
+    Mutant('training/step.py', "optimizers['discriminator'], grads", "optimizers['generator'], grads", CRITICS),
+    Mutant('training/step.py', 'x.reshape(-1, draws, ', 'x.reshape(draws, -1, ', CRITICS),
+    Mutant('training/step.py', 'if not config.training.separate_batches:', 'if True:', CRITICS),
     Mutant(
         'training/step.py',
         'new_generator = clip_rho(new_generator)',
@@ -155,7 +175,7 @@ MUTANTS = [
         'select_group(vectors), opt_state)',
         'training/test_goldens.py -k steps',
     ),
-    Mutant('training/step.py', 'step=state.step + 1,', 'step=state.step,', 'training/test_step.py training/test_state.py'),
+    Mutant('training/step.py', 'step=state.step + 1,', 'step=state.step,', 'training/test_loop.py -k device_resident'),
     Mutant(
         'training/gradient_accumulation.py', 'x / microbatches, total', 'x, total', 'training/test_step.py -k one_device'
     ),
@@ -183,6 +203,7 @@ MUTANTS = [
         'training/optimizer.py', 'chain(*clip, *decay, adam,', 'chain(*decay, *clip, adam,', 'training/test_optimizer.py'
     ),
     Mutant('compiler.py', "eps if eps_mode == 'after_correction' else", 'eps if True else', 'test_compiler.py'),
+    Mutant('config/derived.py', 'config.loss[name] if own is None else own', 'config.loss[name]', 'config/test_derived.py'),
     Mutant('config/reference.py', "15 if name == 'paper' and", "30 if name == 'paper' and", 'config/test_derived.py'),
     # loop and what it calls
     Mutant(
@@ -193,10 +214,17 @@ MUTANTS = [
     ),
     Mutant(
         'training/loop.py',
-        'state = reseed(restore_or_init())',
-        'state = restore_or_init()',
+        'state = reseed(state)',
+        'state = state',
         'training/test_resume.py -k restore',
     ),
+    Mutant(
+        'training/loop.py',
+        '                batches = open_batches(progress.step)',
+        '                batches = open_batches(0)',
+        'training/test_resume.py -k restore',
+    ),
+    Mutant('training/loop.py', 'metrics |= scores', 'pass', 'training/test_resume.py -k averaged'),
     Mutant('training/preview.py', 'generator[back], real))', 'generator[there], real))', 'training/test_preview.py'),
     Mutant(
         'training/preview.py',
@@ -209,7 +237,7 @@ MUTANTS = [
         'training/schedule.py',
         'every(training.checkpoint_every) or leaving',
         'every(training.checkpoint_every)',
-        'training/test_resume.py -k asked',
+        'training/test_schedule.py',
     ),
     Mutant('training/preemption.py', 'signal.SIGTERM: 75', 'signal.SIGTERM: 0', 'training/test_resume.py -k asked'),
     Mutant(
@@ -230,6 +258,9 @@ MUTANTS = [
     ),
     Mutant(
         'data/pipeline.py', '(first_step + np.arange(steps))[:, None]', 'np.arange(steps)[:, None]', 'data/test_pipeline.py'
+    ),
+    Mutant(
+        'data/sources/open_source.py', "{'A': 'B', 'B': 'A'}[domain]", 'domain', 'data/sources/test_open_source.py -k swap'
     ),
     Mutant('data/augment.py', 'along[::-1], along)', 'along, along)', 'data/test_augment.py'),
     Mutant('data/augment.py', 'colour = mean + (colour - mean) * factors[1]', 'colour = colour', 'data/test_augment.py'),
@@ -269,7 +300,74 @@ MUTANTS = [
         'resized / np.float32(127.5) - 1',
         'evaluate/test_inception.py',
     ),
+    Mutant('evaluate/direction.py', 'rec = run(back,', 'rec = run(there,', 'evaluate/test_evaluator.py -k known'),
+    Mutant('evaluate/direction.py', 'idt = run(there,', 'idt = run(back,', 'evaluate/test_evaluator.py -k known'),
+    Mutant('sharding.py', 'out[:count]', 'out', 'evaluate/test_evaluator.py -k known'),
+    Mutant('evaluate/colour_match.py', '* scale + target.mean', '* scale + source.mean', 'evaluate/test_colour_match.py'),
+    Mutant('evaluate/pairs.py', '[index[name] for name in names]', 'list(range(len(names)))', 'evaluate/test_pairs.py'),
     Mutant('evaluate/image_errors.py', 'np.log10(4 /', 'np.log10(1 /', 'evaluate/test_image_errors.py'),
+    Mutant('evaluate/image_errors.py', 'max_val=255', 'max_val=1', 'evaluate/test_image_errors.py'),
+    Mutant(
+        'evaluate/truth.py',
+        "metrics['truth_l1'].value / metrics['truth_l1_input'].value",
+        "metrics['truth_l1_input'].value / metrics['truth_l1'].value",
+        'evaluate/test_truth.py -k share',
+    ),
+    Mutant('evaluate/truth.py', 'float(values.mean())', 'float(np.median(values))', 'evaluate/test_truth.py -k share'),
+    Mutant(
+        'evaluate/truth.py', 'effnet.distances(images, truths)', 'effnet.distances(images, images)', 'evaluate/test_truth.py'
+    ),
+    Mutant(
+        'evaluate/folder_truth.py',
+        'match_colours(pixels, from_statistics, to_statistics)',
+        'match_colours(pixels, to_statistics, from_statistics)',
+        'evaluate/test_folder_truth.py',
+    ),
+    Mutant(
+        'evaluate/folder_truth.py',
+        'outputs = compare(images_of(fake), fitted_images(truth, indices, fake), effnet)',
+        'outputs = compare(images_of(fake), images_of(truth), effnet)',
+        'evaluate/test_folder_truth.py',
+    ),
+    Mutant(
+        'evaluate/paired_test.py',
+        '[self.pairs[source][i] for i in self.indices[source]]',
+        'self.indices[source]',
+        'evaluate/test_paired_test.py -k truth_is',
+    ),
+    Mutant(
+        'evaluate/paired_test.py', 'np.argsort(pairs).tolist()', 'pairs', 'evaluate/test_paired_test.py -k found_by_name'
+    ),
+    Mutant(
+        'evaluate/colour_match.py',
+        'squares / count - np.square(mean)',
+        'squares / count',
+        'evaluate/test_colour_match.py',
+    ),
+    Mutant('evaluate/colour_match.py', '.round().clip(', '.clip(', 'evaluate/test_colour_match.py'),
+    Mutant(
+        'evaluate/effnet.py',
+        '(pad // 2, pad - pad // 2)',
+        '(pad - pad // 2, pad // 2)',
+        'evaluate/test_effnet.py -k pytorch',
+    ),
+    Mutant('evaluate/effnet.py', '.sum(-1).mean((1, 2))', '.mean((1, 2, 3))', 'evaluate/test_effnet.py -k formula'),
+    Mutant('evaluate/effnet.py', 'COMPARED = (0, 2, 4, 10, 15)', 'COMPARED = (0, 2, 4, 10, 14)', 'evaluate/test_effnet.py'),
+    Mutant('evaluate/resize.py', '- np.float32(127)) /', '- np.float32(128)) /', 'evaluate/test_effnet.py -k official'),
+    Mutant(
+        'evaluate/effnet_weights.py',
+        "('weight', 'bias', 'running_mean', 'running_var')",
+        "('weight', 'running_mean', 'bias', 'running_var')",
+        'evaluate/test_effnet.py -k pytorch',
+    ),
+    Mutant('evaluate/effnet_weights.py', 'if sha256 != SHA256:', 'if False:', 'evaluate/test_effnet_weights.py'),
+    Mutant(
+        'evaluate/folder_accuracy.py',
+        'Selected(images, range(1, n, 2))',
+        'Selected(images, range(0, n, 2))',
+        'evaluate/test_folders.py -k judged',
+    ),
+    Mutant('evaluate/folders.py', 'else -accuracy.logits', 'else accuracy.logits', 'evaluate/test_folder_truth.py'),
     Mutant('evaluate/heatmap.py', 'heat = heat - heat.min()', 'heat = heat - heat.max()', 'evaluate/test_heatmap.py'),
     Mutant(
         'evaluate/evaluator.py',
@@ -300,6 +398,13 @@ MUTANTS = [
     ),
     Mutant('convert/read_official.py', 'step=file.counts[0]', 'step=file.step', 'convert/test_from_official.py'),
     Mutant(
+        'checkpoint/generators.py',
+        "('ema' if averaged else 'raw') if",
+        "'raw' if",
+        'checkpoint/test_generators.py -k averaged',
+    ),
+    Mutant('checkpoint/compatibility.py', 'elif a != b:', 'elif a == b:', 'checkpoint/test_compatibility.py'),
+    Mutant(
         'checkpoint/best_step.py', "sign = -1 if best.startswith('-') else 1", 'sign = 1', 'checkpoint/test_best_step.py'
     ),
 ]
@@ -319,8 +424,15 @@ def run(mutant: Mutant, folder: pathlib.Path) -> str:
     command = [sys.executable, '-m', 'pytest', '-q', '-x', '-p', 'no:cacheprovider', '--no-header', *tests]
     try:
         result = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, env=os.environ | {'PYTHONPATH': str(folder)}
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            env=os.environ | {'PYTHONPATH': str(folder)},
+            timeout=TIMEOUT,
         )
+    except subprocess.TimeoutExpired:
+        return 'killed'
     finally:
         path.write_text(original)
     # 1: tests failed; 2: they could not be collected, which is a failure, too; 5: none was collected

@@ -9,6 +9,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from ugatit_jax import main
+from ugatit_jax.command import slurm_devices
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.__main__ import main as evaluate
 from ugatit_jax.translate.__main__ import main as translate
@@ -40,6 +41,54 @@ def test_the_flag_then_the_variable_then_the_users_folder(place, variable, kept,
     folder = str(tmp_path / place) if place == 'here' else place
     subprocess.run([sys.executable, '-c', PROGRAM, folder], cwd=ROOT, env=env, check=True)
     assert sorted({str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob('*-cache')}) == kept
+
+
+@pytest.mark.parametrize(
+    'variables, devices',
+    [
+        ({}, None),  # not Slurm
+        ({'SLURM_LOCALID': '0'}, None),  # no GPUs
+        ({'SLURM_LOCALID': '0', 'SLURM_GPUS_ON_NODE': '4', 'SLURM_STEP_TASKS_PER_NODE': '1(x2)'}, [0, 1, 2, 3]),
+        ({'SLURM_LOCALID': '1', 'SLURM_GPUS_ON_NODE': '4', 'SLURM_STEP_TASKS_PER_NODE': '2(x3)'}, [2, 3]),
+        ({'SLURM_LOCALID': '3', 'SLURM_GPUS_ON_NODE': '4', 'SLURM_STEP_TASKS_PER_NODE': '4'}, [3]),
+        (
+            {
+                'SLURM_LOCALID': '0',
+                'SLURM_NODEID': '3',
+                'SLURM_GPUS_ON_NODE': '2',
+                'SLURM_STEP_TASKS_PER_NODE': '2(x3),1',
+            },
+            [0, 1],
+        ),
+        # bound: a process sees its own alone, which has the number 0
+        (
+            {
+                'SLURM_LOCALID': '3',
+                'SLURM_GPUS_ON_NODE': '4',
+                'SLURM_STEP_TASKS_PER_NODE': '4',
+                'CUDA_VISIBLE_DEVICES': '3',
+            },
+            [0],
+        ),
+        (
+            {
+                'SLURM_LOCALID': '1',
+                'SLURM_GPUS_ON_NODE': '2',
+                'SLURM_STEP_TASKS_PER_NODE': '2',
+                'CUDA_VISIBLE_DEVICES': '0,1',
+            },
+            [1],
+        ),
+        ({'SLURM_LOCALID': '1', 'SLURM_GPUS_ON_NODE': '4', 'JAX_LOCAL_DEVICE_IDS': '0'}, None),
+    ],
+)
+def test_the_gpus_of_a_process_under_slurm(variables, devices):
+    assert slurm_devices(variables) == devices
+
+
+def test_gpus_that_cannot_be_shared_equally_are_refused():
+    with pytest.raises(UserError, match='3 processes on a node cannot share its 4 GPUs equally; hint: srun'):
+        slurm_devices({'SLURM_LOCALID': '0', 'SLURM_GPUS_ON_NODE': '4', 'SLURM_STEP_TASKS_PER_NODE': '3'})
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):

@@ -1,7 +1,8 @@
-"""The package's layers: imports run one way, and modules stay short."""
+"""The package's layers: imports run one way, and modules stay short; tests share helpers alone."""
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -66,3 +67,8 @@ def test_modules_are_short():
         str(path.relative_to(ROOT)): lines for path in MODULES if (lines := len(path.read_text().splitlines())) > LONGEST
     }
     assert not long
+
+
+def test_nothing_is_imported_from_a_test_module_or_a_conftest():
+    pattern = re.compile(r'^ *(from|import) tests\.(?!helpers)', re.MULTILINE)
+    assert not [path for path in (ROOT / 'tests').rglob('*.py') if pattern.search(path.read_text())]

@@ -4,15 +4,17 @@ import argparse
 import gc
 import logging
 import os
+import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ugatit_jax.errors import CommandExit, UserError, named_line, printable
 from ugatit_jax.files import cache_folder, is_remote, validate_writable
 
 logger = logging.getLogger(__name__)
 
+HEARTBEAT_SECONDS = 30  # a process that is silent for longer is taken for dead, and the others abort; JAX has 100
 GC_THRESHOLD = 100_000  # tracing a train step makes many objects that stay; at Python's 700 the GC took a fifth of its time
 BUCKET_LIBRARIES = ('gcsfs', 'google', 'aiohttp', 'requests')  # raise errors of their own: no answer, no credentials
 
@@ -29,7 +31,9 @@ def run_command(command: Callable[[], int | None]) -> int:
     try:
         return command() or 0
     except CommandExit as left:
-        print(f'ugatit_jax: {left}', file=sys.stderr)
+        print(f'ugatit_jax: {left}', file=sys.stderr, flush=True)
+        if left.at_once:
+            os._exit(left.code)
         return left.code
     except KeyboardInterrupt:
         print('ugatit_jax: interrupted', file=sys.stderr)
@@ -51,7 +55,13 @@ def configure_logging(level: int = logging.INFO, time: bool = False) -> None:
         force=True,
     )
     logging.getLogger('jax').setLevel(logging.WARNING)
-    for name in ('absl', 'orbax', 'asyncio'):  # a save that fails is a page of theirs, and one line of ours
+    for name in (
+        'absl',
+        'orbax',
+        'asyncio',
+        'gcsfs',
+        'fsspec',
+    ):  # a save that fails is a page of theirs, and one line of ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
     threading.excepthook, sys.unraisablehook = log_thread_error, log_unraisable
 
@@ -111,12 +121,41 @@ def join_processes() -> None:
         if variable in os.environ
     }
     try:
-        jax.distributed.initialize(**numbers)
+        jax.distributed.initialize(
+            **numbers, local_device_ids=slurm_devices(os.environ), heartbeat_timeout_seconds=HEARTBEAT_SECONDS
+        )
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f'--distributed: {error}; outside Cloud TPU and Slurm set JAX_COORDINATOR_ADDRESS=HOST:PORT, '
             'JAX_NUM_PROCESSES and JAX_PROCESS_ID'
         ) from error
+
+
+def slurm_devices(variables: Mapping[str, str]) -> list[int] | None:
+    """The GPUs of this process under Slurm, by the numbers that it sees; None elsewhere, where JAX takes all.
+
+    A process has an equal part of those of its node, all of them where it is alone there; where Slurm gave it some of its
+    own (--gpus-per-task, --gpu-bind), these. JAX would take one, the GPU with the number of the process on its node.
+    """
+    if 'SLURM_LOCALID' not in variables or 'JAX_LOCAL_DEVICE_IDS' in variables:
+        return None
+    on_node = int(variables.get('SLURM_GPUS_ON_NODE') or 0)
+    visible = len(variables['CUDA_VISIBLE_DEVICES'].split(',')) if variables.get('CUDA_VISIBLE_DEVICES') else on_node
+    if visible < on_node:
+        return list(range(visible))
+    # '2(x3),1': two processes on each of three nodes, one on the fourth
+    counts = re.findall(r'(\d+)(?:\(x(\d+)\))?', variables.get('SLURM_STEP_TASKS_PER_NODE', '1'))
+    of_nodes = [int(count) for count, nodes in counts for _ in range(int(nodes or 1))]
+    processes = of_nodes[int(variables.get('SLURM_NODEID', 0))]
+    if not visible:
+        return None
+    if visible % processes:
+        raise UserError(
+            f'--distributed: {processes} processes on a node cannot share its {visible} GPUs equally; '
+            f'hint: srun --ntasks-per-node={visible}, or 1'
+        )
+    share, place = visible // processes, int(variables['SLURM_LOCALID'])
+    return list(range(share * place, share * (place + 1)))
 
 
 def hide_gpus_from_tensorflow() -> None:

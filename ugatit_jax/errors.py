@@ -5,6 +5,7 @@ class CommandExit(Exception):
     """Ends a command with its message as the one line on stderr, and with exit code `code`."""
 
     code = 1
+    at_once = False  # whether the process ends without waiting for anything, such as other processes
 
     def __init__(self, message: str):
         super().__init__(printable(message))

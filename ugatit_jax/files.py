@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 
 from etils import epath
@@ -57,19 +58,20 @@ def atomic_write_text(path: epath.Path, text: str) -> epath.Path:
 
 
 def partial_name() -> str:
-    """A name, hidden and new, for a file that this process is writing."""
+    """A name, hidden and new, for a file or folder that this process is writing."""
     return f'.{"-".join(map(str, this_process()))}-{secrets.token_hex(4)}.partial'
 
 
 def remove_abandoned(folder: str) -> int:
-    """Removes what processes of this machine that were killed left in a folder half written; returns how many files."""
+    """Removes what processes of this machine that were killed left half written in a folder; returns how many."""
     count = 0
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             match = PARTIAL.fullmatch(name)
             if match and is_running(Process(match[1], int(match[2]), match[3])) is False:
                 with contextlib.suppress(OSError):
-                    os.remove(os.path.join(folder, name))
+                    path = os.path.join(folder, name)
+                    (shutil.rmtree if os.path.isdir(path) else os.remove)(path)
                     count += 1
     return count
 
@@ -134,9 +136,15 @@ def read_bytes(path: epath.Path) -> bytes:
 
 
 def write_bytes(path: epath.Path, content: bytes) -> epath.Path:
-    """Writes a file, or an object as a whole; raises OSError."""
-    with bucket_errors(path):
+    """Writes a file, or an object as a whole in a single request; raises OSError."""
+    if not is_remote(path):
         path.write_bytes(content)
+        return path
+    import fsspec
+
+    with bucket_errors(path):
+        system, name = fsspec.core.url_to_fs(str(path))
+        system.pipe_file(name, content)
     return path
 
 

@@ -47,3 +47,23 @@ def test_a_config_from_before_a_field_has_what_was_done_then():
     validate_same_run(complete(before), now, 'here')
     with pytest.raises(UserError, match="model.decoder_norm was 'adalin', is 'in'"):
         validate_same_run(complete({**before, 'converted': None}), config(model__ch=32, model__decoder_norm='in'), 'here')
+
+
+@pytest.mark.parametrize(
+    'name, value',
+    [
+        ('model.n_res', 10**9),
+        ('model.ch', [2]),
+        ('model.ch', {}),
+        ('model.mlp_pool', 3),
+        ('data.channels_A', '3'),
+        ('model', 3),
+    ],
+)
+def test_a_stored_config_that_no_run_can_have_is_refused(name, value):
+    stored = config()
+    group, _, field = name.partition('.')
+    (stored[group] if field else stored).update({field or group: value})
+    with pytest.raises(UserError, match=f'config: {name}.* does not work') as error:
+        complete(stored)
+    assert '\n' not in str(error.value)

@@ -1,7 +1,10 @@
 """The command decides what becomes what, and overwrites nothing."""
 
+import pytest
+
 from tests.helpers.official_files import refusal, tree_of
 from tests.helpers.torch_writer import write_zip
+from ugatit_jax.convert import __main__ as convert_command
 from ugatit_jax.convert.__main__ import main
 
 
@@ -14,6 +17,13 @@ def test_the_command(arrays, tmp_path, capsys):
     assert capsys.readouterr().err.splitlines() == [
         f'ugatit_jax: --to={tmp_path}/run exists already, and nothing is overwritten; name another'
     ]
+
+
+@pytest.mark.parametrize('direction', ['B2A', 'b2a'])
+def test_the_direction_is_taken_in_both_cases(direction, capsys, monkeypatch):
+    monkeypatch.setattr(convert_command, 'convert', lambda source, target, **options: [options['direction']])
+    assert main(['--from=x', '--to=y', f'--direction={direction}']) == 0
+    assert capsys.readouterr().out == 'B2A\n'
 
 
 def test_an_official_file_becomes_nothing_but_a_new_folder(arrays, tmp_path):

@@ -1,3 +1,5 @@
+"""Crops, flips and jitter of training images."""
+
 import functools
 
 import jax

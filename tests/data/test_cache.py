@@ -1,3 +1,5 @@
+"""Decoded images in memory or in a file, and files that are damaged."""
+
 import errno
 import os
 import shutil

@@ -1,3 +1,5 @@
+"""python -m ugatit_jax.data.check: its report, its contact sheet, and its exit codes."""
+
 import pytest
 from PIL import Image
 

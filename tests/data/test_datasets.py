@@ -1,3 +1,5 @@
+"""Opening the data sets of a run: what is scanned, warned of and refused."""
+
 import numpy as np
 import pytest
 

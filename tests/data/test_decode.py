@@ -1,3 +1,5 @@
+"""Bytes to pixels: formats, orientation, alpha, bit depths, and files that cannot be used."""
+
 import csv
 import io
 import re

@@ -1,3 +1,5 @@
+"""The training set on the devices: batches equal to the pipeline's, and memory that is checked first."""
+
 import itertools
 import os
 import subprocess

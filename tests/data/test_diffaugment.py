@@ -1,3 +1,5 @@
+"""DiffAugment: amounts, random numbers by row, gradients."""
+
 import functools
 
 import jax

@@ -1,3 +1,5 @@
+"""Batches of a step: the same wherever the run began and however many processes share them."""
+
 import itertools
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import pytest
 from tests.helpers.image_files import make_folder
 from ugatit_jax.data import cache, open_datasets, pipeline, train_batches
 from ugatit_jax.data.preprocess import fit_square
+from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.data.sources.open_source import Selected
 from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.errors import UserError
@@ -49,6 +52,25 @@ def test_processes_share_out_the_global_batch_and_epochs_are_complete(n_A, n_B, 
         )
         offset = epoch * n - steps[0] * batch
         np.testing.assert_array_equal(np.sort(seen[offset : offset + n]), np.arange(n))
+
+
+def test_a_process_opens_no_image_of_another(tmp_path, config, monkeypatch):
+    """In an epoch, as far as it reads ahead."""
+    count, steps = 64, 16
+    config.data.source, config.data.batch_size = f'folder:{make_folder(tmp_path, {"trainA": count, "trainB": count})}', 4
+    datasets, opened = open_datasets(config), set()
+    read_bytes = FolderSource._read_bytes
+    monkeypatch.setattr(FolderSource, '_read_bytes', lambda self, i: opened.add((self.root[-1], i)) or read_bytes(self, i))
+    for process in range(2):
+        opened.clear()
+        next(train_batches(datasets.train_A, datasets.train_B, config, process_index=process, process_count=2))
+        own = {
+            (domain, int(i))
+            for domain in 'AB'
+            for step in range(steps)
+            for i in pipeline.global_indices(rows_of(step, 4, process, 2), count, config.seed, domain)
+        }
+        assert len(own) == count and opened and opened <= own
 
 
 def test_domains_are_shuffled_apart():

@@ -1,3 +1,5 @@
+"""Images of any shape into squares."""
+
 import numpy as np
 import pytest
 
@@ -27,15 +29,18 @@ def test_same_size_is_untouched():
 def test_short_side_crop_keeps_the_centre_in_proportion():
     pixels = np.zeros((32, 64, 3), np.uint8)
     pixels[:, 16:48] = 200
-    assert (fit_square(pixels, 32, 'short_side_crop') == 200).all()
+    for image in (pixels, pixels.transpose(1, 0, 2)):
+        assert (fit_square(image, 32, 'short_side_crop') == 200).all()
     assert (fit_square(pixels, 16, 'stretch')[:, 0] == 0).all()
 
 
 def test_pad_keeps_everything_over_the_background():
-    out = fit_square(np.full((20, 40, 3), 200, np.uint8), 32, 'pad', (1, 2, 3))
-    assert (out[8:24] == 200).all()
-    assert (out[:8] == (1, 2, 3)).all()
-    assert (out[24:] == (1, 2, 3)).all()
+    wide = fit_square(np.full((20, 40, 3), 200, np.uint8), 32, 'pad', (1, 2, 3))
+    tall = fit_square(np.full((40, 20, 3), 200, np.uint8), 32, 'pad', (1, 2, 3))
+    for out in (wide, tall.transpose(1, 0, 2)):
+        assert (out[8:24] == 200).all()
+        assert (out[:8] == (1, 2, 3)).all()
+        assert (out[24:] == (1, 2, 3)).all()
     assert (fit_square(np.full((20, 40, 4), 200, np.uint8), 32, 'pad', (1, 2, 3))[0, 0] == (1, 2, 3, 0)).all()
     assert fit_square(np.full((20, 40, 1), 200, np.uint8), 32, 'pad', (255, 0, 0))[0, 0, 0] == 76
 

@@ -1,3 +1,5 @@
+"""The scan of a data set: unreadable files, its cache, common mistakes."""
+
 import json
 import os
 

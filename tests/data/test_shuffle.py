@@ -1,3 +1,5 @@
+"""The order of images: a permutation for each epoch, the same in NumPy and JAX."""
+
 import hypothesis
 import hypothesis.strategies as st
 import jax

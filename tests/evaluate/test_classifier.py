@@ -4,7 +4,7 @@ import numpy as np
 
 from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.evaluate import classifier as classifier_module
-from ugatit_jax.evaluate.classifier import train_classifier
+from ugatit_jax.evaluate.classifier import reliability_notes, train_classifier
 
 
 def test_a_classifier_tells_faces_apart_and_judges_fakes(monkeypatch):
@@ -23,3 +23,10 @@ def test_a_classifier_tells_faces_apart_and_judges_fakes(monkeypatch):
         np.testing.assert_array_equal(logits, again.logits(images[domain, 'test'], domain))
     grey = [np.full((20, 30, 3), 128, np.uint8)] * 40  # more than one batch, another size
     assert len(set(classifier.logits(grey, 'B'))) == 1 and len(classifier.logits(grey, 'B')) == 40
+
+
+def test_a_weak_classifier_comes_with_a_warning():
+    assert reliability_notes(0.9) == []
+    assert reliability_notes(0.899) == [
+        'domain accuracy is unreliable: its classifier is right on only 89.9% of the real images'
+    ]

@@ -24,6 +24,11 @@ def test_a_linear_change_of_each_channel_is_matched_exactly():
     assert np.abs(source.astype(int) - target).max() > 20
 
 
+def test_values_are_rounded():
+    source, target = ColourStatistics(np.zeros(3), np.ones(3)), ColourStatistics(np.array([0.6, -0.6, 0.4]), np.ones(3))
+    np.testing.assert_array_equal(match_colours(np.full((1, 1, 3), 10, np.uint8), source, target), [[[11, 9, 10]]])
+
+
 def test_values_are_clipped_and_constant_channels_are_shifted():
     zero = np.zeros(3)
     black, bright = ColourStatistics(zero, zero), ColourStatistics(np.array([300.0, 20, -5]), zero + 10)

@@ -1,5 +1,7 @@
 """Generators in, metrics out: known generators have known metrics."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -86,6 +88,16 @@ def test_real_images_of_the_target_as_fakes_have_full_domain_accuracy(datasets, 
     """Real images of B as translations of A, as a perfect generator would make them."""
     other = Datasets(datasets.train_A, datasets.train_B, datasets.test_B, datasets.test_B)
     assert evaluator(other).metrics(shifts(0, 0))['domain_accuracy_A2B'] == 1
+
+
+def test_a_classifier_that_takes_all_for_b_is_warned_of(datasets, evaluator, caplog):
+    evaluate = evaluator(datasets)
+    evaluate.classifier = SimpleNamespace(logits=lambda images, domain: np.full(5, 1 if domain == 'B' else -1))
+    with caplog.at_level('WARNING'):
+        assert evaluate.classifier_accuracy == evaluate.classifier_accuracy == 0.5
+    assert [record.getMessage() for record in caplog.records] == [
+        'domain accuracy is unreliable: its classifier is right on only 50.0% of the real images'
+    ]
 
 
 def test_without_cam_there_are_no_heatmap_metrics(datasets, evaluator):

@@ -7,16 +7,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.array_source import ArraySource
 from tests.helpers.random_inception import random_squares, write_folder
-from ugatit_jax.evaluate import effnet_weights
+from ugatit_jax.evaluate import classifier, effnet_weights, folder_accuracy, inception_weights
 from ugatit_jax.evaluate import folders as folders_module
 from ugatit_jax.evaluate.__main__ import main
+from ugatit_jax.evaluate.folder_images import heatmaps_and_strips
 from ugatit_jax.evaluate.results import table_rows
+
+
+class Brightness:
+    """In place of the classifier: images of mean above 100 are of B."""
+
+    def logits(self, images, domain):
+        return (1 if domain == 'B' else -1) * (np.array([image.mean() for image in images]) - 100)
 
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr(folder_accuracy, 'train_classifier', lambda *arguments: Brightness())  # quick
     paths = {name: write_folder(tmp_path / name, domain) for name, domain in (('fake', 'A'), ('real', 'B'), ('source', 'A'))}
     for path in paths.values():  # four of each, one of another size
         for i in range(4, 12):
@@ -39,7 +49,8 @@ def test_two_folders_of_mixed_sizes(folders, tmp_path, weights_file, extractor, 
     monkeypatch.setattr(folders_module, 'FeatureExtractor', lambda weights, mesh: extractor)  # compiled already
     output = tmp_path / 'out'
     for _ in range(2):  # an earlier evaluation is replaced
-        code, out, _ = run(capsys, **folders, inception_weights=weights_file, output=output, protocol='ugatit')
+        options = {'features': 'inception', 'inception_weights': weights_file, 'protocol': 'ugatit', 'output': output}
+        code, out, _ = run(capsys, **folders, **options)
         assert code == 0 and 'KID x 100, equal mean' in out and str(output / 'report.html') in out
     assert sorted(path.name for path in output.iterdir()) == ['metrics.json', 'report.html']
     found = json.loads((output / 'metrics.json').read_text())
@@ -120,6 +131,83 @@ def test_without_the_package_there_is_a_note_and_no_perceptual_distance(
     assert sum('no kid_effnet and truth_perceptual: ' in note for note in found['notes']) == 1
 
 
+def metrics_and_page(output):
+    """metrics.json, the names of its metrics, and report.html."""
+    found = json.loads((output / 'metrics.json').read_text())
+    return found, found['metrics']['fake to real'].keys(), (output / 'report.html').read_text()
+
+
+def test_without_weights_there_is_all_that_needs_none(folders, tmp_path, capsys, monkeypatch):
+    """Neither network's weights, as where nothing can be downloaded; with --inception_weights=none none are looked for."""
+    monkeypatch.setattr(effnet_weights, 'PACKAGE', 'no_such_package')
+    nowhere = inception_weights.PUBLISHED._replace(urls=('http://127.0.0.1:9/x.pth',))
+    monkeypatch.setattr(inception_weights, 'PUBLISHED', nowhere)
+    output = tmp_path / 'out'
+    with monkeypatch.context() as context:
+        context.setattr(folder_accuracy, 'train_classifier', classifier.train_classifier)
+        context.setattr(classifier, 'STEPS', 2)  # its judgement is not looked at
+        code, out, err = run(capsys, **folders, truth=folders['fake'], output=output)
+    found, names, page = metrics_and_page(output)
+    assert code == 0 and 'domain accuracy' in out and 'truth L1, colour match' in out, err
+    assert 'no KID and FID: the weights of InceptionV3 are missing and cannot be downloaded' in found['notes'][0]
+    assert 'no kid_effnet and truth_perceptual: ' in found['notes'][1] and 'protocol' not in out
+    assert names > {'domain_accuracy', 'domain_accuracy_real', 'truth_l1_share'}
+    assert not any('kid' in name or 'fid' in name for name in names)
+    assert page.count('data:image/jpeg') == 3 * (4 + 2 + 2) and 'Best and worst: by L1 to the true image' in page
+
+    monkeypatch.setattr(inception_weights, 'cached_or_downloaded', None)
+    without_source = {name: folders[name] for name in ('fake', 'real')}
+    for given, ranking in ((folders, 'by the log odds'), (without_source | {'truth': folders['fake']}, 'by L1')):
+        code, *_ = run(capsys, **given, inception_weights='none', output=output)
+        found, names, page = metrics_and_page(output)
+        assert code == 0 and found['notes'][0] == 'no KID and FID: inception_weights is none' and ranking in page
+        assert ('domain_accuracy' in names, 'truth_l1' in names) == ('source' in given, 'truth' in given)
+    nothing = without_source | {'inception_weights': 'none', 'output': tmp_path / 'no'}
+    for options, message in (
+        ({}, 'nothing can be computed from --fake and --real without weights (no KID and FID: '),
+        ({'features': 'inception'}, '--features=inception needs the weights that --inception_weights=none leaves out'),
+    ):
+        code, _, line = run(capsys, **nothing, **options)
+        assert code == 2 and message in line and not (tmp_path / 'no').exists()
+
+
+def test_features_name_the_weights_that_are_used(monkeypatch):
+    """What is asked for has to be there; what is not is not read."""
+    read = []
+    monkeypatch.setattr(folders_module, 'load_weights', lambda path: read.append(f'inception {path}'))
+    monkeypatch.setattr(folders_module, 'find_inception', lambda path: (read.append(f'inception? {path}'), ''))
+    monkeypatch.setattr(folders_module, 'find_effnet', lambda wanted: (read.append(f'effnet {wanted}'), ''))
+    for features, has_truth, expected in (
+        ('available', False, ['inception? x', 'effnet None']),
+        ('inception', False, ['inception x']),
+        ('inception', True, ['inception x', 'effnet None']),  # for the perceptual distance
+        ('effnet', False, ['effnet True']),
+        ('both', True, ['inception x', 'effnet True']),
+    ):
+        read.clear()
+        folders_module.find_weights(features, 'x', has_truth)
+        assert read == expected
+
+
+@pytest.mark.parametrize('odd, accuracy, warnings', [(50, 1, 0), (150, 2 / 3, 1)])
+def test_domain_accuracy_is_judged_on_images_that_the_classifier_was_not_trained_on(odd, accuracy, warnings, monkeypatch):
+    def images_of_means(*means):
+        return ArraySource(np.stack([np.full((4, 4, 3), mean, np.uint8) for mean in means]), [str(mean) for mean in means])
+
+    def train(a, b, seed):
+        assert [[image.max() for image in images] for images in (a, b)] == [[10, 30, 60], [200, 220]]
+        return Brightness()
+
+    monkeypatch.setattr(folder_accuracy, 'train_classifier', train)
+    source, target = images_of_means(10, 20, 30, 40, 60, 70), images_of_means(200, 210, 220)
+    source.images[[1, 3]] = odd  # two of three
+    found = folder_accuracy.folder_accuracy({'source': source, 'target': target, 'fake': images_of_means(90, 140, 101, 102)})
+    values = {name: value.value for name, value in found.metrics.items()}
+    assert values == {'domain_accuracy': 0.75, 'domain_accuracy_real': pytest.approx(accuracy)}
+    np.testing.assert_array_equal(found.logits, [-10, 40, 1, 2])
+    assert sum('unreliable' in note for note in found.notes) == warnings and found.notes[0] == folder_accuracy.NOTE
+
+
 def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weights_file, capsys, monkeypatch):
     monkeypatch.setattr(folders_module, 'FeatureExtractor', None)  # nothing is computed
     empty, one, broken, theirs = (tmp_path / name for name in ('empty', 'one', 'broken', 'theirs'))
@@ -145,4 +233,4 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weig
 
 def test_heatmaps_and_strips_are_left_out():
     keys = ['a.png', 'a.heatmap.png', 'b/c.d.webp', 'b/c.d.strip.webp', 'x.heatmap.png', 'heatmap.png', 'a.strip.jpg']
-    assert folders_module.heatmaps_and_strips(keys) == {'a.heatmap.png', 'b/c.d.strip.webp'}
+    assert heatmaps_and_strips(keys) == {'a.heatmap.png', 'b/c.d.strip.webp'}

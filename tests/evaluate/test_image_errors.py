@@ -13,12 +13,28 @@ def test_l1_and_psnr_of_each_image():
     np.testing.assert_allclose(psnr(a, b), [20, 10 * np.log10(4e10)], atol=1e-4)  # 2 / 0.2 is 20 dB; equal is finite
 
 
+def ssim_of_the_paper(a, b):
+    """Wang et al. 2004, equation 13, with a Gaussian window of 11 x 11 pixels and a deviation of 1.5; a, b: [h, w, 3]."""
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    window = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(window, window) / window.sum() ** 2
+
+    def local_mean(x):
+        return (np.lib.stride_tricks.sliding_window_view(x, (11, 11), (0, 1)) * window).sum((-1, -2))
+
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    mean_a, mean_b = local_mean(a), local_mean(b)
+    var_a, var_b = local_mean(a * a) - mean_a**2, local_mean(b * b) - mean_b**2
+    covariance = local_mean(a * b) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return (luminance * (2 * covariance + c2) / (var_a + var_b + c2)).mean()
+
+
 def test_ssim_of_each_image():
-    """Of equal images, of constant ones by the formula, and of noise, which shares nothing with an image."""
-    a = noise(3, seed=1)
-    b = np.stack([a[0], np.full_like(a[1], 50), noise(1, seed=2)[0]])
-    a[1] = 200
-    c1 = (0.01 * 255) ** 2
-    found = ssim(a, b)
-    np.testing.assert_allclose(found[:2], [1, (2 * 200 * 50 + c1) / (200**2 + 50**2 + c1)], atol=5e-4)  # float32 variances
-    assert found.shape == (3,) and found[2] < 0.3
+    """Of equal images, of dark ones, whose constants count, of related ones, and of noise."""
+    a = noise(4, seed=1)
+    a[1] //= 50
+    b = np.stack([a[0], a[1] + 3, a[2] // 2 + noise(1, seed=3)[0] // 4, noise(1, seed=2)[0]])
+    expected = [ssim_of_the_paper(*pair) for pair in zip(a, b, strict=True)]
+    assert expected[0] == 1 and expected[3] < 0.3 < expected[1] < 0.9 and 0.4 < expected[2] < 0.9
+    np.testing.assert_allclose(ssim(a, b), expected, atol=1e-3)  # variances in float32

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.galleries import Row
-from ugatit_jax.evaluate.results import Results, checksum, make_output_folder
+from ugatit_jax.evaluate.inception_weights import InceptionWeights
+from ugatit_jax.evaluate.metrics import MetricValue
+from ugatit_jax.evaluate.results import Results, checksum, make_output_folder, table_rows
 
 
 def test_names_that_are_not_utf8_are_written_escaped(tmp_path):
@@ -34,3 +37,26 @@ def test_checksums_depend_on_pixels_shapes_and_order():
     a, b = np.zeros((2, 4, 3), np.uint8), np.ones((2, 4, 3), np.uint8)
     assert checksum([a, b]) == checksum(iter([a.copy(), b])) and len(checksum([])) == 64
     assert len({checksum(images) for images in ([a, b], [b, a], [a], [a.reshape(4, 2, 3), b])}) == 4
+
+
+@pytest.mark.parametrize('real, cell', [(0.9, '0.750'), (0.89, '0.750 (unreliable)')])
+def test_domain_accuracy_of_a_weak_classifier_is_marked(real, cell):
+    metrics = {'A2B': {'domain_accuracy': MetricValue(0.75), 'domain_accuracy_real': MetricValue(real)}}
+    counts = {'A2B': {'fake': 2, 'target': 2}}
+    results = Results('T', {'step': '1'}, 'fidelity', None, counts, {}, metrics, [], {})
+    assert dict(results.metric_rows())['domain_accuracy'] == [cell]
+    assert table_rows('x', results.as_json())[0].endswith(f'| {cell} |')
+
+
+def test_the_protocol_is_of_the_features_that_there_are():
+    inception, effnet = InceptionWeights({}, 'i', '0'), EffnetWeights({}, 'e', '0')
+    texts = [
+        Results('T', {}, 'clean', weights, {}, {}, {}, [], {}, effnet=other).as_json()['protocol']['what']
+        for weights, other in ((inception, None), (inception, effnet), (None, effnet))
+    ]
+    assert [('clean-fid: Pillow bicubic' in text, 'Lite0 Pillow bilinear to 224x224' in text) for text in texts] == [
+        (True, False),
+        (True, True),
+        (False, True),
+    ]
+    assert all('KID over 100 random subsets of min(1000, n / 2)' in text for text in texts)

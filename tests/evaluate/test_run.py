@@ -14,6 +14,7 @@ from tests.helpers.command import SMALL, main
 from tests.helpers.paths import ROOT
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import classifier
+from ugatit_jax.evaluate.effnet_weights import package_file
 from ugatit_jax.evaluate.run import evaluate_run
 
 EVALUATED = (
@@ -56,11 +57,14 @@ def test_eval_mode_writes_metrics_and_page_and_changes_nothing_else(trained, tmp
     found = json.loads((folder / 'metrics.json').read_text())
     assert found['n']['A2B'] == {'fake': 20, 'target': 20, 'source': 20} and found['inception'] is None
     assert found['metrics']['A2B'].keys() == found['metrics']['B2A'].keys() >= {'domain_accuracy', 'cycle_l1', 'heatmap_iou'}
+    assert ('kid_effnet' in found['metrics']['A2B']) == (package_file() is not None)
     assert found['step'] == folder.name.split('-')[0] and any('no KID and FID' in note for note in found['notes'])
     config = default.get_config()
     config.evaluation.inception_weights = 'none'
+    config.evaluation.effnet = False
     monkeypatch.setattr(classifier, 'STEPS', 2)  # domain accuracy is not compared
     one_device = evaluate_run(config, str(workdir), found['step'])
+    assert any('domain accuracy is unreliable' in note for note in one_device.notes)  # after two steps
     for direction, metrics in one_device.metrics.items():
         for name in ('cycle_l1', 'identity_psnr', 'heatmap_inside'):
             assert metrics[name].value == pytest.approx(found['metrics'][direction][name]['value'], rel=1e-4)

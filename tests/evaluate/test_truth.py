@@ -53,10 +53,11 @@ def test_there_is_no_ssim_of_tiny_images_or_without_tensorflow(monkeypatch):
 
 def test_baselines_and_share():
     found = truth_metrics(
-        {'l1': np.array([0.1, 0.3])}, {'input': {'l1': np.array([0.4, 0.4])}, 'colour': {'l1': np.array([0.3, 0.1])}}
+        {'l1': np.array([0.1, 0.1, 0.4])},
+        {'input': {'l1': np.array([0.8, 0.2, 0.2])}, 'colour': {'l1': np.array([0.3, 0.1, 0.2])}},
     )
     values = {name: value.value for name, value in found.items()}
-    # the share of the means, not the mean of the shares
+    # means, not medians; the share of the means, not the mean of the shares
     assert values == pytest.approx({'truth_l1': 0.2, 'truth_l1_input': 0.4, 'truth_l1_colour': 0.2, 'truth_l1_share': 0.5})
     assert list(truth_metrics({'l1': np.array([0.1])}, {})) == ['truth_l1']
     equal = truth_metrics({'l1': np.array([0.1])}, {'input': {'l1': np.array([0.0])}})

@@ -43,7 +43,7 @@ def test_the_folder_gives_the_images_of_the_checkpoint(workdir, folder):
 
 def test_averaged_weights_are_taken_unless_the_raw_ones_are_asked_for(workdir, tmp_path):
     stored = load_generators(str(workdir), weights='raw').generator
-    assert main([f'--checkpoint={workdir}', f'--to={tmp_path / "raw"}', '--weights=raw', '--direction=b2a']) == 0
+    assert main([f'--checkpoint={workdir}', f'--to={tmp_path / "raw"}', '--weights=raw', '--direction=B2A']) == 0
     loaded = load_generators(str(tmp_path / 'raw'))
     assert loaded.weights == 'raw' and list(loaded.generator) == ['genB2A']
     jax.tree.map(np.testing.assert_array_equal, loaded.generator['genB2A'], stored['genB2A'])
@@ -65,7 +65,7 @@ def test_the_command_translates_with_it(folder, tmp_path):
 
     (tmp_path / 'in').mkdir()
     Image.fromarray(IMAGE).save(tmp_path / 'in' / 'x.png')
-    flags = [f'--checkpoint={folder}', f'--input={tmp_path / "in"}', f'--output={tmp_path / "out"}', '--direction=a2b']
+    flags = [f'--checkpoint={folder}', f'--input={tmp_path / "in"}', f'--output={tmp_path / "out"}', '--direction=A2B']
     assert translate(flags) == 0
     result = np.asarray(Image.open(tmp_path / 'out' / 'x.png'))
     np.testing.assert_array_equal(result, ugatit_jax.load(str(folder), 'a2b')(IMAGE))
@@ -78,6 +78,16 @@ def test_a_shipped_model_is_known_by_its_name(folder, monkeypatch):
         ugatit_jax.load('third')
     with pytest.raises(UserError, match='neither'):
         ugatit_jax.load('../to/half')  # a path is from the current folder, never from that of the package
+
+
+def test_no_place_of_the_machine_is_passed_on(tmp_path):
+    source = f'folder:{tmp_path}/secret/cats'
+    workdir = write_checkpoint(tmp_path / 'run', data__source=source, data__cache_dir=f'{tmp_path}/cache')
+    export_folder(workdir, str(tmp_path / 'out'))
+    for name in ('config.json', 'README.md'):
+        assert str(tmp_path) not in (tmp_path / 'out' / name).read_text()
+    assert load_generators(str(tmp_path / 'out')).config.data.source == 'folder:cats'
+    assert '`folder:cats`' in (tmp_path / 'out' / 'README.md').read_text()
 
 
 def test_model_card(folder):

@@ -1,7 +1,7 @@
 """A bucket on this machine: a local emulator of Google Cloud Storage, and what has to be set for each library to ask it.
 
-- gcsfs, google-cloud-storage: STORAGE_EMULATOR_HOST; they are anonymous then. GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT off: gcsfs
-  would ask for the kind of the bucket, which the emulator does not know.
+- gcsfs, google-cloud-storage: STORAGE_EMULATOR_HOST. gcsfs looks for credentials all the same, unless its token is 'anon', and
+  with GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT asks for the kind of the bucket, which the emulator does not know.
 - TensorStore, so Orbax: TENSORSTORE_GCS_HTTP_URL and GOOGLE_AUTH_TOKEN_FOR_TESTING.
 - ArrayRecord: CLOUD_STORAGE_EMULATOR_ENDPOINT.
 - etils: EPATH_USE_TF=0, which the package sets itself; TensorFlow's own file system knows no other endpoint.
@@ -47,6 +47,7 @@ class Bucket:
         self.request('POST', '/storage/v1/b?project=p', json.dumps({'name': self.name}).encode())
         self.env = os.environ | {
             'STORAGE_EMULATOR_HOST': self.url,
+            'FSSPEC_GCS': '{"token": "anon"}',
             'GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT': 'false',
             'TENSORSTORE_GCS_HTTP_URL': self.url,
             'GOOGLE_AUTH_TOKEN_FOR_TESTING': 'x',
@@ -83,7 +84,3 @@ class Bucket:
             if path.is_file():
                 self.write(f'{place}/{path.relative_to(folder).as_posix()}', path.read_bytes())
         return f'gs://{self.name}/{place}'
-
-    def writes(self, name: str) -> int:
-        """How often an object was written so far, by the emulator's log."""
-        return self.log.read_text().count(f'name={urllib.parse.quote(name, safe="")}')

@@ -1,13 +1,19 @@
 """A run that kills itself at a chosen instant: python -m tests.helpers.killed_run INSTANT STEP --config=... --workdir=...
 
+With --counting before INSTANT its step only counts, as in fake_loop.py: nothing is compiled.
+
 INSTANT: 'saving' (the asynchronous save of STEP has begun and is not complete), 'logging' (half of STEP's row is in
-metrics.jsonl), 'previewing' (STEP's preview is half written) or 'stepping' (STEP was computed and nothing of it written).
+metrics.jsonl), 'previewing' (STEP's preview is half written) or 'stepping' (STEP was computed and nothing of it written). Step 0:
+never.
 """
 
 import os
 import signal
 import sys
 
+import pytest
+
+from tests.helpers.fake_loop import fake_step
 from ugatit_jax import main
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.training import loop, preview
@@ -64,6 +70,9 @@ def arm(instant: str, last: int) -> None:
 
 
 if __name__ == '__main__':
+    if sys.argv[1] == '--counting':
+        fake_step(pytest.MonkeyPatch())
+        del sys.argv[1]
     _, instant, step, *sys.argv[1:] = sys.argv
     arm(instant, int(step))
     sys.exit(main.main())

@@ -1,4 +1,4 @@
-"""The smallest config that all parts of a step fit, a batch for it, and configs with some fields set."""
+"""The smallest config that all parts of a step fit, a batch for it, a small generator, and configs with some fields set."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,8 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from configs import default
 from ugatit_jax.config.resolve import resolve
+from ugatit_jax.models import Generator
+from ugatit_jax.models.networks import make_networks
 
 
 def small_config(**fields: object) -> FrozenConfigDict:
@@ -15,6 +17,12 @@ def small_config(**fields: object) -> FrozenConfigDict:
     config.data.image_size, config.model.ch, config.model.n_res = 32, 2, 1
     config.model.n_layers_global, config.model.n_layers_local = 4, 3
     return resolve(with_fields(config, **fields))
+
+
+def small_generator(**fields: object) -> Generator:
+    """genA2B at 32 pixels, ch 4, 1 residual block; fields as training__remat=True."""
+    sizes = dict(data__image_size=32, model__ch=4, model__n_res=1, model__n_layers_global=5)
+    return make_networks(resolve(default_config(**sizes | fields))).genA2B
 
 
 def default_config(**fields: object) -> ConfigDict:

@@ -43,15 +43,15 @@ def test_trains_with_a_process_a_node(job):
         f'--workdir={job.folder}/runs/h2z',
         *given,
     ]
-    assert call.environment['JAX_LOCAL_DEVICE_IDS'] == '0,1,2,3' and call.environment['PYTHON'] == f'{job.folder}/python'
+    assert call.environment['PYTHON'] == f'{job.folder}/python'
     assert (job.folder / 'runs/h2z').is_dir()
     assert not job.commands('scontrol')
 
 
-def test_without_gpus_jax_takes_what_is_there(job):
+def test_without_cpus_per_task_srun_is_not_told(job):
     assert submit(job).returncode == 0
     [call] = [call for call in job.calls if call.words[0] == 'srun']
-    assert 'JAX_LOCAL_DEVICE_IDS' not in call.environment and not any('cpus-per-task' in word for word in call.words)
+    assert not any('cpus-per-task' in word for word in call.words)
 
 
 def test_the_options_of_the_job():

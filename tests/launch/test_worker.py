@@ -5,10 +5,11 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
-from tests.helpers.stand_ins import StandIns, messages, wait_for
+from tests.helpers.stand_ins import ROOT, StandIns, messages, wait_for
 
 
 @pytest.fixture
@@ -42,6 +43,12 @@ def test_installs_once_for_a_device(worker, device, jax):
     before = len(worker.calls)
     assert run(worker, 'worker.sh', '--workdir=x', DEVICE=device).returncode == 0
     assert len(worker.calls) == before + 1 and worker.calls[-1].words[0] == 'python'
+
+
+def test_what_is_installed_can_use_a_bucket():
+    pinned = {line.partition('==')[0] for line in (ROOT / 'requirements.txt').read_text().splitlines()}
+    extra = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']['gcs']
+    assert {text.partition('>=')[0] for text in extra} == {'gcsfs', 'google-cloud-storage'} <= pinned
 
 
 def test_an_installation_that_failed_is_not_taken_for_one(worker):

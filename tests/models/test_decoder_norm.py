@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.test_generator import small
+from tests.helpers.small import small_generator
 from ugatit_jax.models.adalin import adalin
 from ugatit_jax.models.decoder_norm import AdaptiveNorm, LearnedNorm, feature_statistics, group_norm, groups_of
 
@@ -54,7 +54,7 @@ def test_norms_of_up_sampling_stages_learn_an_affine_map_per_channel():
 
 def parameters(**fields) -> tuple[set[str], object]:
     """Paths of a generator's parameters, and its output's shapes."""
-    module = small(**fields)
+    module = small_generator(**fields)
     out, variables = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), jnp.zeros((2, 32, 32, 3))))
     paths = {'/'.join(str(key.key) for key in path) for path, _ in jax.tree.leaves_with_path(variables['params'])}
     return paths, out

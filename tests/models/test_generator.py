@@ -5,27 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import default
-from ugatit_jax.config.resolve import resolve
-from ugatit_jax.models.generator import pool_to
-from ugatit_jax.models.networks import make_networks
-
-
-def small(reference: str = 'paper', **fields):
-    config = default.get_config()
-    config.model.ch, config.model.n_res, config.data.image_size = 4, 1, 32
-    config.model.n_layers_global = 5
-    config.model.reference = reference
-    for name, value in fields.items():
-        group, field = name.split('__')
-        config[group][field] = value
-    return make_networks(resolve(config)).genA2B
+from tests.helpers.small import small_generator
+from ugatit_jax.models.generator import Dense, pool_to
 
 
 @pytest.mark.parametrize('reference', ['paper', 'pytorch'])
 @pytest.mark.parametrize('pool, inputs', [('1', 16), ('2', 4 * 16), ('full', 64 * 16)])
 def test_mlp_pool(reference, pool, inputs):
-    module = small(reference, model__mlp_pool=pool)
+    module = small_generator(model__reference=reference, model__mlp_pool=pool)
     out, variables = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), jnp.zeros((2, 32, 32, 3))))
     assert (out.image.shape, out.cam_logit.shape, out.heatmap.shape) == ((2, 32, 32, 3), (2, 2), (2, 8, 8))
     width = 4 * 1 if reference == 'paper' else 16  # ch * n_res, or 4 ch
@@ -35,13 +22,13 @@ def test_mlp_pool(reference, pool, inputs):
 
 @pytest.mark.parametrize('channels', [1, 4, 6])
 def test_channels(channels):
-    module = small(data__channels_A=channels, data__channels_B=channels)
+    module = small_generator(data__channels_A=channels, data__channels_B=channels)
     out = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), jnp.zeros((1, 32, 32, channels)))[0])
     assert out.image.shape == (1, 32, 32, channels)
 
 
 def test_light_weights_serve_any_size():
-    module = small()
+    module = small_generator()
     params = jax.jit(module.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     out = jax.jit(module.apply)(params, jnp.ones((1, 20, 44, 3)))
     assert out.image.shape == (1, 20, 44, 3) and out.heatmap.shape == (1, 5, 11)
@@ -49,12 +36,19 @@ def test_light_weights_serve_any_size():
 
 
 def test_blocks_as_a_loop_equal_blocks_in_a_row():
-    loop = small(model__n_res=3)
+    loop = small_generator(model__n_res=3)
     params = jax.jit(loop.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     x = jax.random.normal(jax.random.key(1), (1, 32, 32, 3))
     np.testing.assert_allclose(
         jax.jit(loop.apply)(params, x).image, jax.jit(loop.clone(unroll=3).apply)(params, x).image, atol=1e-5
     )
+
+
+def test_the_mlp_of_gamma_and_beta_computes_in_float32():
+    x = jax.random.normal(jax.random.key(1), (2, 64), jnp.bfloat16)
+    out, variables = Dense(8, False, 'normal').init_with_output(jax.random.key(0), x)
+    assert out.dtype == jnp.float32
+    np.testing.assert_allclose(out, x.astype(jnp.float32) @ variables['params']['kernel'], rtol=1e-5, atol=1e-6)
 
 
 def test_pool_to_averages_cells():

@@ -122,3 +122,24 @@ def test_a_dry_run_compiles_and_leaves_the_workdir_alone(tmp_path):
     wrong.data.source = 'tfds:no_such_set'
     with pytest.raises(UserError, match='no_such_set'):
         dry_run(wrong, str(tmp_path / 'run'))
+
+
+def test_a_state_larger_than_memory_is_refused_before_it_is_made(tmp_path, monkeypatch):
+    config = small_config(training__steps=1)
+    shapes = jax.eval_shape(lambda: init_state(make_networks(config), config))
+    monkeypatch.setattr(memory, 'host_memory', lambda: bytes_of_shapes(shapes) - 1)
+    with pytest.raises(
+        UserError, match='^out of memory: the train state alone takes .* the device has .*; hints: '
+    ) as error:
+        loop.train(config, str(tmp_path / 'run'))
+    assert '\n' not in str(error.value) and not (tmp_path / 'run').exists()
+    monkeypatch.setattr(memory, 'host_memory', lambda: bytes_of_shapes(shapes))
+    memory.validate_size(shapes, StateSharding(make_mesh(1)), config)
+
+
+def bytes_of_shapes(shapes):
+    return sum(memory.state_bytes(shapes, StateSharding(make_mesh(1))).values())
+
+
+def test_the_memory_of_this_machine():
+    assert 2**28 < memory.host_memory() < 2**50

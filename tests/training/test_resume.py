@@ -110,10 +110,13 @@ def test_not_finite_stops_with_the_step_the_term_and_the_last_good_checkpoint(tm
 
 
 def test_restore_goes_back_once_with_another_key(tmp_path, monkeypatch):
-    key = jax.random.key_data(jax.random.key(0)).tolist()
+    key, opened = jax.random.key_data(jax.random.key(0)).tolist(), []
     fake_step(monkeypatch, bad_step=8, bad_keys=[key])
+    open_batches = loop.open_inputs()
+    monkeypatch.setattr(loop, 'open_inputs', lambda *_: lambda first: opened.append(first) or open_batches(first))
     state = train(loop_config(training__on_nan='restore'), str(tmp_path / 'once'))
     assert int(state.step) == 12 and state.key.tolist() != key
+    assert opened == [0, 4]  # the images of step 5 again
     assert [row['step'] for row in metrics_of(tmp_path / 'once')] == [3, 6, 9, 12]
     assert [(row['event'], row.get('to')) for row in history.read(str(tmp_path / 'once'))] == [
         ('started', None),
@@ -190,3 +193,4 @@ def test_averaged_generators_are_drawn_and_scored(tmp_path, monkeypatch):
         config = loop_config(training__ema_decay=decay, evaluation__every=6)
         train(ConfigDict(config), str(tmp_path / expected))
         assert scored == [expected] * 2 and drawn == ['start', expected]  # at step 0 and at the end
+        assert Checkpoints(str(tmp_path / expected)).folder(12).metrics['kid'] == 1  # what keep_best compares

@@ -14,7 +14,8 @@ import pytest
 from tests.helpers.paths import ROOT
 from tests.helpers.small import random_batch, small_config
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.objectives import deinterleave, interleave
+from ugatit_jax.training import objectives
+from ugatit_jax.training.objectives import DiffAugment, deinterleave, interleave
 from ugatit_jax.training.rho import clip_rho
 from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
@@ -97,6 +98,22 @@ def test_diffaugment_is_in_both_halves_and_changes_what_discriminators_see_and_n
         assert augmented[name] == pytest.approx(plain[name], rel=1e-5)
     for name in ('D_ad_GA', 'D_cam_LB', 'G_ad_GA', 'G_adcam_LB'):
         assert abs(augmented[name] - plain[name]) > 1e-6, name
+
+
+def test_what_discriminators_see_is_augmented_differently_by_image_and_by_discriminator(monkeypatch):
+    """Real and fake of one example too; rows are places in the whole batch, of which a microbatch has some."""
+    monkeypatch.setattr(objectives, 'forward', lambda networks, config, name, variables, images: images)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def seen(name, rows):
+        augmentation = DiffAugment(('color',), jax.random.key(0), rows)
+        images = jnp.zeros((2 * 3, 4, 4, 3))
+        return objectives.discriminate(None, None, name, {name: None}, {name: None}, images, augmentation)
+
+    real, fake = deinterleave(seen('disGA', np.arange(3)))
+    assert len(np.unique(np.concatenate([real, fake])[:, 0, 0, 0])) == 6
+    assert not np.array_equal(seen('disLA', np.arange(3)), interleave(real, fake))
+    np.testing.assert_array_equal(seen('disGA', np.array([2, 5, 7]))[:2], np.stack([real[2], fake[2]]))
 
 
 def test_every_weight_of_a_direction_weighs_its_own_term_and_the_decay_is_of_kernels():

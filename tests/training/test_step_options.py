@@ -34,9 +34,13 @@ def assert_equal(a, b, atol: float = 1e-6) -> None:
         np.testing.assert_allclose(x, y, atol=atol)
 
 
+def largest_change(a, b) -> float:
+    return max(float(abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
 @pytest.mark.slow  # compiles two steps
 def test_every_critic_update_has_its_own_batch_and_so_have_the_generators():
-    """Against the ordinary step, of which the discriminators' half is taken; without spectral vectors, which go on alone."""
+    """Against the ordinary step, of which the discriminators' half is taken; without u and v, which go on alone."""
     state, step = compiled(model__spectral_norm=False)
     batches = [random_batch(small_config(), seed) for seed in range(3)]
     after, critics = state, []
@@ -57,7 +61,7 @@ def test_every_critic_update_has_its_own_batch_and_so_have_the_generators():
     assert counts == [1, 2] and int(new.step) == 1
 
 
-def test_wgan_without_cam():
+def test_wgan_without_cam_of_several_critic_updates_on_batches_of_their_own():
     """What is not there has no metric, gradient penalties have, and everything else that is off by default is on."""
     state, step = compiled(
         loss__adversarial='wgan-gp',
@@ -74,10 +78,13 @@ def test_wgan_without_cam():
         data__batch_size=4,
         training__ema_decay=0.9,
         training__ema_warmup=True,
+        training__n_critic=2,
+        training__separate_batches=True,
         loss__adversarial_weight_A2B=3.0,
     )
-    new, metrics = step(state, random_batch(small_config(), 0, 4))
-    again, _ = step(state, random_batch(small_config(), 0, 4))
+    batches = [random_batch(small_config(), seed) for seed in range(3)]
+    new, metrics = step(state, together(*batches))
+    again, _ = step(state, together(*batches))
     assert all(np.isfinite(value) for value in metrics.values())
     assert not [name for name in metrics if 'cam' in name]
     assert metrics['learning_rate'] == pytest.approx(2e-4) and metrics['learning_rate_D'] == pytest.approx(8e-4)
@@ -87,6 +94,17 @@ def test_wgan_without_cam():
         3 * (metrics['G_ad_GB'] + metrics['G_ad_LB']) + 10 * (metrics['G_recon_B'] + metrics['G_id_B']), rel=1e-5
     )
     assert_equal(again.discriminator, new.discriminator, atol=0)  # the points follow from the step's key
+    counts = [int(part.count) for opt in (new.generator_opt, new.discriminator_opt) for part in opt if hasattr(part, 'mu')]
+    assert counts == [1, 2] and int(new.step) == 1
+    assert largest_change(state.generator, new.generator) == pytest.approx(2e-4, rel=0.01)  # Adam's first step is the rate
+    assert 1.01 * 8e-4 < largest_change(state.discriminator, new.discriminator) < 1.2 * 2 * 8e-4  # two updates
+    # another batch in place of the first, the second, the third: who sees it?
+    for draw in range(3):
+        other, changed = step(state, together(*batches[:draw], random_batch(small_config(), 9), *batches[draw + 1 :]))
+        moved = largest_change(new.discriminator, other.discriminator) > 0
+        assert moved == (draw < 2), draw
+        assert (changed['D_ad_GA'] != metrics['D_ad_GA']) == (draw < 2), draw  # of the last update, after the first
+        assert (changed['G_recon_A'] != metrics['G_recon_A']) == (draw == 2), draw
     assert_equal(new.ema, jax.tree.map(lambda a, b: 0.1 * a + 0.9 * b, state.generator, new.generator), atol=1e-6)
 
 
@@ -148,7 +166,7 @@ def test_two_steps_with_every_option_are_finite_and_move_every_kernel(fields):
 @pytest.mark.slow
 def test_microbatches_have_the_penalties_of_the_whole():
     fields = dict(loss__adversarial='wgan-gp', data__batch_size=2)
-    (state, whole), (_, parts) = compiled(**fields), compiled(**fields, training__accumulate=2)
+    (state, whole), (_, accumulated) = compiled(**fields), compiled(**fields, training__accumulate=2)
     batch = random_batch(small_config(), 0)
     for name, value in whole(state, batch)[1].items():
-        assert parts(state, batch)[1][name] == pytest.approx(value, rel=1e-3), name
+        assert accumulated(state, batch)[1][name] == pytest.approx(value, rel=1e-3), name

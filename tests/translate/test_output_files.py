@@ -1,9 +1,12 @@
 """Names, formats and metadata of results, and which files are never replaced."""
 
+import os
+
 import pytest
 from PIL import Image
 
 from tests.helpers.translation import STEP, list_files, noise_image, run_translate
+from ugatit_jax.process import this_process
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg', 'webp'])
@@ -46,8 +49,64 @@ def test_existing_results_are_kept_unless_told(workdir, tmp_path, capsys):
 def test_inputs_are_never_overwritten(workdir, tmp_path, capsys, flags):
     Image.fromarray(noise_image(16, 16)).save(tmp_path / 'x.png')
     (tmp_path / 'link').symlink_to(tmp_path)
+    for folder in ('hard', 'soft'):
+        (tmp_path / folder).mkdir()
+    os.link(tmp_path / 'x.png', tmp_path / 'hard' / 'x.png')
+    (tmp_path / 'soft' / 'x.png').symlink_to(tmp_path / 'x.png')
     before = (tmp_path / 'x.png').read_bytes()
-    for source, output in (('x.png', ''), ('', ''), ('*.png', 'link')):
+    for source, output, message in (
+        ('x.png', '', 'overwritten'),
+        ('', '', 'is the input folder'),
+        ('*.png', 'link', 'no images but the results'),
+        ('x.png', 'link', 'overwritten'),
+        ('x.png', 'hard', 'overwritten'),
+        ('x.png', 'soft', 'overwritten'),
+    ):
         assert run_translate(workdir, tmp_path / source, tmp_path / output, *flags) == 2
-        assert (tmp_path / 'x.png').read_bytes() == before
-    assert 'overwritten' in capsys.readouterr().err
+        error = capsys.readouterr().err
+        assert error.count('\n') == 1 and message in error, error
+        assert (tmp_path / 'x.png').read_bytes() == before and (tmp_path / 'hard' / 'x.png').samefile(tmp_path / 'x.png')
+
+
+def test_nothing_is_written_outside_of_the_output_folder(workdir, tmp_path, capsys, monkeypatch):
+    """A pattern may go up again behind a wildcard."""
+    for name in ('in/sub', 'gb', 'out'):
+        (tmp_path / name).mkdir(parents=True)
+    Image.fromarray(noise_image(16, 16)).save(tmp_path / 'gb' / 'x.png')
+    monkeypatch.chdir(tmp_path / 'in')
+    before = list_files(tmp_path)
+    for pattern in ('sub*/../../gb/*.png', '*/../../gb/*.png'):
+        assert run_translate(workdir, pattern, tmp_path / 'out', '--overwrite') == 2
+        error = capsys.readouterr().err
+        assert error.count('\n') == 1 and 'would be outside of' in error, error
+        assert list_files(tmp_path) == before
+    assert run_translate(workdir, '../in/../gb/*.png', tmp_path / 'out') == 0  # what goes up before it stays inside
+    assert list_files(tmp_path / 'out') == ['x.png']
+
+
+def test_what_exists_is_skipped_if_told(workdir, tmp_path, capsys):
+    """Complete results stay, incomplete ones, of which a file is missing, are made again; the page has all of them."""
+    (tmp_path / 'in').mkdir()
+    for name in 'abc':
+        Image.fromarray(noise_image(16, 16, seed=ord(name))).save(tmp_path / 'in' / f'{name}.png')
+    out, flags = tmp_path / 'out', ('--heatmap', '--compare')
+    assert run_translate(workdir, tmp_path / 'in', out, *flags) == 0
+    whole = {name: (out / name).read_bytes() for name in list_files(out)}
+    Image.fromarray(noise_image(16, 16)).save(out / 'a.png')
+    kept = (out / 'a.png').read_bytes()
+    (out / 'b.heatmap.png').unlink()
+    (out / 'c.png').unlink()
+    (out / 'index.html').unlink()
+    dead = f'.{this_process().machine}-999999999-1-0123abcd.partial'  # as a killed process leaves it
+    (out / dead).write_text('half')
+    capsys.readouterr()
+    assert run_translate(workdir, tmp_path / 'in', out, '--skip_existing', *flags) == 0
+    assert '2 of 3 translated' in (printed := capsys.readouterr().out) and '1 were there already' in printed
+    assert list_files(out) == sorted(whole)  # and no .partial
+    found = {name: (out / name).read_bytes() for name in whole}
+    assert found.pop('a.png') == kept and found.pop('index.html').count(b'<img') == 6
+    assert found == {name: whole[name] for name in found}
+    assert run_translate(workdir, tmp_path / 'in', out, '--skip_existing', *flags) == 0
+    assert '0 of 3 translated' in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        run_translate(workdir, tmp_path / 'in', out, '--skip_existing', '--overwrite')

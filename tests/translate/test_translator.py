@@ -42,7 +42,11 @@ def test_weights_and_directions_differ(workdir, translator):
     assert translator.loaded.generator.keys() == {'genA2B'}  # one network is read
     raw = ugatit_jax.load(workdir, weights='raw')
     assert abs(raw(x) - translator(x)).max() > 0.1
-    back = ugatit_jax.load(f'{workdir}/checkpoints/{STEP}', direction='b2a')
+    back = ugatit_jax.load(f'{workdir}/checkpoints/{STEP}', direction='B2A')  # capitals, as convert has them
+    assert back.direction == 'b2a'
+    size = f'{back.image_size}x{back.image_size} pixels or any other size'
+    where = f'{workdir}/checkpoints/{STEP}'
+    assert repr(back) == f'<Translator b2a: täst step {STEP} ema, {size}, 3 to 3 channels, from {where}>'
     np.testing.assert_allclose(translator.cycle(x), back(translator(x)), atol=1e-3)
 
 
@@ -135,7 +139,7 @@ def test_what_is_no_image_is_refused(translator, images, message):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(direction='A2B'), "'a2b', 'b2a'"),
+        (dict(direction='a2a'), "direction='a2a': it is one of 'a2b', 'b2a'"),
         (dict(tile=12), 'multiple of 8'),
         (dict(batch_size=0), '1 or more'),
         (dict(step=3), 'no step 3'),

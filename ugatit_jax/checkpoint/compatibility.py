@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ugatit_jax.config import default
+from ugatit_jax.config.fields import fields, validate_values
 from ugatit_jax.config.resolve import fill_unset_fields
 from ugatit_jax.errors import UserError
 
@@ -43,10 +45,15 @@ def as_json(config: ConfigDict) -> dict[str, Any]:
 
 
 def complete(stored: dict[str, Any]) -> dict[str, Any]:
-    """A stored config with the fields that are newer than it, at their defaults, which do as the code did without them."""
+    """A stored config with the fields that are newer than it, at their defaults, which do as the code did without them.
+
+    Raises UserError for values that no network or image can have: the checkpoint may be of others.
+    """
     filled = as_json(default.get_config())
     for group, value in stored.items():
         filled[group] = filled.get(group, {}) | value if isinstance(value, dict) else value
+    values = flatten_dict(filled, sep='.')
+    validate_values({name: values.get(name) for name in fields() if name.startswith(('model.', 'data.'))})
     config = ConfigDict(filled)
     fill_unset_fields(config)
     return as_json(config)

@@ -16,6 +16,7 @@ import numpy as np
 import safetensors.numpy
 from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
+from ml_collections import ConfigDict as MutableConfigDict
 from ml_collections import FrozenConfigDict as ConfigDict
 from safetensors import SafetensorError
 
@@ -109,5 +110,17 @@ def write_model_folder(
         content = safetensors.numpy.save(flat, {'format': 'np'})
         (path / f'{name}.safetensors').write_bytes(content)
         entries[name] = {'file': f'{name}.safetensors', 'sha256': hashlib.sha256(content).hexdigest()}
+    config = without_places(config)
     text = {'format': FORMAT, 'step': step, 'weights': weights, 'generators': entries, 'config': as_json(config)}
     (path / CONFIG).write_text(json.dumps(text, indent=1) + '\n', encoding='utf-8')
+
+
+def without_places(config: ConfigDict) -> ConfigDict:
+    """The config without names of folders of the machine that trained, which are nobody else's business."""
+    unset = {'init_from': '', 'data.data_dir': None, 'data.cache_dir': None, 'evaluation.inception_weights': ''}
+    kind, colon, place = config.data.source.partition(':')
+    if kind in ('folder', 'prepared'):
+        unset['data.source'] = f'{kind}{colon}{pathlib.PurePath(place).name}'
+    mutable = MutableConfigDict(config.to_dict())
+    mutable.update_from_flattened_dict(unset)
+    return ConfigDict(mutable)

@@ -45,6 +45,12 @@ class DamagedCheckpoint(UserError):
         self.path = path
 
 
+@functools.cache  # once for each checkpoint, of which a run reads several items
+def warn_without_checksums(path: str) -> None:
+    """Says that a checkpoint is of a version that wrote no checksums."""
+    logger.warning('%s has no checksums, as older versions wrote none: read without them', path)
+
+
 class StepFolder:
     """One checkpoint. All methods raise DamagedCheckpoint, or UserError where it cannot be reached."""
 
@@ -63,7 +69,7 @@ class StepFolder:
     def checksums(self) -> dict[str, Any]:
         """What `make_checksums` made when it was written; {} for one from before there were checksums."""
         if not (self.path / CHECKSUMS).exists() and not self.lists_checksums():
-            logger.warning('%s has no checksums, as older versions wrote none: read without them', self.path)
+            warn_without_checksums(str(self.path))
             return {}
         found = self.read_json(CHECKSUMS)
         with self.reading(CHECKSUMS):
@@ -93,8 +99,13 @@ class StepFolder:
             raise DamagedCheckpoint(self.path, ': not a checkpoint of ugatit_jax, or damaged: it has no config')
         found = self.read_json('config')
         self.validate('config', {'config': digest(found)}, {'config': self.checksums.get('config')})
-        with self.reading('config'):
-            return complete(found)
+        try:
+            with self.reading('config'):
+                return complete(found)
+        except DamagedCheckpoint:
+            raise
+        except UserError as error:
+            raise UserError(f'{self.path}: {error}') from error
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:

@@ -21,7 +21,7 @@ def get_config() -> config_dict.ConfigDict:
     data.batch_size = 1  # global, over all devices; the paper's
     data.channels_A = 3  # images are converted to it: 1 grey, 3 RGB, 4 RGBA, other numbers from .npy files
     data.channels_B = 3  # may differ from A only without identity and CAM losses, which feed images of A to genB2A
-    data.max_bad_fraction = 0.01  # unreadable files up to this share are reported and skipped; above it the run stops
+    data.max_bad_fraction = 0.01  # unreadable files up to this share are skipped; more look like a failed download: an error
     data.load_size = placeholder(int)  # side that crops are taken from; as the reference (256: 271 paper, 286 pytorch)
     data.fit = 'stretch'  # how other shapes become square: 'stretch' (the releases) | 'short_side_crop' | 'pad'
     data.background = (255, 255, 255)  # RGB (0..255) behind transparent pixels and around padded images

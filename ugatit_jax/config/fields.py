@@ -198,18 +198,21 @@ def fields() -> dict[str, Field]:
 
 def validate_fields(config: ConfigDict, *groups: str) -> None:
     """Raises UserError for a field, of all or of these groups, that cannot be what it is, that is missing or unknown."""
-    unset, known = flatten_dict(default.get_config().to_dict(), sep='.'), fields()
-    found = flatten_dict(config.to_dict(), sep='.')
+    known, found = fields(), flatten_dict(config.to_dict(), sep='.')
     for name in sorted(found.keys() ^ known.keys()):
         if name in known:
             raise UserError(f'config: there is no {name}; a config begins as that of ugatit_jax.config.default.get_config()')
         similar = difflib.get_close_matches(name, known, 1)
         raise UserError(f'config: {name} is no field' + (f', and {similar[0]} is' if similar else ''))
-    for name, field in known.items():
-        if groups and name.partition('.')[0] not in groups:
-            continue
-        value = found[name]
-        require(field.allows(value) or value is None and unset[name] is None, f'{name}={shown(value)}', field.wanted)
+    validate_values({name: found[name] for name in known if not groups or name.partition('.')[0] in groups})
+
+
+def validate_values(values: dict[str, Any]) -> None:
+    """Raises UserError for a value, by its field's dotted name, that the field cannot be, whatever the others are."""
+    known, unset = fields(), flatten_dict(default.get_config().to_dict(), sep='.')
+    for name, value in values.items():
+        allowed = known[name].allows(value) or value is None and unset[name] is None
+        require(allowed, f'{name}={shown(value)}', known[name].wanted)
 
 
 def require(condition: bool, got: str, wanted: str) -> None:

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     add('--from', dest='source', required=True, metavar='FILE_OR_DIR', help='what to convert')
     add('--to', required=True, metavar='DIR|x.pt|x.safetensors', help='what to write; must not exist')
     add('--image_size', type=int, help='side of the images of a light model (default: 256)')
-    add('--direction', choices=('A2B', 'B2A'), help='of a file with one generator')
+    add('--direction', type=str.upper, choices=('A2B', 'B2A'), help='of a file with one generator')
     add(
         '--smoothing',
         action=argparse.BooleanOptionalAction,

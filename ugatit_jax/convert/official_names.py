@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from ml_collections import ConfigDict
 
 from ugatit_jax.models.generator import SIDE_MULTIPLE
-from ugatit_jax.models.networks import GENERATORS
+from ugatit_jax.models.networks import GENERATORS, reach_of
 
 RELEASES = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}
 NETWORKS = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')  # in the order of a PyTorch release's file
@@ -155,4 +155,4 @@ class OfficialNames(NamedTuple):
     def table(self, network: str) -> Iterator[Entry]:
         """The arrays of one of our networks; official names without the prefix."""
         generator, discriminator = TABLES[self.release]
-        return generator(self.n_res) if network in GENERATORS else discriminator(self.n_layers[network[:4]])
+        return generator(self.n_res) if network in GENERATORS else discriminator(self.n_layers[reach_of(network)])

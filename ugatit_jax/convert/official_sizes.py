@@ -22,7 +22,7 @@ from ugatit_jax.convert.official_names import Entry, OfficialNames
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.generator import SIDE_MULTIPLE
-from ugatit_jax.models.networks import GENERATORS, Networks, domain_of, make_networks, source_of
+from ugatit_jax.models.networks import GENERATORS, Networks, domain_of, make_networks, reach_of, source_of
 from ugatit_jax.models.spectral_norm import COLLECTION, select_group
 
 REFERENCES = {'pytorch': 'pytorch', 'tensorflow': 'paper'}  # model.reference of a release
@@ -124,7 +124,7 @@ def validate_arrays(
         present = {name for name in arrays if name.startswith(prefix)}
         expected = {prefix + entry.official: entry for entry in names.table(network)}
         missing, extra = sorted(expected.keys() - present), sorted(present - expected.keys())
-        sizes = f'ch {m.ch}, n_res {m.n_res}' if network in GENERATORS else f'{names.n_layers[network[:4]]} layers'
+        sizes = f'ch {m.ch}, n_res {m.n_res}' if network in GENERATORS else f'{names.n_layers[reach_of(network)]} layers'
         if missing:
             raise UserError(f'{path} lacks {what}{missing[0]} ({len(missing)} in all), which follows from {sizes}')
         if extra:

@@ -7,8 +7,13 @@ The encoded files are stored as they are; unreadable ones are reported and left 
 """
 
 import argparse
+import contextlib
 import logging
+import os
+import pathlib
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,9 +23,10 @@ from etils import epath
 from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
-from ugatit_jax.data.sources.prepared import BUILDER_NAME, VERSION, prepared_directory
+from ugatit_jax.data.sources.prepared import BUILDER_NAME, INFO, VERSION, prepared_directory
 from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
 from ugatit_jax.errors import UserError, printable
+from ugatit_jax.files import is_remote, partial_name, prepare_bucket, remove_abandoned, write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +76,7 @@ def prepare(
     kind, _, root = source.partition(':')
     if kind != 'folder' or not root:
         raise UserError(f'--source={source}: expected folder:PATH')
+    prepare_bucket(output)
     directory = prepared_directory(output)
     if directory.exists():
         raise UserError(f'--output={output}: {directory} is already there; choose another folder, or remove that one first')
@@ -87,11 +94,39 @@ def prepare(
         folders[split] = (images.root, report.keys)
         counts[split] = (len(report.good), len(report.bad))
     try:
-        builder = UnpairedFolder(folders=folders, data_dir=output, file_format='array_record')
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
+        with building_place(output) as place:
+            builder = UnpairedFolder(folders=folders, data_dir=place, file_format='array_record')
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
     except OSError as error:
         raise UserError(f'--output={output} cannot be written: {error}; name another folder, or free some space') from error
     return counts
+
+
+@contextlib.contextmanager
+def building_place(output: str) -> Iterator[str]:
+    """A folder to build in, whose result is moved to `output` when it is complete; raises OSError.
+
+    What killed processes left is removed first; TFDS would leave its incomplete folders. To a bucket, which ArrayRecord can
+    only read, the files are copied.
+    """
+    if is_remote(output):
+        with tempfile.TemporaryDirectory() as place:
+            yield place
+            files = [path for path in pathlib.Path(place).rglob('*') if path.is_file()]
+            for path in sorted(files, key=lambda path: path.name == INFO):  # last what says that all is there
+                write_bytes(epath.Path(output) / path.relative_to(place).as_posix(), path.read_bytes())
+        return
+    os.makedirs(output, exist_ok=True)
+    remove_abandoned(output)
+    place = os.path.join(output, partial_name())
+    os.mkdir(place)
+    try:
+        yield place
+        target = prepared_directory(output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(prepared_directory(place), target)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

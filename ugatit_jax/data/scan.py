@@ -16,13 +16,14 @@ import numpy as np
 import PIL
 import tqdm
 
+from ugatit_jax.config.default import get_config
 from ugatit_jax.data.decode import DecodeError, Probe
 from ugatit_jax.errors import UserError, printable
 from ugatit_jax.files import atomic_file, cache_folder
 
 logger = logging.getLogger(__name__)
 
-MAX_BAD_FRACTION = 0.01  # of unreadable files: a few in a large set are left out, more look like a failed download
+MAX_BAD_FRACTION = get_config().data.max_bad_fraction  # of commands that have no config: a run's default
 NAMED_AT_MOST = 10  # bad files in one message: it stays one readable line
 FEW_IMAGES = 50  # in a training split: below it, overfitting is likely enough to warn of
 UNEQUAL_SIZES = 10  # ratio of the domains: each image of the smaller one is seen that many times as often

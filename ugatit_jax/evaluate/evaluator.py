@@ -14,7 +14,14 @@ from ugatit_jax.data import Datasets, Source, eval_images
 from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.errors import UserError
-from ugatit_jax.evaluate.classifier import MAX_TRAINING_IMAGES, SIDE, Classifier, train_classifier
+from ugatit_jax.evaluate.classifier import (
+    MAX_TRAINING_IMAGES,
+    SIDE,
+    Classifier,
+    mean_accuracy,
+    reliability_notes,
+    train_classifier,
+)
 from ugatit_jax.evaluate.direction import DirectionOutputs, run_direction
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import find_effnet
@@ -110,7 +117,10 @@ class Evaluator:
     @functools.cached_property
     def classifier_accuracy(self) -> float:
         """The classifier's accuracy on the real images, the mean of both domains."""
-        return float(np.mean([np.mean(self.classifier.logits(self.real_images(domain), domain) > 0) for domain in 'AB']))
+        accuracy = mean_accuracy(self.classifier, {domain: self.real_images(domain) for domain in 'AB'})
+        for note in reliability_notes(accuracy):
+            logger.warning('%s', note)
+        return accuracy
 
     @functools.cached_property
     def real_features(self) -> dict[str, np.ndarray]:

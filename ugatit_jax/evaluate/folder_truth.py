@@ -9,6 +9,7 @@ from ugatit_jax.data.preprocess import resize
 from ugatit_jax.data.sources.open_source import Source
 from ugatit_jax.evaluate.colour_match import MAX_IMAGES, colour_statistics, match_colours
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
+from ugatit_jax.evaluate.folder_images import images_of
 from ugatit_jax.evaluate.metrics import MetricValue
 from ugatit_jax.evaluate.pairs import pair_by_name, require_pairs
 from ugatit_jax.evaluate.truth import NO_SSIM, compare, truth_metrics
@@ -54,13 +55,13 @@ def folder_truth(sources: dict[str, Source], effnet: EffnetExtractor | None) -> 
     return FolderTruth(truth_metrics(outputs, baselines), outputs['l1'], indices, notes)
 
 
-def images_of(source: Source) -> Iterator[np.ndarray]:
-    """All images of a source, uint8 [h, w, 3]."""
-    return (source.read(i) for i in range(len(source)))
-
-
 def fitted_images(source: Source, indices: list[int], fake: Source) -> Iterator[np.ndarray]:
     """Images `indices` of a source, the i-th resized to the size of output i, uint8 [h, w, 3]."""
     for i, index in enumerate(indices):
-        height, width = fake.read(i).shape[:2]
-        yield resize(source.read(index), width, height)
+        yield fitted(source.read(index), fake.read(i))
+
+
+def fitted(pixels: np.ndarray, output: np.ndarray) -> np.ndarray:
+    """An image resized to the size of an output, uint8 [h, w, 3]."""
+    height, width = output.shape[:2]
+    return resize(pixels, width, height)

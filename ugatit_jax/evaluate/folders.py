@@ -1,33 +1,29 @@
 """Evaluates the images of two folders, whatever model they are of."""
 
 import logging
-import os
 import pathlib
-from typing import Any
 
 import jax
 import numpy as np
-from etils import epath
 
 from ugatit_jax import sharding
-from ugatit_jax.data import scan
-from ugatit_jax.data.sources.folder import FolderSource
-from ugatit_jax.data.sources.open_source import Selected, Source
-from ugatit_jax.errors import UserError, printable
+from ugatit_jax.data.sources.open_source import Source
+from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
-from ugatit_jax.evaluate.effnet_weights import find_effnet
-from ugatit_jax.evaluate.folder_truth import FolderTruth, folder_truth, images_of, validate_truth
+from ugatit_jax.evaluate.effnet_weights import EffnetWeights, find_effnet
+from ugatit_jax.evaluate.folder_accuracy import FolderAccuracy, folder_accuracy
+from ugatit_jax.evaluate.folder_images import images_of, open_folder
+from ugatit_jax.evaluate.folder_truth import FolderTruth, fitted, folder_truth, validate_truth
 from ugatit_jax.evaluate.galleries import Row, gallery_indices
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
-from ugatit_jax.evaluate.inception_weights import load_weights
+from ugatit_jax.evaluate.inception_weights import InceptionWeights, find_inception, load_weights
 from ugatit_jax.evaluate.kid_fid import pairwise_distances
 from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
 
 logger = logging.getLogger(__name__)
 
-EXTRA_SUFFIXES = ('.heatmap', '.strip')  # of what ugatit_jax.translate writes beside an output, NAME.heatmap.png
-FEATURES = ('inception', 'effnet', 'both')  # whose features KID is of
+FEATURES = ('available', 'inception', 'effnet', 'both')  # whose features KID is of
 DIRECTION = 'fake to real'  # the one direction of two folders, in tables and metrics.json
 
 
@@ -36,26 +32,28 @@ def evaluate_folders(
     real: str,
     source: str | None = None,
     truth: str | None = None,
-    features: str = 'inception',
+    features: str = 'available',
     inception_weights: str = '',
     output: str | None = None,
     protocol: str = 'fidelity',
 ) -> Results:
     """Evaluates the images of folder `fake` against those of `real`, and of `source` and `truth` where they are given.
 
-    features: one of FEATURES. truth: the true image of each of `fake`, under the same name. Writes metrics.json and
-    report.html into `output`, by default FAKE-evaluation, and prints the table. Images may be of any size. Raises UserError.
+    features: one of FEATURES; 'available' computes what there are weights for, the others raise UserError without theirs.
+    source: the inputs, for baselines and domain accuracy. truth: the true image of each of `fake`, under the same name.
+    Writes metrics.json and report.html into `output`, by default FAKE-evaluation, and prints the table. Images may be of any
+    size. Raises UserError.
     """
     output = output or f'{fake.rstrip("/")}-evaluation'
     given = {'fake': fake, 'target': real, 'source': source, 'truth': truth}
     sources = {role: open_folder(path) for role, path in given.items() if path is not None}
     if truth is not None:
         validate_truth(sources)
-    weights = load_weights(inception_weights) if features != 'effnet' else None
-    effnet_weights, notes = None, []
-    if features != 'inception' or truth is not None:
-        effnet_weights, reason = find_effnet(True if features != 'inception' else None)
-        notes += [reason] if reason else []
+    weights, effnet_weights, notes = find_weights(features, inception_weights, truth is not None)
+    if weights is None and effnet_weights is None and source is None and truth is None:
+        raise UserError(
+            f'nothing can be computed from --fake and --real without weights ({"; ".join(notes)}): add --source or --truth'
+        )
     make_output_folder(output)
 
     mesh = sharding.make_mesh(jax.device_count())
@@ -65,20 +63,24 @@ def evaluate_folders(
         logger.info('%s: %d images', role, len(images))
         checksums[role] = checksum(images_of(images))
     counts = {DIRECTION: {role: len(images) for role, images in sources.items()}}
-    metrics, compared = {}, {}  # compared: the features by which images are ranked
+    metrics, compared, network = {}, {}, ''  # compared: the features by which images are ranked, of this network
     if weights is not None:
         extractor = FeatureExtractor(weights, mesh)
         found = {role: extractor(images_of(images), protocol) for role, images in sources.items() if role != 'truth'}
         metrics |= inception_metrics(found['fake'], found['target'], found.get('source'), protocol)
-        compared = found
-    if features != 'inception':
+        compared, network = found, 'Inception'
+    if effnet is not None and features != 'inception':
         found = {role: effnet(images_of(images)) for role, images in sources.items() if role != 'truth'}
         metrics |= effnet_metrics(found['fake'], found['target'], found.get('source'), protocol)
-        compared = compared or found
+        if not compared:
+            compared, network = found, 'EfficientNet-Lite0'
     true = folder_truth(sources, effnet) if truth is not None else None
-    if true is not None:
-        metrics |= true.metrics
-        notes += true.notes
+    accuracy = folder_accuracy(sources) if source is not None else None
+    for part in (true, accuracy):
+        if part is not None:
+            metrics |= part.metrics
+            notes += part.notes
+    galleries, ranking = make_galleries(sources, compared, network, true, accuracy)
     results = Results(
         title=f'Evaluation of {pathlib.Path(fake).name}',
         about={{'target': 'real'}.get(role, role): path for role, path in given.items() if path is not None},
@@ -89,46 +91,59 @@ def evaluate_folders(
         checksums=checksums,
         metrics={DIRECTION: metrics},
         notes=inception_notes(weights, counts) + notes,
-        galleries=make_galleries(sources, compared, true),
-        ranking=f"by the distance of the output's {'EfficientNet-Lite0' if weights is None else 'Inception'} features to "
-        'those of the nearest real image',
+        galleries=galleries,
+        ranking=ranking,
     )
     return write_and_print(results, output)
 
 
-def open_folder(path: str) -> Source:
-    """The readable images of a folder but for heatmaps and strips of ugatit_jax.translate; raises UserError below two."""
-    if not epath.Path(path).is_dir():
-        raise UserError(f'{path}: no such folder; name one with images in it')
-    source: Any = FolderSource(path, channels=3, plain=True)  # as the tools that the protocols are of
-    report = scan.scan(source)
-    scan.validate_bad_fraction(report, scan.MAX_BAD_FRACTION, option=None)
-    extras = heatmaps_and_strips(source.keys)
-    if extras:
-        logger.info('%s: left out %d heatmaps and strips beside the images', printable(path), len(extras))
-    source = Selected(source, [i for i in report.good if source.keys[i] not in extras])
-    if len(source) < 2:
-        raise UserError(f'{path} has {len(source)} image; an evaluation needs 2 or more')
-    return source
+def find_weights(
+    features: str, inception_weights: str, has_truth: bool
+) -> tuple[InceptionWeights | None, EffnetWeights | None, list[str]]:
+    """The weights of InceptionV3 and of EfficientNet-Lite0 as --features says, and why some are missing; raises UserError.
 
-
-def heatmaps_and_strips(keys: list[str]) -> set[str]:
-    """Those of `keys` that ugatit_jax.translate wrote beside outputs: NAME.heatmap.png where there is a NAME.png."""
-    existing, found = set(keys), set()
-    for key in keys:
-        stem, extension = os.path.splitext(key)
-        name, suffix = os.path.splitext(stem)
-        if suffix in EXTRA_SUFFIXES and name + extension in existing:
-            found.add(key)
-    return found
+    With a truth those of EfficientNet-Lite0 also for 'inception', where they are installed: for the perceptual distance.
+    """
+    required = {'available': (), 'both': ('inception', 'effnet')}.get(features, (features,))
+    notes, weights = [], None
+    if 'inception' in required:
+        if inception_weights == 'none':
+            raise UserError(f'--features={features} needs the weights that --inception_weights=none leaves out')
+        weights = load_weights(inception_weights)
+    elif features == 'available':
+        weights, reason = find_inception(inception_weights)
+        notes += [reason] if reason else []
+    effnet_weights = None
+    if features != 'inception' or has_truth:
+        effnet_weights, reason = find_effnet(True if 'effnet' in required else None)
+        notes += [reason] if reason else []
+    return weights, effnet_weights, notes
 
 
 def make_galleries(
-    sources: dict[str, Source], features: dict[str, np.ndarray], true: FolderTruth | None
-) -> dict[str, list[Row]]:
-    """Examples, the best and the worst outputs, beside the nearest real image, the true one, and the input of that name."""
-    distances = pairwise_distances(features['fake'], features['target'])
-    nearest, distance = distances.argmin(axis=1), distances.min(axis=1)
+    sources: dict[str, Source],
+    features: dict[str, np.ndarray],
+    network: str,
+    true: FolderTruth | None,
+    accuracy: FolderAccuracy | None,
+) -> tuple[dict[str, list[Row]], str]:
+    """Examples, the best and the worst outputs, beside the nearest real image, the true one, and the input of that name.
+
+    Also what they are ranked by: features where there are some, else the true images, else the classifier.
+    """
+    captions, nearest = [[key] for key in sources['fake'].keys], None
+    if features:
+        distances = pairwise_distances(features['fake'], features['target'])
+        nearest, score = distances.argmin(axis=1), distances.min(axis=1)
+        ranking = f"by the distance of the output's {network} features to those of the nearest real image"
+        append(captions, 'distance {:.2f}', score)
+    if true is not None:
+        append(captions, 'truth L1 {:.3f}', true.l1)
+    if accuracy is not None:
+        append(captions, 'log odds {:+.1f}', accuracy.logits)
+    if not features:
+        score = true.l1 if true is not None else -accuracy.logits
+        ranking = 'by L1 to the true image' if true is not None else 'by the log odds that the output is a real image'
     inputs = {}
     if 'source' in sources:
         by_name = {pathlib.Path(key).stem: i for i, key in enumerate(sources['source'].keys)}
@@ -138,12 +153,17 @@ def make_galleries(
     def row(i: int) -> Row:
         images = {'input': sources['source'].read(inputs[i])} if inputs else {}
         images['output'] = sources['fake'].read(i)
-        caption = f'{sources["fake"].keys[i]}, distance {distance[i]:.2f}'
-        if true is not None:
-            images['truth'] = sources['truth'].read(true.indices[i])
-            caption += f', truth L1 {true.l1[i]:.3f}'
-        images['nearest real'] = sources['target'].read(nearest[i])
-        return Row(images, caption)
+        if true is not None:  # as it was compared
+            images['truth'] = fitted(sources['truth'].read(true.indices[i]), images['output'])
+        if nearest is not None:
+            images['nearest real'] = sources['target'].read(nearest[i])
+        return Row(images, ', '.join(captions[i]))
 
-    chosen = gallery_indices(np.argsort(distance, kind='stable'))
-    return {heading.capitalize(): [row(i) for i in indices] for heading, indices in chosen.items()}
+    chosen = gallery_indices(np.argsort(score, kind='stable'))
+    return {heading.capitalize(): [row(i) for i in indices] for heading, indices in chosen.items()}, ranking
+
+
+def append(captions: list[list[str]], text: str, values: np.ndarray) -> None:
+    """Appends each image's value, formatted by `text`, to its caption."""
+    for caption, value in zip(captions, values, strict=True):
+        caption.append(text.format(value))

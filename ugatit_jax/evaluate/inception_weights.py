@@ -68,6 +68,21 @@ def load_weights(path: str = '') -> InceptionWeights:
         return InceptionWeights(params, path, hashlib.file_digest(file, 'sha256').hexdigest())
 
 
+def find_inception(path: str) -> tuple[InceptionWeights | None, str]:
+    """(weights, '') as `load_weights`, or (None, why there are none): path is 'none', or is not given and no download works.
+
+    Raises UserError for a named file that cannot be read.
+    """
+    if path == 'none':
+        return None, 'no KID and FID: inception_weights is none'
+    try:
+        return load_weights(path), ''
+    except UserError as error:
+        if path:
+            raise
+        return None, f'no KID and FID: {error}'
+
+
 def params_from_state_dict(state_dict: object, path: str) -> inception.Params:
     """The network's parameters from the state dict of a file; raises UserError where it is another network's."""
     norms = ('weight', 'bias', 'running_mean', 'running_var')

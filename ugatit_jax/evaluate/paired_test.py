@@ -71,7 +71,8 @@ class PairedTest:
         for direction in DIRECTIONS:
             source, target = source_of(direction), target_of(direction)
             inputs, truths = self.read(source, self.indices[source]), self.truths[direction]
-            matched = match_colours(inputs, self.statistics[source], self.statistics[target])
+            statistics = self.statistics[source], self.statistics[target]
+            matched = (match_colours(pixels, *statistics) for pixels in inputs)  # not all in float64 at once
             found[direction] = {
                 name: compare(images, truths, self.effnet) for name, images in (('input', inputs), ('colour', matched))
             }

@@ -6,10 +6,15 @@ from ugatit_jax.evaluate import kid_fid
 from ugatit_jax.evaluate.kid_fid import standard_error
 from ugatit_jax.evaluate.metrics import MetricValue
 
+ESTIMATORS = {  # of KID, by protocol
+    'fidelity': 'KID over 100 random subsets of min(1000, n / 2)',
+    'ugatit': 'KID over consecutive blocks of at most 10 images',
+    'clean': 'KID over 100 random subsets of min(1000, n / 2)',
+}
 PROTOCOLS = {
-    'fidelity': 'torch-fidelity 0.4: TensorFlow 1 bilinear to 299x299; KID over 100 random subsets of min(1000, n / 2)',
-    'ugatit': "the authors' tool: Pillow bilinear to 299x299; KID over consecutive blocks of at most 10 images",
-    'clean': 'clean-fid: Pillow bicubic on floats to 299x299; KID over 100 random subsets of min(1000, n / 2)',
+    'fidelity': f'torch-fidelity 0.4: TensorFlow 1 bilinear to 299x299; {ESTIMATORS["fidelity"]}',
+    'ugatit': f"the authors' tool: Pillow bilinear to 299x299; {ESTIMATORS['ugatit']}",
+    'clean': f'clean-fid: Pillow bicubic on floats to 299x299; {ESTIMATORS["clean"]}',
 }
 SPREADS = {  # what MetricValue.spread of KID is
     'fidelity': 'standard deviation over the subsets',

@@ -18,11 +18,13 @@ from etils import epath
 
 from ugatit_jax import __version__
 from ugatit_jax.errors import UserError, printable
+from ugatit_jax.evaluate.classifier import RELIABLE
+from ugatit_jax.evaluate.effnet import SIDE as EFFNET_SIDE
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.galleries import Row
 from ugatit_jax.evaluate.inception_weights import PUBLISHED, InceptionWeights
 from ugatit_jax.evaluate.metrics import METRICS, MetricValue, format_metric
-from ugatit_jax.evaluate.protocols import PROTOCOLS, SPREADS, sample_size_notes
+from ugatit_jax.evaluate.protocols import ESTIMATORS, PROTOCOLS, SPREADS, sample_size_notes
 from ugatit_jax.files import atomic_write_text
 from ugatit_jax.report.html import data_uri, render
 
@@ -47,6 +49,14 @@ class Results:
     ranking: str = ''  # what best and worst mean
     effnet: EffnetWeights | None = None
 
+    @property
+    def protocol_text(self) -> str:
+        """The protocol in words, as far as there are features that it applies to."""
+        parts = [ESTIMATORS[self.protocol] if self.weights is None else PROTOCOLS[self.protocol]]
+        if self.effnet is not None:
+            parts.append(f'for EfficientNet-Lite0 Pillow bilinear to {EFFNET_SIDE}x{EFFNET_SIDE}')
+        return '; '.join(parts)
+
     def as_json(self) -> dict[str, Any]:
         """Everything but the images, as metrics.json has it."""
         inception = (
@@ -63,7 +73,7 @@ class Results:
             'made_by': f'{MADE_BY} {__version__}',
             'title': self.title,
             **self.about,
-            'protocol': {'name': self.protocol, 'what': PROTOCOLS[self.protocol], 'spread': SPREADS[self.protocol]},
+            'protocol': {'name': self.protocol, 'what': self.protocol_text, 'spread': SPREADS[self.protocol]},
             'inception': inception,
             'effnet': (
                 None
@@ -82,7 +92,7 @@ class Results:
     def metric_rows(self) -> list[tuple[str, list[str]]]:
         """Every metric that was computed and its text for each direction, in the order of METRICS."""
         return [
-            (name, [format_metric(name, metrics.get(name)) for metrics in self.metrics.values()])
+            (name, [metric_cell(name, metrics) for metrics in self.metrics.values()])
             for name in METRICS
             if any(name in metrics for metrics in self.metrics.values())
         ]
@@ -104,7 +114,7 @@ class Results:
         )
         lines.append(f'images: {counts}')
         if self.weights is not None or self.effnet is not None:
-            lines.append(f'protocol {self.protocol}: {PROTOCOLS[self.protocol]}; +- is the {SPREADS[self.protocol]}')
+            lines.append(f'protocol {self.protocol}: {self.protocol_text}; +- is the {SPREADS[self.protocol]}')
         return '\n'.join([*lines, *(f'note: {note}' for note in self.notes)])
 
     def html(self) -> str:
@@ -134,7 +144,7 @@ class Results:
                 results=self,
                 table=table,
                 galleries=galleries,
-                protocol_text=PROTOCOLS[self.protocol],
+                protocol_text=self.protocol_text,
                 spread=SPREADS[self.protocol],
                 published=PUBLISHED,
                 version=__version__,
@@ -198,12 +208,18 @@ def write_and_print(results: Results, output: str) -> Results:
     return results
 
 
+def metric_cell(name: str, metrics: dict[str, MetricValue]) -> str:
+    """A metric of a table, '-' where there is none; domain accuracy with a mark where its classifier is not reliable."""
+    text, real = format_metric(name, metrics.get(name)), metrics.get('domain_accuracy_real')
+    return f'{text} (unreliable)' if name == 'domain_accuracy' and real is not None and real.value < RELIABLE else text
+
+
 def table_rows(name: str, found: dict[str, Any]) -> list[str]:
     """Markdown rows of launch/reproduce.sh's table from the contents of a metrics.json, one for each direction."""
     rows = []
     for direction, metrics in found['metrics'].items():
         values = {key: MetricValue(**value) for key, value in metrics.items()}
-        cells = [format_metric(key, values.get(key)) for key in ('kid', 'kid_mean', 'fid', 'domain_accuracy')]
+        cells = [metric_cell(key, values) for key in ('kid', 'kid_mean', 'fid', 'domain_accuracy')]
         if found['inception'] and not found['inception']['published']:
             cells[0] += ' (other weights)'
         n = found['n'][direction]

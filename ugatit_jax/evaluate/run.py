@@ -11,13 +11,13 @@ from ugatit_jax import sharding
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
-from ugatit_jax.errors import UserError
+from ugatit_jax.evaluate.classifier import reliability_notes
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.evaluator import DirectionScores, Evaluator
 from ugatit_jax.evaluate.galleries import Row, gallery_indices
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
-from ugatit_jax.evaluate.inception_weights import InceptionWeights, load_weights
+from ugatit_jax.evaluate.inception_weights import find_inception
 from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
 from ugatit_jax.models.networks import make_networks, source_of, target_of
 from ugatit_jax.report.drawing import overlay
@@ -40,12 +40,9 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     notes = []
     if config.data.source != loaded.config.data.source:
         notes.append(f'evaluated on {config.data.source}; the run was trained on {loaded.config.data.source}')
-    weights, reason = find_weights(config.evaluation.inception_weights)
-    if weights is None:
-        notes.append(f'no KID and FID: {reason}')
-    effnet_weights, reason = find_effnet(config.evaluation.effnet)
-    if effnet_weights is None:
-        notes.append(reason)
+    weights, no_inception = find_inception(config.evaluation.inception_weights)
+    effnet_weights, no_effnet = find_effnet(config.evaluation.effnet)
+    notes += [reason for reason in (no_inception, no_effnet) if reason]
 
     mesh = sharding.make_mesh(jax.device_count())
     extractor = None if weights is None else FeatureExtractor(weights, mesh)
@@ -80,7 +77,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
             for kind in ('real', 'fake')
         },
         metrics={direction: one.metrics for direction, one in scores.items()},
-        notes=notes + evaluator.notes + inception_notes(weights, counts),
+        notes=notes + evaluator.notes + reliability_notes(evaluator.classifier_accuracy) + inception_notes(weights, counts),
         galleries={
             heading: rows for direction, one in scores.items() for heading, rows in make_galleries(direction, one).items()
         },
@@ -93,18 +90,6 @@ def model_name(config: ConfigDict) -> str:
     """'full', the model of the paper's numbers, 'light', or the pooling in between."""
     pool = config.model.mlp_pool
     return {'full': 'full', '1': 'light'}.get(pool, f'mlp_pool={pool}')
-
-
-def find_weights(path: str) -> tuple[InceptionWeights | None, str]:
-    """(weights, '') by evaluation.inception_weights, or (None, why there are none); raises UserError for a named file."""
-    if path == 'none':
-        return None, 'evaluation.inception_weights is none'
-    try:
-        return load_weights(path), ''
-    except UserError as error:
-        if path:
-            raise
-        return None, str(error)
 
 
 def with_networks_of(config: ConfigDict, loaded: LoadedGenerators) -> ConfigDict:

@@ -22,7 +22,13 @@ def main(arguments: list[str] | None = None) -> int:
     add('--to', required=True, metavar='FOLDER', help='what to write; must not exist')
     add('--step', default='latest', help='latest, best or a number (default: latest)')
     add('--weights', choices=('auto', 'raw', 'ema'), default='auto', help='auto: averaged where there are some')
-    add('--direction', choices=('a2b', 'b2a', 'both'), default='both', help='generators to write (default: both)')
+    add(
+        '--direction',
+        type=str.lower,
+        choices=('a2b', 'b2a', 'both'),
+        default='both',
+        help='generators to write (default: both)',
+    )
     add('--dtype', choices=DTYPES, default='float32', help='of the weights; float16 halves the files (default: float32)')
     add('--license', default='', metavar='NAME', help='licence of the weights, for the model card, such as mit')
     options = vars(parser.parse_args(arguments))

@@ -4,6 +4,7 @@ import jax
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators
 from ugatit_jax.evaluate.metrics import METRICS
+from ugatit_jax.models.networks import direction_of
 
 PAPER = 'https://arxiv.org/abs/1907.10830'
 
@@ -17,16 +18,21 @@ def model_card(
     preview: bool,
     license: str,
 ) -> str:
-    """The card as Markdown. scores: by direction, {} where the step was not evaluated. preview: whether preview.png is there."""
+    """The card as Markdown.
+
+    scores: by direction, {} where the step was not evaluated. preview: whether preview.png is there.
+    """
     config = loaded.config
+    data, model, loss = config.data, config.model, config.loss
     count = sum(leaf.size for leaf in jax.tree.leaves(loaded.generator[generators[0]]))
-    kind = 'full' if config.model.mlp_pool == 'full' else 'light'
+    direction = direction_of(generators[0]).lower()
+    kind = 'full' if model.mlp_pool == 'full' else 'light'
     rows = {
-        'model': f'{kind} U-GAT-IT generator, ch {config.model.ch}, {config.model.n_res} residual blocks, {count:,} parameters',
+        'model': f'{kind} U-GAT-IT generator, ch {model.ch}, {model.n_res} residual blocks, {count:,} parameters',
         'generators': f'{", ".join(generators)}, {loaded.weights} weights, {dtype}',
-        'trained on': f'`{config.data.source}` at {config.data.image_size}x{config.data.image_size}, batch {config.data.batch_size}',
+        'trained on': f'`{data.source}` at {data.image_size}x{data.image_size}, batch {data.batch_size}',
         'steps': f'{loaded.step:,}',
-        'loss weights': ', '.join(f'{key} {config.loss[f"{key}_weight"]:g}' for key in ('adversarial', 'cycle', 'identity', 'cam')),
+        'loss weights': ', '.join(f'{key} {loss[f"{key}_weight"]:g}' for key in ('adversarial', 'cycle', 'identity', 'cam')),
     }
     parts = [
         front_matter(license),
@@ -34,13 +40,14 @@ def model_card(
         f'Unpaired image-to-image translation by [U-GAT-IT]({PAPER}), trained with ugatit_jax.',
         *(['![real and translated images](preview.png)'] if preview else []),
         '| | |\n|---|---|\n' + '\n'.join(f'| {key} | {value} |' for key, value in rows.items()),
-        f'```python\nimport ugatit_jax\n\ntranslator = ugatit_jax.load("{name}", direction="{generators[0][3:].lower()}")\n'
+        f'```python\nimport ugatit_jax\n\ntranslator = ugatit_jax.load("{name}", direction="{direction}")\n'
         'fakes = translator(images)  # uint8 [n, h, w, 3] -> uint8 [n, h, w, 3]\n```',
         *scores_section(scores),
-        '## Intended use and limits\n\nFor images like those of its training data. The images are made by a generative model: '
-        'say so where they are shown. It invents what it cannot know of its input, and keeps the biases of its data. Do not '
-        'translate faces of people who did not agree to it.',
-        '## Licence\n\n' + (f'{license}.' if license else 'Not named by who made it. The training data has a licence of its own.'),
+        '## Intended use and limits\n\nFor images like those of its training data. The images are made by a generative '
+        'model: say so where they are shown. It invents what it cannot know of its input, and keeps the biases of its data. '
+        'Do not translate faces of people who did not agree to it.',
+        '## Licence\n\n'
+        + (f'{license}.' if license else 'Not named by who made it. The training data has a licence of its own.'),
     ]
     return '\n\n'.join(parts) + '\n'
 

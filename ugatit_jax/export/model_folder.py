@@ -53,7 +53,7 @@ def export_folder(
                     f'{loaded.where}; take --dtype=float32'
                 )
         preview = copy_preview(loaded, folder)
-        card = model_card(loaded, pathlib.Path(to).name, sorted(written.generator), dtype, scores(loaded), preview, license)
+        card = model_card(written, pathlib.Path(to).name, sorted(written.generator), dtype, scores(loaded), preview, license)
         (folder / 'README.md').write_text(card, encoding='utf-8')
     lines = [f'wrote {to}: step {loaded.step} {loaded.weights} of {loaded.where}, {dtype}']
     for name, difference in differences.items():

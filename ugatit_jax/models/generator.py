@@ -75,7 +75,7 @@ def pool_to(x: jax.Array, k: int) -> jax.Array:
 
 
 class Generator(nn.Module):
-    """images [B, h, w, C] in [-1, 1], h and w multiples of 4 -> GeneratorOutput; fields as in default_config.py."""
+    """images [B, h, w, C] in [-1, 1], h and w multiples of 4 -> GeneratorOutput; fields as in config/default.py."""
 
     out_channels: int
     ch: int

@@ -28,6 +28,11 @@ def target_of(direction: str) -> str:
     return direction.upper()[-1]
 
 
+def direction_of(generator: str) -> str:
+    """The direction of a generator: 'A2B' of 'genA2B'."""
+    return generator.removeprefix('gen')
+
+
 def reverse_of(direction: str) -> str:
     """The way back: 'B2A' of 'A2B', 'b2a' of 'a2b'."""
     return direction[::-1]
@@ -36,6 +41,11 @@ def reverse_of(direction: str) -> str:
 def domain_of(discriminator: str) -> str:
     """The domain whose images a discriminator judges: 'A' of 'disGA'."""
     return discriminator[-1]
+
+
+def reach_of(discriminator: str) -> str:
+    """The module of a discriminator, which both domains have: 'disG' of 'disGA'."""
+    return discriminator[:-1]
 
 
 class Networks(NamedTuple):
@@ -48,7 +58,7 @@ class Networks(NamedTuple):
 
     def module(self, name: str) -> Generator | Discriminator:
         """The module of one of the six networks."""
-        return getattr(self, name if name in GENERATORS else name[:4])
+        return getattr(self, name if name in GENERATORS else reach_of(name))
 
 
 def make_networks(config: ConfigDict) -> Networks:

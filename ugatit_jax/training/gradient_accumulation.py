@@ -20,5 +20,7 @@ def accumulate_gradients(gradients: Callable[[Images, jax.Array], Any], batch: I
     split = jax.tree.map(lambda x: jnp.moveaxis(x.reshape(-1, microbatches, *x.shape[1:]), 1, 0), (batch, rows))
     shapes = jax.eval_shape(gradients, *jax.tree.map(lambda x: x[0], split))
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    total, _ = jax.lax.scan(lambda total, part: (jax.tree.map(jnp.add, total, gradients(*part)), None), zeros, split)
+    total, _ = jax.lax.scan(
+        lambda total, microbatch: (jax.tree.map(jnp.add, total, gradients(*microbatch)), None), zeros, split
+    )
     return jax.tree.map(lambda x: x / microbatches, total)

@@ -23,8 +23,8 @@ NAMED = 3  # differing arrays that a refusal names
 def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
     """`state`, a fresh one, with the weights of WORKDIR or WORKDIR/checkpoints/STEP at `path`.
 
-    Generators are the averaged ones where there are some, and the new average starts there. Discriminators and their
-    spectral vectors are taken with them, or stay fresh where a converted checkpoint has none. Step, key and optimizers
+    Generators are the averaged ones where there are some, and the new average starts there. Discriminators and
+    their u and v are taken with them, or stay fresh where a converted checkpoint has none. Step, key and optimizers
     are those of a new run. Raises UserError that names arrays of other shapes and the settings that differ.
     """
     source = load_generators(path)

@@ -25,6 +25,7 @@ from ugatit_jax.training.inputs import open_inputs
 from ugatit_jax.training.metric_writer import MetricWriter, Progress
 from ugatit_jax.training.nan_guard import NanGuard
 from ugatit_jax.training.preemption import Preemption
+from ugatit_jax.training.processes import explain_lost_process, validate_agreement
 from ugatit_jax.training.profiler import Profiler
 from ugatit_jax.training.rho import compiled_rho_layers, compiled_rho_statistics
 from ugatit_jax.training.schedule import due_after
@@ -49,6 +50,7 @@ def train(config: ConfigDict, workdir: str) -> TrainState:
 
 def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainState:
     """The run itself; `stack` closes what is open, however the run ends."""
+    validate_agreement(config, workdir)
     validate_workdir(workdir)
     mesh = make_mesh(config.data.batch_size, config.training.accumulate)
     state_sharding = StateSharding(mesh, config.training.shard_params)
@@ -59,10 +61,12 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
     memory.log_sizes(shapes, state_sharding)
+    memory.validate_size(shapes, state_sharding, config)
 
     # state: 1. the newest checkpoint that is whole, 2. the weights of another run, 3. config.seed
     lease = stack.enter_context(hold_workdir(workdir))
     checkpoints = stack.enter_context(Checkpoints.of_run(workdir, config))
+    stack.enter_context(explain_lost_process(checkpoints))
 
     def restore_or_init() -> tuple[TrainState, int, list[str]]:
         """The state, its step, and what was wrong with newer checkpoints."""

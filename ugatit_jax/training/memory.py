@@ -5,6 +5,7 @@ import ctypes
 import gc
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -60,6 +61,27 @@ def log_memory(compiled: Any, state: TrainState, state_sharding: StateSharding, 
             readable(total),
             '; '.join(hints(config, state_sharding.mesh.size)),
         )
+
+
+def validate_size(state: TrainState, state_sharding: StateSharding, config: ConfigDict) -> None:
+    """Raises UserError, before anything is allocated, where the train state alone, or its shapes, exceeds a device."""
+    parts = state_bytes(state, state_sharding)
+    limit, sharers = memory_limit(), 1
+    if limit is None and jax.default_backend() == 'cpu':  # all devices of a process are in the host's memory
+        limit, sharers = host_memory(), jax.local_device_count()
+    if limit is not None and sum(parts.values()) * sharers > limit:
+        raise UserError(
+            f'out of memory: the train state alone takes {describe(parts)}, {devices_of(state_sharding)} has '
+            f'{readable(limit // sharers)}; hints: {"; ".join(hints(config, state_sharding.mesh.size))}'
+        )
+
+
+def host_memory() -> int | None:
+    """Bytes of the machine's memory; None where the system does not say."""
+    try:
+        return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    except (AttributeError, OSError, ValueError):  # Windows
+        return None
 
 
 def devices_of(state_sharding: StateSharding) -> str:

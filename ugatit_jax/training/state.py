@@ -96,7 +96,7 @@ def sharded_jit(function: Callable[..., Any], state_sharding: StateSharding | No
 
 def reseed(state: TrainState) -> TrainState:
     """The state with another random key, derived from its own: other crops and flips from here on."""
-    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), 0x5EED)
+    key = jax.random.fold_in(jax.random.wrap_key_data(state.key), 0x5EED)  # any number
     return state.replace(key=jax.device_put(jax.random.key_data(key), state.key.sharding))
 
 

@@ -30,7 +30,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
     add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='images or videos')
     add('--output', required=True, metavar='DIR', help='the folder for results, created if it is missing')
-    add('--direction', required=True, choices=DIRECTIONS, help='from which domain to which')
+    add('--direction', required=True, type=str.lower, choices=DIRECTIONS, help='from which domain to which')
     add('--step', type=number_or_name, default='latest', help="'latest' (default), 'best' or a number")
     add(
         '--weights',
@@ -59,7 +59,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--heatmap', action='store_true', help='also write NAME.heatmap: where the generator looked')
     add('--strip', action='store_true', help='also write NAME.strip: input, heatmap, output, and output translated back')
     add('--compare', action='store_true', help=f'also write {PAGE_NAME}: inputs beside outputs, in one file')
-    add('--overwrite', action='store_true', help='replace results that exist (never inputs)')
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument('--overwrite', action='store_true', help='replace results that exist (never inputs)')
+    existing.add_argument(
+        '--skip_existing',
+        action='store_true',
+        help='keep results that exist, whatever made them, and make missing ones: for the same command again after '
+        'it was killed (a result is there when it is complete)',
+    )
     add('--no_metadata', action='store_true', help='do not write into results that they are synthetic, and by which model')
     return parser.parse_args(arguments)
 
@@ -84,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         tile=options.tile,
         batch_size=options.batch_size,
     )
-    count, failures = translate_files(
+    outcome = translate_files(
         translator,
         options.input,
         options.output,
@@ -96,11 +103,14 @@ def run(options: argparse.Namespace) -> int:
         strip=options.strip,
         compare=options.compare,
         overwrite=options.overwrite,
+        skip_existing=options.skip_existing,
         metadata=not options.no_metadata,
     )
-    print(f'{count - len(failures)} of {count} translated into {options.output}')
+    made, failures = outcome.total - outcome.skipped - len(outcome.failures), outcome.failures
+    kept = f', {outcome.skipped} were there already' if options.skip_existing else ''
+    print(f'{made} of {outcome.total} translated into {options.output}{kept}')
     if failures:
-        print(f'ugatit_jax: {len(failures)} of {count} files could not be translated:', file=sys.stderr)
+        print(f'ugatit_jax: {len(failures)} of {outcome.total} files could not be translated:', file=sys.stderr)
         for name, reason in failures:
             print(printable(f'  {name}: {reason}'), file=sys.stderr)
     return 1 if failures else 0

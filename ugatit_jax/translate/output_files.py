@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 
 import ugatit_jax
 from ugatit_jax.errors import UserError
-from ugatit_jax.files import atomic_file
+from ugatit_jax.files import atomic_file, remove_abandoned
 from ugatit_jax.models.networks import source_of, target_of
 from ugatit_jax.translate import video
 
@@ -33,8 +33,11 @@ def plan_outputs(inputs: list[tuple[str, str]], output: str, suffix: str, extras
     """Tasks for inputs (path, name): names are kept below `output`, with other suffixes; raises UserError.
 
     Inputs that differ in their suffix only (a.jpg, a.png) keep it: a.jpg.png, a.png.png. No two outputs have the same name,
-    and none that of an input.
+    none is outside of `output`, and none is an input, be it by another path or a link.
     """
+    for path, name in inputs:
+        if os.path.isabs(name) or os.pardir in name.split(os.sep):
+            raise UserError(f'{path} is outside of what its pattern begins with: {name} would be outside of {output}')
     stems = [os.path.splitext(name)[0] for _, name in inputs]
     ambiguous = {stem for stem, count in collections.Counter(stems).items() if count > 1}
     tasks, owners = [], {os.path.join(output, PAGE_NAME): 'the page'} if page else {}
@@ -50,11 +53,35 @@ def plan_outputs(inputs: list[tuple[str, str]], output: str, suffix: str, extras
                 raise UserError(f'{name} and {owners[target]} would both become {target}; translate them into two folders')
             owners[target] = name
         tasks.append(FileTask(path, name, targets))
-    sources = {os.path.realpath(path): path for path, _ in inputs}
+    sources = {identity: path for path, _ in inputs if (identity := identity_of(path))}
     for target in owners:
-        if source := sources.get(os.path.realpath(target)):
+        if source := sources.get(identity_of(target)):
             raise UserError(f'{target} is the input {source}, and no input is overwritten; take another --output')
     return tasks
+
+
+def identity_of(path: str) -> tuple[int, int] | None:
+    """What two paths of one file have in common, links of either kind followed; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def split_done(tasks: list[FileTask]) -> tuple[list[FileTask], list[FileTask]]:
+    """(tasks that are left, tasks whose files all exist). Files are there when they are complete, so they need no more."""
+    done = [all(map(os.path.isfile, task.targets.values())) for task in tasks]
+    return (
+        [task for task, is_done in zip(tasks, done) if not is_done],
+        [task for task, is_done in zip(tasks, done) if is_done],
+    )
+
+
+def remove_partials(tasks: list[FileTask]) -> None:
+    """Removes what killed processes left half written in the folders of the results."""
+    for folder in {os.path.dirname(target) for task in tasks for target in task.targets.values()}:
+        remove_abandoned(folder)
 
 
 def validate_not_existing(tasks: list[FileTask], output: str, page: bool) -> None:
@@ -66,7 +93,8 @@ def validate_not_existing(tasks: list[FileTask], output: str, page: bool) -> Non
     if existing:
         more = f' and {len(existing) - MAX_LISTED_FILES} more' if len(existing) > MAX_LISTED_FILES else ''
         raise UserError(
-            f'{", ".join(existing[:MAX_LISTED_FILES])}{more} exist; --overwrite replaces them, or name another --output'
+            f'{", ".join(existing[:MAX_LISTED_FILES])}{more} exist; --overwrite replaces them, --skip_existing keeps them, '
+            'or name another --output'
         )
 
 

@@ -24,6 +24,8 @@ from ugatit_jax.translate.output_files import (
     one_line,
     plan_outputs,
     provenance,
+    remove_partials,
+    split_done,
     validate_not_existing,
     write_image,
 )
@@ -51,6 +53,14 @@ class Failure(NamedTuple):
     reason: str
 
 
+class Outcome(NamedTuple):
+    """What became of the files of a call."""
+
+    total: int
+    skipped: int  # as their results were there
+    failures: list[Failure]
+
+
 def translate_files(
     translator: Translator,
     inputs: list[str],
@@ -64,21 +74,26 @@ def translate_files(
     strip: bool = False,
     compare: bool = False,
     overwrite: bool = False,
+    skip_existing: bool = False,
     metadata: bool = True,
-) -> tuple[int, list[Failure]]:
-    """Translates files, folders and patterns into the folder `output`; returns how many there were, and which failed.
+) -> Outcome:
+    """Translates files, folders and patterns into the folder `output`.
 
-    Raises UserError for what concerns all of them, before anything is computed or written.
+    skip_existing: results that are there are kept, whatever made them, and only missing ones are made. Raises UserError for
+    what concerns all of them, before anything is computed or written.
     """
     extras = [name for name, wanted in (('heatmap', heatmap), ('strip', strip)) if wanted]
     image_format = validate_options(translator, size, fit, image_format, extras, compare)
     tasks = plan_outputs(find_inputs(inputs, output), output, f'.{image_format}', extras, compare)
-    if not overwrite:
+    planned, done = tasks, []
+    if skip_existing:
+        tasks, done = split_done(planned)
+    elif not overwrite:
         validate_not_existing(tasks, output, compare)
     videos = [task for task in tasks if 'video' in task.targets]
     if videos:
         video.require_av()
-        if len(videos) == len(tasks) and (extras or compare):
+        if len(videos) == len(planned) and (extras or compare):
             raise UserError('--heatmap, --strip and --compare are for images; there are only videos')
     if strip:
         _ = translator.reverse  # read now: that it is missing should be known before the first image
@@ -87,6 +102,7 @@ def translate_files(
     except OSError as error:
         raise UserError(f'--output={output} cannot be made: {first_line(error)}') from error
 
+    remove_partials(tasks)
     texts = provenance(translator.model, translator.direction) if metadata else {}
     output_options = OutputOptions(size, fit, quality, texts, compare)
     images = [task for task in tasks if 'image' in task.targets]
@@ -94,8 +110,24 @@ def translate_files(
     for task in videos:
         failures += translate_video(translator, task, output_options)
     if compare:
-        write_page(os.path.join(output, PAGE_NAME), rows, translator.model, translator.direction, texts.get('Software'))
-    return len(tasks), failures
+        for task in done:
+            if 'image' in task.targets and (row := row_of_files(translator, task, output_options)):
+                rows[task.name] = row
+        in_order = [rows[task.name] for task in planned if task.name in rows]
+        write_page(os.path.join(output, PAGE_NAME), in_order, translator.model, translator.direction, texts.get('Software'))
+    return Outcome(len(planned), len(done), failures)
+
+
+def row_of_files(translator: Translator, task: FileTask, output_options: OutputOptions) -> PageRow | None:
+    """The row of an image whose result is there; None where one of the two cannot be read."""
+    try:
+        pixels = read_image(task.source, translator.channels, translator.background)
+        original = translator.fit_image(pixels, output_options.size, output_options.fit).original
+        return make_row(
+            task.name, original, read_image(task.targets['image'], translator.out_channels, translator.background)
+        )
+    except (DecodeError, MemoryError, ValueError):
+        return None
 
 
 def validate_options(
@@ -120,8 +152,8 @@ def validate_options(
 
 def translate_images(
     translator: Translator, tasks: list[FileTask], output_options: OutputOptions
-) -> tuple[list[Failure], list[PageRow]]:
-    """Translates all images in batches of one shape; returns what failed, and rows of the page in the tasks' order."""
+) -> tuple[list[Failure], dict[str, PageRow]]:
+    """Translates all images in batches of one shape; returns what failed, and rows of the page by the tasks' names."""
     failures, rows = [], {}
     with (
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -143,7 +175,7 @@ def translate_images(
                 elif result is not None:
                     rows[task.name] = result
             bar.update(len(batch))
-    return failures, [rows[task.name] for task in tasks if task.name in rows]
+    return failures, rows
 
 
 def read_ahead(

@@ -35,12 +35,13 @@ def load(
     """Loads a trained generator as a Translator; reads that one network only.
 
     path: WORKDIR, WORKDIR/checkpoints/STEP, a folder that ugatit_jax.export wrote, or the name of a model that comes with
-    the package. direction: 'a2b' or 'b2a'. step: 'latest', 'best' or a number. weights:
+    the package. direction: 'a2b' or 'b2a', or in capitals. step: 'latest', 'best' or a number. weights:
     'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: images of more than (2 * tile)**2 pixels
     go by tiles of this side, with the same result and less memory (see tiled_generator.py); 0 for never. Ablated generators
     and full models never do. batch_size: images at once, at most; by default 8, and 1 on CPU, where larger batches take
     longer per image. Raises UserError for arguments that do not work and for what the checkpoint does not have.
     """
+    direction = direction.lower()
     if direction not in DIRECTIONS:
         raise UserError(f'direction={direction!r}: it is one of {", ".join(map(repr, DIRECTIONS))}')
     if tile < 0 or tile % 8:  # maps of lower resolution go by a half and a quarter of it, which stay even
@@ -117,6 +118,11 @@ class Translator:
     def model(self) -> str:
         """The model in words: its name, step and kind of weights."""
         return f'{self.loaded.name} step {self.loaded.step} {self.loaded.weights}'
+
+    def __repr__(self) -> str:
+        size = f'{self.image_size}x{self.image_size} pixels{"" if self.fixed_size else " or any other size"}'
+        channels = f'{self.channels} to {self.out_channels} channels'
+        return f'<Translator {self.direction}: {self.model}, {size}, {channels}, from {self.loaded.where}>'
 
     def require_heatmap(self) -> None:
         """Raises UserError for a generator without CAM."""

@@ -1,3 +1,5 @@
+"""Folders of images: names, order, links, and what is left out."""
+
 import os
 
 import numpy as np

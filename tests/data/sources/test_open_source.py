@@ -1,3 +1,5 @@
+"""From data.source to an opened source: splits, swapped domains, and errors that name what is known."""
+
 import sys
 
 import pytest

@@ -1,12 +1,21 @@
+"""Shards that ugatit_jax.data.prepare writes, against the folder that they were made from."""
+
+import random
+import shutil
 import subprocess
 import sys
 import textwrap
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
+from tests.helpers.damage import flip_bit
 from tests.helpers.image_files import encoded, make_folder, smooth
+from tests.helpers.paths import ROOT
 from ugatit_jax.data import open_datasets, prepare
+from ugatit_jax.data.decode import DecodeError
+from ugatit_jax.data.sources.prepared import PreparedSource
 from ugatit_jax.errors import UserError
 
 
@@ -67,6 +76,110 @@ def test_command_line_reports_counts(tmp_path, capsys):
     assert prepare.main(command) == 2
     assert 'is already there' in capsys.readouterr().err
     assert sorted(path.stat().st_mtime_ns for path in (tmp_path / 'out').rglob('*')) == before
+
+
+@pytest.fixture
+def copied(places, tmp_path):
+    """A copy of what was prepared, to damage, and its folder of files."""
+    output = shutil.copytree(places[1], tmp_path / 'copy')
+    return output, output / 'unpaired_folder' / '1.0.0'
+
+
+def test_no_module_that_a_prepared_set_names_is_imported(copied, tmp_path, monkeypatch):
+    """TFDS alone would import it."""
+    output, folder = copied
+    (tmp_path / 'imported_by_tfds.py').write_text('raise SystemExit("imported")')
+    monkeypatch.syspath_prepend(tmp_path)
+    ours = (folder / 'features.json').read_text()
+    name = 'tensorflow_datasets.core.features.text_feature.Text'
+    for features in (
+        ours.replace(name, 'imported_by_tfds.Text'),
+        '{"type": "imported_by_tfds.Text", "content": "{}"}',
+        f'{{"pythonClassName": "imported_by_tfds.Text", "pythonClassName": "{name}", "text": {{}}}}',
+    ):
+        (folder / 'features.json').write_text(features)
+        with pytest.raises(UserError, match="features.json names 'imported_by_tfds.Text'") as error:
+            PreparedSource(str(output), 'trainA', 3)
+        assert '\n' not in str(error.value)
+    (folder / 'features.json').write_text(ours.replace(name, 'imported_by_tfds.Text'))
+    with pytest.raises(SystemExit, match='imported'):
+        tfds.builder_from_directory(folder)
+
+
+@pytest.mark.parametrize(
+    'name, old, new',
+    [
+        ('dataset_info.json', '{', ''),
+        ('dataset_info.json', '"12"', '"1000000000000"'),
+        ('dataset_info.json', '"12"', '"-1"'),
+        ('dataset_info.json', '"trainA"', '"trainC"'),
+        ('dataset_info.json', 'array_record', 'tfrecord'),
+        ('features.json', '{', '['),
+        ('features.json', '"image"', '"other"'),
+    ],
+)
+def test_damaged_descriptions_are_one_line(copied, name, old, new):
+    output, folder = copied
+    content = (folder / name).read_text()
+    assert old in content
+    (folder / name).write_text(content.replace(old, new))
+    with pytest.raises((UserError, DecodeError)) as error:
+        PreparedSource(str(output), 'trainA', 3).read(0)
+    assert '\n' not in str(error.value) and len(str(error.value)) < 600
+
+
+def test_damaged_shards_give_the_right_images_or_an_error(copied, places):
+    output, folder = copied
+    whole = PreparedSource(str(places[1]), 'trainA', 3)
+    shard, rng, refused = next(folder.glob('*trainA*')), random.Random(0), 0
+    content = shard.read_bytes()
+    used = [i for i, byte in enumerate(content) if byte]  # most of a small shard are zeros that nobody reads
+    for _ in range(40):
+        shard.write_bytes(content)
+        flip_bit(shard, rng.choice(used), rng.randrange(8))
+        try:
+            source = PreparedSource(str(output), 'trainA', 3)
+        except UserError as error:
+            refused += '\n' not in str(error)
+            continue
+        for i in range(len(source)):
+            try:
+                np.testing.assert_array_equal(source.read(i), whole.read(i))
+            except DecodeError as error:
+                assert '\n' not in str(error)
+                refused += 1
+    assert refused > 20
+
+
+KILLED = """
+import os, signal, sys
+from ugatit_jax.data import prepare
+prepare.UnpairedFolder._generate_examples = lambda self, *place: os.kill(os.getpid(), signal.SIGKILL)
+prepare.prepare(f'folder:{sys.argv[1]}', sys.argv[2])
+"""
+
+
+def test_a_killed_one_leaves_nothing_that_the_next_does_not_remove(tmp_path):
+    make_folder(tmp_path / 'set', {'trainA': 4, 'trainB': 4})
+    places = [str(tmp_path / 'set'), str(tmp_path / 'out')]
+    assert subprocess.run([sys.executable, '-c', KILLED, *places], cwd=ROOT, capture_output=True).returncode == -9
+    assert [path.name.endswith('.partial') for path in (tmp_path / 'out').iterdir()] == [True]
+    counts = prepare.prepare(f'folder:{tmp_path / "set"}', str(tmp_path / 'out'))
+    assert counts == {'trainA': (4, 0), 'trainB': (4, 0)}
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['unpaired_folder']
+    assert [path.name for path in (tmp_path / 'out' / 'unpaired_folder').iterdir()] == ['1.0.0']
+
+
+def test_an_interrupted_one_leaves_nothing(tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        yield 0, {'image': b'x', 'name': 'x'}
+        raise KeyboardInterrupt
+
+    make_folder(tmp_path / 'set', {'trainA': 4, 'trainB': 4})
+    monkeypatch.setattr(prepare.UnpairedFolder, '_generate_examples', interrupt)
+    assert prepare.main([f'--source=folder:{tmp_path / "set"}', f'--output={tmp_path / "out"}']) == 130
+    assert capsys.readouterr().err.endswith('ugatit_jax: interrupted\n')
+    assert list((tmp_path / 'out').iterdir()) == []
 
 
 def test_refusals(tmp_path, config):

@@ -1,3 +1,5 @@
+"""The drawn faces: both domains, their masks, and that they never change."""
+
 import numpy as np
 import pytest
 

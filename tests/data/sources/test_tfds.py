@@ -1,3 +1,5 @@
+"""Data sets of TFDS, from small ones that are written here."""
+
 import io
 
 import numpy as np
