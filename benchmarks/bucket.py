@@ -89,9 +89,7 @@ def main() -> int:
     """The command line."""
     parser = make_parser('bucket', __doc__)
     parser.add_argument('--workdir', default='', help='gs://BUCKET/FOLDER (default: an emulator)')
-    parser.add_argument(
-        '--rows', type=int, nargs='+', default=[100, 2000], help='rows that are there (default: 100 2000)'
-    )
+    parser.add_argument('--rows', type=int, nargs='+', default=[100, 2000], help='rows that are there (default: 100 2000)')
     parser.add_argument('--rounds', type=int, default=20, help='flushes (default: 20)')
     parser.add_argument('--compile', action=argparse.BooleanOptionalAction, default=True, help='also the two starts')
     options = parser.parse_args()

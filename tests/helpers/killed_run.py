@@ -3,8 +3,8 @@
 With --counting before INSTANT its step only counts, as in fake_loop.py: nothing is compiled.
 
 INSTANT: 'saving' (the asynchronous save of STEP has begun and is not complete), 'logging' (half of STEP's row is in
-metrics.jsonl), 'previewing' (STEP's preview is half written) or 'stepping' (STEP was computed and nothing of it written). Step 0:
-never.
+metrics.jsonl), 'previewing' (STEP's preview is half written) or 'stepping' (STEP was computed and nothing of it written).
+With STEP 0 it is not killed.
 """
 
 import os

@@ -34,6 +34,7 @@ from ugatit_jax.training.metric_writer import MEASURED
 from ugatit_jax.training.mirror import Mirror
 from ugatit_jax.translate.__main__ import main as translate
 
+DATA = '--config.data.source=folder:gs://bucket/data'
 NO_INCEPTION = '--config.evaluation.inception_weights=none'
 SPLITS = {'trainA': 5, 'trainB': 4, 'testA': 2, 'testB': 2}
 
@@ -53,7 +54,7 @@ def bucket(tmp_path_factory):
 
 def run_killed(bucket: Bucket, *flags: str) -> subprocess.CompletedProcess:
     """tests.helpers.killed_run with these arguments."""
-    command = [sys.executable, '-m', 'tests.helpers.killed_run', *flags, '--config.data.source=folder:gs://bucket/data']
+    command = [sys.executable, '-m', 'tests.helpers.killed_run', *flags]
     return subprocess.run(command, cwd=ROOT, env=bucket.env, text=True, capture_output=True)
 
 
@@ -61,7 +62,7 @@ def run_killed(bucket: Bucket, *flags: str) -> subprocess.CompletedProcess:
 def trained(bucket):
     """gs://bucket/run: SIGKILL in the save of step 4, then to the end, by a step that only counts; the second's stderr."""
     # no preview between the first and the last, as rows are copied with them
-    flags = ('--config=configs/default.py', '--workdir=gs://bucket/run', *SMALL, '--config.training.preview_every=100')
+    flags = ('--config=configs/default.py', '--workdir=gs://bucket/run', *SMALL, '--config.training.preview_every=100', DATA)
     killed = run_killed(bucket, '--counting', 'saving', '4', *flags)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     before = bucket.names('run/')
@@ -259,29 +260,23 @@ def test_rows_reach_the_bucket_while_the_run_goes_on(bucket, monkeypatch):
         assert bucket.read('live/metrics.jsonl') == b'{"step": 1}\n'
 
 
-@pytest.mark.slow  # three starts
+@pytest.mark.slow  # four starts
 def test_killed_and_continued_from_a_bucket_equals_a_local_run(bucket, tmp_path):
-    """Bit for bit, with data and compilation cache on the bucket, too; and it can be evaluated from there."""
-    flags = (*LONG, '--config.training.checkpoint_every=10', '--config=configs/default.py')
-    for instant, step in (('saving', 10), ('stepping', 27)):
-        killed = run_killed(bucket, instant, str(step), '--workdir=gs://bucket/real', *flags)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-    ended = run_killed(bucket, 'stepping', '0', '--workdir=gs://bucket/real', *flags)
-    assert ended.returncode == 0, ended.stderr
+    """Bit for bit, with the data on the bucket, too; and it can be evaluated from there."""
+    bucket.upload(bucket.folder, 'unchanged')
+    flags = (*LONG, '--config.training.checkpoint_every=10', NO_INCEPTION)
+    data = '--config.data.source=folder:gs://bucket/unchanged'
+    there = '--config=configs/default.py', '--workdir=gs://bucket/real', *flags, data
+    killed = run_killed(bucket, 'saving', '20', *there)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    ended = run_killed(bucket, 'stepping', '0', *there)
+    assert ended.returncode == 0 and 'continuing from step 10 of' in ended.stderr, ended.stderr
     alone = main(f'--workdir={tmp_path}', *flags, f'--config.data.source=folder:{bucket.folder}')
     assert alone.returncode == 0, alone.stderr
     assert rows_of(bucket.read('real/metrics.jsonl')) == rows_of((tmp_path / 'metrics.jsonl').read_bytes())
     assert bucket.read('real/previews/00000040.png') == (tmp_path / 'previews' / '00000040.png').read_bytes()
     ours, theirs = (Checkpoints(str(place)).folder(40).checksums['arrays'] for place in ('gs://bucket/real', tmp_path))
     assert ours == theirs
-    evaluated = run_killed(
-        bucket,
-        'never',
-        '0',
-        '--workdir=gs://bucket/real',
-        '--mode=eval',
-        *flags,
-        '--config.evaluation.inception_weights=none',
-    )
+    evaluated = run_killed(bucket, 'stepping', '0', *there, '--mode=eval')
     assert evaluated.returncode == 0, evaluated.stderr
     assert 'real/evaluation/40-fidelity/metrics.json' in bucket.names('real/evaluation/')

@@ -67,7 +67,7 @@ def test_what_the_compiled_step_needs_is_said_and_compared_with_the_device(monke
     text = said(None)
     assert (
         'memory of the device: 2.0 GB' in text
-        and '1.96 TFLOP a step' in text
+        and '1.96 TFLOP a step; 1,000,000 steps take 2.27 days at 10 TFLOP/s' in text
         and 'images 1.0 MB' in text
         and 'work space 2.0 GB' in text
     )

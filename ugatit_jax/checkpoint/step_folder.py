@@ -175,7 +175,10 @@ class StepFolder:
         if not names:
             return
         arrays = '' if names == [item] else f': {names[0]}' + (f' and {len(names) - 1} more' if len(names) > 1 else '')
-        files = ', '.join(files_of(self.path / item, names[0].split('/'))) if arrays else FILES[item]
+        try:
+            files = ', '.join(files_of(self.path / item, names[0].split('/'))) if arrays else FILES[item]
+        except OSError:  # no folder for temporary files can be written: the damage is named all the same
+            files = ''
         place = f', in {files}' if files else ''
         raise DamagedCheckpoint(self.path, f' is damaged: {item}{arrays} differs from its checksum{place}')
 

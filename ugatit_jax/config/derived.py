@@ -28,6 +28,12 @@ def draws_per_step(config: ConfigDict) -> int:
     return config.training.n_critic + bool(config.training.separate_batches)
 
 
+def model_name(config: ConfigDict) -> str:
+    """'full', the model of the paper's numbers, 'light', or the pooling in between."""
+    pool = config.model.mlp_pool
+    return {'full': 'full', '1': 'light'}.get(pool, f'mlp_pool={pool}')
+
+
 def load_size(config: ConfigDict) -> int:
     """Side of the training images before the random crop, as the reference unless set; image_size without crops."""
     if not config.augment.crop:

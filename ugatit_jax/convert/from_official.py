@@ -8,6 +8,7 @@ import optax
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
+from ugatit_jax.config.derived import model_name
 from ugatit_jax.convert.official_names import RELEASES
 from ugatit_jax.convert.official_sizes import TRAINING_ONLY
 from ugatit_jax.convert.read_official import AdamMoments, OfficialCheckpoint
@@ -63,11 +64,10 @@ def with_moments(fresh: optax.OptState, moments: AdamMoments) -> optax.OptState:
 def describe(source: str, workdir: str, official: OfficialCheckpoint) -> list[str]:
     """Lines to print: what was read and written, and the command that trains on."""
     m, data = official.config.model, official.config.data
-    kind = 'full' if m.mlp_pool == 'full' else 'light'
     lines = [
-        f'{source}: {RELEASES[official.release]} release, {kind} model, ch {m.ch}, n_res {m.n_res}, '
+        f'{source}: {RELEASES[official.release]} release, {model_name(official.config)} model, ch {m.ch}, n_res {m.n_res}, '
         f'channels {data.channels_A} and {data.channels_B}, {data.image_size} pixels'
-        + (' (the file does not tell; --image_size=N says otherwise)' if kind == 'light' else ''),
+        + (' (the file does not tell; --image_size=N says otherwise)' if m.mlp_pool != 'full' else ''),
         f'wrote {workdir}/checkpoints/{official.step}: {", ".join([*official.generator, *official.discriminator])}',
     ]
     if not official.discriminator:

@@ -55,7 +55,7 @@ def check(
     refused = []
     for report in reports.values():
         bad, total = len(report.bad), report.total
-        if bad > max_bad_fraction * total or not report.good:
+        if scan.is_refused(report, max_bad_fraction):
             share = f'{bad} of {total} files cannot be used ({bad / total:.1%})'
             refused.append(printable(f'{report.name}: {share}, above the limit of {max_bad_fraction:.1%}'))
     lines = [table(reports)]

@@ -95,6 +95,11 @@ def scan(source: Scannable, progress: bool = True) -> Report:
     )
 
 
+def is_refused(report: Report, max_bad_fraction: float) -> bool:
+    """Whether the share of bad files is above the limit, or no image is left."""
+    return len(report.bad) > max_bad_fraction * report.total or not report.good
+
+
 def validate_bad_fraction(report: Report, max_bad_fraction: float, option: str | None = 'data.max_bad_fraction') -> None:
     """Warns of each bad file; raises UserError if their share is above `max_bad_fraction` or no image is left.
 
@@ -103,7 +108,7 @@ def validate_bad_fraction(report: Report, max_bad_fraction: float, option: str |
     count, total = len(report.bad), report.total
     if not report.bad:
         return
-    if count > max_bad_fraction * total or not report.good:
+    if is_refused(report, max_bad_fraction):
         limit = f'{option}={max_bad_fraction:g}' if option else f'the limit of {max_bad_fraction:.1%}'
         hint = 'repair or remove them' + (', or raise that limit' if option else '')
         named = '; '.join(f'{key}: {reason}' for key, reason in report.bad[:NAMED_AT_MOST])

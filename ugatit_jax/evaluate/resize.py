@@ -38,7 +38,7 @@ def clean_bicubic(pixels: np.ndarray, side: int = SIDE) -> np.ndarray:
 def inception_input(pixels: np.ndarray, protocol: str) -> np.ndarray:
     """uint8 [H, W, 3] -> float32 [299, 299, 3] in about [-1, 1], resized and scaled as the protocol does."""
     if protocol == 'ugatit':
-        return pillow_bilinear(pixels) / np.float32(127.5) - np.float32(1)
+        return pillow_bilinear(pixels) / np.float32(127.5) - np.float32(1)  # as that tool scales them, not images.normalize
     resized = {'fidelity': tensorflow_bilinear, 'clean': clean_bicubic}[protocol](pixels)
     return (resized - np.float32(128)) / np.float32(128)
 

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from ugatit_jax import sharding
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
+from ugatit_jax.config.derived import model_name
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.evaluate.classifier import reliability_notes
@@ -84,12 +85,6 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
         ranking="by the small classifier's log odds that the output is of its target domain",
     )
     return write_and_print(results, output)
-
-
-def model_name(config: ConfigDict) -> str:
-    """'full', the model of the paper's numbers, 'light', or the pooling in between."""
-    pool = config.model.mlp_pool
-    return {'full': 'full', '1': 'light'}.get(pool, f'mlp_pool={pool}')
 
 
 def with_networks_of(config: ConfigDict, loaded: LoadedGenerators) -> ConfigDict:

@@ -3,6 +3,7 @@
 import jax
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators
+from ugatit_jax.config.derived import model_name
 from ugatit_jax.evaluate.metrics import METRICS
 from ugatit_jax.models.networks import direction_of
 
@@ -26,9 +27,9 @@ def model_card(
     data, model, loss = config.data, config.model, config.loss
     count = sum(leaf.size for leaf in jax.tree.leaves(loaded.generator[generators[0]]))
     direction = direction_of(generators[0]).lower()
-    kind = 'full' if model.mlp_pool == 'full' else 'light'
     rows = {
-        'model': f'{kind} U-GAT-IT generator, ch {model.ch}, {model.n_res} residual blocks, {count:,} parameters',
+        'model': f'{model_name(config)} U-GAT-IT generator, ch {model.ch}, {model.n_res} residual blocks',
+        'parameters': f'{count:,} in each direction',
         'generators': f'{", ".join(generators)}, {loaded.weights} weights, {dtype}',
         'trained on': f'`{data.source}` at {data.image_size}x{data.image_size}, batch {data.batch_size}',
         'steps': f'{loaded.step:,}',

@@ -30,6 +30,7 @@ OUT_OF_MEMORY = (
     'Failed to allocate',
     'Cannot allocate',
 )
+EXAMPLE_SPEED = 1e13  # FLOP/s of a device in the estimate of a run's time: between a CPU's and a fast GPU's
 NAMED_HINTS = 4  # settings that a message names
 
 
@@ -52,7 +53,12 @@ def log_memory(compiled: Any, state: TrainState, state_sharding: StateSharding, 
         parts['images'] = max(analysis.argument_size_in_bytes - sum(parts.values()), 0)
         parts['work space'] = analysis.temp_size_in_bytes
     flops = (compiled.cost_analysis() or {}).get('flops', 0)
-    logger.info('memory of %s: %s; %.3g TFLOP a step', devices_of(state_sharding), describe(parts), flops / 1e12)
+    logger.info('memory of %s: %s', devices_of(state_sharding), describe(parts))
+    steps = config.training.steps
+    days = steps * flops / EXAMPLE_SPEED / 86_400  # seconds
+    logger.info(
+        'time: %.3g TFLOP a step; %s steps take %.3g days at 10 TFLOP/s on each device', flops / 1e12, f'{steps:,}', days
+    )
     limit, total = memory_limit(), sum(parts.values())
     if limit is not None and total > limit:
         logger.warning(
