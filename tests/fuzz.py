@@ -190,10 +190,36 @@ def read_image(path: pathlib.Path) -> object:
     return pixels
 
 
+def make_model_folder(folder: pathlib.Path) -> None:
+    """The generators of a tiny model."""
+    import jax
+    from ml_collections import FrozenConfigDict
+
+    from tests.helpers.small import small_config
+    from ugatit_jax.checkpoint.model_folder import write_model_folder
+    from ugatit_jax.models.networks import GENERATORS, make_networks
+
+    config = FrozenConfigDict(small_config())
+    networks, x = make_networks(config), np.zeros((1, 32, 32, 3), np.float32)
+    generators = {name: networks.module(name).init(jax.random.key(0), x)['params'] for name in GENERATORS}
+    write_model_folder(folder, config, 3, 'raw', generators, 'float16')
+
+
+def read_model_folder(path: pathlib.Path) -> object:
+    """Both generators."""
+    from etils import epath
+
+    from ugatit_jax.checkpoint import model_folder
+
+    found = model_folder.read_model_folder(epath.Path(path.parent))
+    return [model_folder.read_generator(found, name) for name in found.generators]
+
+
 TARGETS = {
     'torch_file': Target(make_torch, lambda path: torch_file.load(str(path)), UserError),
     'tensorflow_file': Target(make_tensorflow, read_tensorflow, UserError),
     'prepared': Target(make_prepared, read_prepared, UserError),
+    'model_folder': Target(make_model_folder, read_model_folder, UserError),
     'images': Target(make_images, read_image, DecodeError),
 }
 

@@ -120,3 +120,36 @@ def test_commands_collect_rarely(command, tmp_path, monkeypatch):
         assert gc.get_threshold()[0] == 100_000
     finally:
         gc.set_threshold(*kept)
+
+
+FAILING = """
+import logging, sys, threading
+from ugatit_jax.command import configure_logging, run_command
+from ugatit_jax.errors import UserError
+configure_logging()
+for name in ('absl', 'orbax.checkpoint', 'asyncio'):
+    try:
+        raise OSError('No space left on device')
+    except OSError:
+        logging.getLogger(name).exception('a page of a library')
+def save():
+    raise ValueError('No space left on device [and\\na page more]')
+thread = threading.Thread(target=save, name='saving')
+thread.start()
+thread.join()
+class Coroutine:
+    def __del__(self):
+        raise RuntimeError('left behind')
+Coroutine()
+def command():
+    raise UserError('the run cannot be saved')
+sys.exit(run_command(command))
+"""
+
+
+def test_failures_of_libraries_and_threads_take_a_line_at_most():
+    done = subprocess.run([sys.executable, '-c', FAILING], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 2 and done.stderr.splitlines() == [
+        'saving ended: ValueError: No space left on device [and',
+        'ugatit_jax: the run cannot be saved',
+    ], done.stderr

@@ -101,7 +101,7 @@ def test_any_values_of_several_fields_work_or_are_one_line(changed):
         ('model.mlp_pool', '9' * 5000, 'model.mlp_pool='),
         ('data.source', 'folder:a\nb', r"data.source='folder:a\nb'"),
         ('loss.cycle_weight', math.nan, 'loss.cycle_weight=nan'),
-        ('model.chan', 3, 'model.chan is no field, and model.ch is'),
+        ('model.chan', 3, 'model.chan is no field; hint: model.ch is'),
     ],
 )
 def test_slips_are_one_line_that_names_the_field(name, value, message):

@@ -29,7 +29,11 @@ def parse(monkeypatch):
     [
         (['--config=configs/dem.py'], '--config=configs/dem.py: there is no file configs/dem.py; those of this project'),
         (['--config', 'configs/dem.py'], '--config=configs/dem.py: there is no file configs/dem.py'),
-        (['--config=configs/demo.py', '--config.model.chan=3'], 'chan'),
+        (['--config=configs/demo.py', '--config.model.chan=3'], 'config: model.chan is no field; hint: model.ch is'),
+        (['--config=configs/demo.py', '--config.training.batch_size=3'], 'is no field; hint: data.batch_size is'),
+        (['--config=configs/demo.py', '--config.modle.ch=3'], 'config: modle.ch is no field; hint: model.ch is'),
+        (['--config=configs/demo.py', '--config.model=3'], 'config: model is no field; hint: model.reference is'),
+        (['--config=configs/demo.py', '--config.qqqq', '3'], 'config: qqqq is no field; hint: --help-config lists all'),
         (['--config=configs/demo.py', '--config.model.ch=many'], 'many'),
         (['--config=configs/demo.py', '--stap=3'], "Unknown command line flag 'stap'"),
         (['--config=configs/demo.py', '--mode=test'], 'mode'),

@@ -51,7 +51,7 @@ CONFIG = loop_config(training__preview_every=4, evaluation__every=6)
     'place, step, number',
     [
         ('evaluation', 6, signal.SIGTERM),
-        ('preview', 4, signal.SIGINT),
+        pytest.param('preview', 4, signal.SIGINT, marks=pytest.mark.slow),
         pytest.param('evaluation', 6, signal.SIGINT, marks=pytest.mark.slow),
         pytest.param('preview', 4, signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param('saving', 4, signal.SIGTERM, marks=pytest.mark.slow),
@@ -73,7 +73,8 @@ def test_a_signal_while_the_loop_is_busy_saves_the_next_step(tmp_path, monkeypat
     assert (tmp_path / 'previews' / '00000004.png').exists()
 
 
-@pytest.mark.parametrize('place', ['compilation', pytest.param('preview', marks=pytest.mark.slow)])
+@pytest.mark.slow  # two runs each
+@pytest.mark.parametrize('place', ['compilation', 'preview'])
 def test_interrupted_before_the_first_step(tmp_path, monkeypatch, place):
     with monkeypatch.context() as patch:
         fake_step(patch)
@@ -102,6 +103,7 @@ def test_a_second_one_ends_the_process():
     assert ended.stderr.strip() == 'ugatit_jax: SIGINT: saving after this step; a second one kills'
 
 
+@pytest.mark.slow  # two runs
 def test_a_clock_that_goes_back(tmp_path, monkeypatch):
     """No order depends on it: not which checkpoint is newest, nor that of the metrics."""
     fake_step(monkeypatch)

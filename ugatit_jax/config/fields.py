@@ -202,9 +202,22 @@ def validate_fields(config: ConfigDict, *groups: str) -> None:
     for name in sorted(found.keys() ^ known.keys()):
         if name in known:
             raise UserError(f'config: there is no {name}; a config begins as that of ugatit_jax.config.default.get_config()')
-        similar = difflib.get_close_matches(name, known, 1)
-        raise UserError(f'config: {name} is no field' + (f', and {similar[0]} is' if similar else ''))
+        validate_name(name)
     validate_values({name: found[name] for name in known if not groups or name.partition('.')[0] in groups})
+
+
+def validate_name(name: str) -> None:
+    """Raises UserError, with the field that was probably meant, where `name` is not that of a field."""
+    known = fields()
+    if name in known:
+        return
+    last = name.rpartition('.')[2]
+    members = [field for field in known if field.startswith(f'{name}.')]
+    meant = members or [field for field in known if last == field.rpartition('.')[2]]  # the right name in another group
+    meant = meant or difflib.get_close_matches(name, known, 1, 0.7)
+    raise UserError(
+        f'config: {name} is no field' + (f'; hint: {meant[0]} is' if meant else '; hint: --help-config lists all')
+    )
 
 
 def validate_values(values: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
 """Parses the command line of ugatit_jax.main, with mistakes in it reported in one line."""
 
+import re
 import traceback
 
 from absl import flags
 
 from ugatit_jax.config.config_files import find_config
+from ugatit_jax.config.fields import validate_name
 from ugatit_jax.errors import UserError, named_line
 
 FLAG = '--config'
@@ -24,6 +26,9 @@ def parse_flags(argv: list[str]) -> list[str]:
         elif argument == FLAG and i + 1 < len(argv):
             files.append(find_config(argv[i + 1]))
             argv[i + 1] = files[-1]
+    for argument in argv[1:]:
+        if argument.startswith(f'{FLAG}.'):
+            validate_name(re.split(r'[=\[]', argument.removeprefix(f'{FLAG}.'), maxsplit=1)[0])
     try:
         return flags.FLAGS(argv)
     except UserError:
