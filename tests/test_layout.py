@@ -19,7 +19,7 @@ LAYERS = (  # from the top to the bottom: each imports only from those below it
     'data',
     'config',
     'models',
-    'lease sharding command',
+    'sharding command',
     'compiler files images',
     'process',
     'errors',

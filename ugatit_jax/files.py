@@ -44,12 +44,17 @@ def atomic_file(path: str) -> Iterator[str]:
 
 
 def atomic_write_text(path: epath.Path, text: str) -> epath.Path:
-    """Writes a text beside `path`, of any file system, and renames it: whoever reads sees the old one or the new one."""
+    """`atomic_write_bytes` of a text in UTF-8."""
+    return atomic_write_bytes(path, text.encode('utf-8'))
+
+
+def atomic_write_bytes(path: epath.Path, content: bytes) -> epath.Path:
+    """Writes beside `path`, of any file system, and renames: whoever reads sees the old content or the new one."""
     if is_remote(path):
-        return write_bytes(path, text.encode('utf-8'))
+        return write_bytes(path, content)
     beside = path.parent / partial_name()
     try:
-        beside.write_text(text, encoding='utf-8')
+        beside.write_bytes(content)
         beside.replace(path)
     finally:
         with contextlib.suppress(OSError):

@@ -19,7 +19,6 @@ from tests.helpers.image_files import make_folder
 from tests.helpers.paths import ROOT
 from tests.helpers.small import default_config
 from ugatit_jax import files, run_page
-from ugatit_jax import lease as lease_module
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
 from ugatit_jax.command import run_command
@@ -28,8 +27,9 @@ from ugatit_jax.data import open_datasets, prepare
 from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.data.sources.prepared import PreparedSource
 from ugatit_jax.errors import UserError
-from ugatit_jax.lease import Lease
+from ugatit_jax.training import lease as lease_module
 from ugatit_jax.training import mirror as mirror_module
+from ugatit_jax.training.lease import Lease
 from ugatit_jax.training.metric_writer import MEASURED
 from ugatit_jax.training.mirror import Mirror
 from ugatit_jax.translate.__main__ import main as translate

@@ -15,9 +15,9 @@ from tests.helpers.fake_loop import fake_step, loop_config
 from ugatit_jax import files
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.errors import UserError
-from ugatit_jax.lease import NAME, Lease
 from ugatit_jax.report import history
 from ugatit_jax.training import workdir as module
+from ugatit_jax.training.lease import NAME, Lease
 from ugatit_jax.training.loop import train
 
 

@@ -21,7 +21,7 @@ from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.splits import SPLITS
 from ugatit_jax.errors import UserError, printable
-from ugatit_jax.files import is_remote
+from ugatit_jax.files import atomic_file, is_remote
 from ugatit_jax.images import to_rgb
 
 TILE = 112  # pixels of an image on the contact sheet: faces can be told apart, ten fit side by side on a screen
@@ -65,7 +65,8 @@ def check(
     if output:
         signature = PngImagePlugin.PngInfo()
         signature.add_text(*SIGNATURE)
-        contact_sheet(sources, reports).save(output, format='PNG', pnginfo=signature)
+        with atomic_file(output) as partial:
+            contact_sheet(sources, reports).save(partial, format='PNG', pnginfo=signature)
         lines.append(f'contact sheet: {output}')
     return '\n'.join(lines), refused
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ugatit_jax.data import Datasets, eval_images
 from ugatit_jax.data.datasets import evenly_spaced_indices
+from ugatit_jax.files import atomic_write_bytes
 from ugatit_jax.images import to_rgb
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.networks import DIRECTIONS, Networks, generator_of, reverse_of, source_of, target_of
@@ -71,5 +72,4 @@ def save(sheet: Image.Image, folder: epath.PathLike, step: int) -> epath.Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = io.BytesIO()
     sheet.save(file, 'PNG')
-    path.write_bytes(file.getvalue())
-    return path
+    return atomic_write_bytes(path, file.getvalue())

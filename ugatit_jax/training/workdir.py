@@ -10,7 +10,7 @@ from jax.experimental import multihost_utils
 
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.files import is_remote, remove_abandoned, validate_writable
-from ugatit_jax.lease import Lease
+from ugatit_jax.training.lease import Lease
 
 
 @contextlib.contextmanager

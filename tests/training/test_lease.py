@@ -11,12 +11,12 @@ import time
 import pytest
 
 from tests.helpers.paths import ROOT
-from ugatit_jax import lease as module
 from ugatit_jax.errors import UserError
-from ugatit_jax.lease import NAME, Lease
+from ugatit_jax.training import lease as module
+from ugatit_jax.training.lease import NAME, Lease
 
 HOLD = (
-    'import sys, time; from ugatit_jax.lease import Lease; '
+    'import sys, time; from ugatit_jax.training.lease import Lease; '
     'Lease(sys.argv[1]).__enter__(); print(1, flush=True); time.sleep(99)'
 )
 
