@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+import signal
 from collections.abc import Callable, Iterator
 
 import jax
@@ -22,6 +23,10 @@ jax.config.update('jax_platforms', os.environ['JAX_PLATFORMS'])
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 gc.set_threshold(GC_THRESHOLD, 10, 10)  # as the commands do
+
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and so would the commands that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ def test_only_the_run_itself_removes_what_a_killed_save_left(tmp_path):
         with Checkpoints(str(tmp_path), clean=clean) as checkpoints:
             assert checkpoints.latest() is None
             checkpoints.write(1, {}, generators={'raw': {'genA2B': np.zeros(2)}})
+            assert checkpoints.latest() == 1  # waits for the save
             checkpoints.manager.delete(1)
     waited = 0.0
     while left.exists() and waited < 20:  # a thread of Orbax's does it, for which the next save waits

@@ -23,6 +23,7 @@ def executed(tmp_path_factory):
     return notebook, workdir
 
 
+@pytest.mark.slow  # compiles a step of its own
 def test_it_trains_and_shows_images(executed):
     notebook, workdir = executed
     assert (workdir / 'checkpoints' / '2').is_dir()

@@ -1,7 +1,6 @@
 """A new run that starts from another's weights."""
 
 import logging
-import shutil
 
 import jax
 import numpy as np
@@ -53,10 +52,10 @@ def test_weights_are_taken_and_nothing_else(source, caplog):
 
 
 def test_without_discriminators_they_are_fresh(source, tmp_path, caplog):
-    workdir, old = source
-    shutil.copytree(workdir, tmp_path / 'converted')
-    shutil.rmtree(tmp_path / 'converted' / 'checkpoints' / '7' / 'training')
-    new, config = fresh(seed=2)
+    _, old = source
+    new, config = fresh(seed=2, training__ema_decay=0.9)
+    with Checkpoints(str(tmp_path / 'converted')) as checkpoints:
+        checkpoints.write(7, as_json(config), generators=to_items(old)['generators'])
     with caplog.at_level(logging.INFO):
         started = start_from(str(tmp_path / 'converted'), new, config)
     assert equal(started.generator, old.ema) and equal(started.discriminator, new.discriminator)

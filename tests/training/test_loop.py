@@ -70,7 +70,7 @@ def test_another_run_in_the_same_workdir_is_refused(finished):
 
 MISTAKES = {  # what the line names -> flags
     'trainin': ('--config=configs/default.py', '--config.trainin.steps=3'),
-    'Did you mean "ch"': ('--config=configs/default.py', '--config.model.chh=3'),
+    'hint: model.ch is': ('--config=configs/default.py', '--config.model.chh=3'),
     'step': ('--config=configs/default.py', '--config.training.step=3'),
     'many': ('--config=configs/default.py', '--config.training.steps=many'),
     'model.n_layers_global=6': ('--config=configs/default.py', '--config.data.image_size=64'),

@@ -43,8 +43,9 @@ def assert_same(workdir, uninterrupted):
         assert (workdir / 'previews' / name).read_bytes() == (uninterrupted / 'previews' / name).read_bytes()
 
 
-INSTANTS = [('saving', 4), ('logging', 7), ('previewing', 20)]
-MORE = [('stepping', 1), ('saving', 2), *INSTANTS, ('stepping', 27), ('saving', 30), ('logging', 38), ('saving', 40)]
+INSTANTS = [('saving', 4), ('logging', 7)]
+MORE = [('stepping', 1), ('saving', 2), *INSTANTS, ('previewing', 20), ('stepping', 27), ('saving', 30)]
+MORE += [('logging', 38), ('saving', 40)]
 
 
 @pytest.mark.parametrize('instants', [INSTANTS, pytest.param(MORE, marks=pytest.mark.slow)], ids=['few', 'many'])
@@ -72,6 +73,7 @@ def test_killed_at_chosen_instants_equals_uninterrupted(instants, uninterrupted,
     assert_same(tmp_path, uninterrupted)
 
 
+@pytest.mark.slow  # two processes; test_signals.py has the same without a train step
 def test_asked_to_leave_saves_the_step_at_hand_and_goes_on_from_it(uninterrupted, tmp_path):
     run = Run(tmp_path, *LONG)
     run.wait_for('step 3/')

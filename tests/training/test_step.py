@@ -179,7 +179,7 @@ def one_device(tmp_path_factory):
     'devices, fields',
     [
         (2, dict(training__shard_params=True, training__accumulate=2, training__remat=True)),
-        (1, dict(training__remat=True)),
+        pytest.param(1, dict(training__remat=True), marks=pytest.mark.slow),
         pytest.param(4, {}, marks=pytest.mark.slow),
     ],
 )

@@ -52,6 +52,7 @@ def test_the_other_processes_of_a_refused_run_leave_too(tmp_path, monkeypatch):
         assert lease is None and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow  # three processes; test_lease.py has the same without a train step
 def test_two_trainings_in_one_workdir(tmp_path):
     """In processes of their own; the second writes nothing, and where the first is killed it can start at once."""
     first = Run(tmp_path, *LONG)

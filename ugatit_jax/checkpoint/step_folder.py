@@ -166,7 +166,8 @@ class StepFolder:
         """Raises DamagedCheckpoint where arrays of an item, or of these branches of it, are not as they were written."""
         wanted = self.checksums.get('arrays', {}).get(item)
         if branches and wanted is not None:
-            wanted = {name: value for name, value in wanted.items() if name.startswith(tuple(f'{b}/' for b in branches))}
+            inside = tuple(f'{branch}/' for branch in branches)
+            wanted = {name: value for name, value in wanted.items() if f'{name}/'.startswith(inside)}
         self.validate(item, checksums(tree) if wanted is not None else {}, wanted or {})
 
     def validate(self, item: str, found: dict[str, str], wanted: dict[str, str | None]) -> None:
