@@ -12,12 +12,12 @@ def test_the_page_is_written_atomically_and_a_failure_does_not_stop_the_run(tmp_
     page = write_run_page(str(folder))
     before = page.read_text()
 
-    def full(self, text, encoding):
-        with open(self, 'w', encoding=encoding) as file:
-            file.write(text[:100])
+    def full(self, content):
+        with open(self, 'wb') as file:
+            file.write(content[:100])
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(type(page), 'write_text', full)
+    monkeypatch.setattr(type(page), 'write_bytes', full)
     with pytest.raises(OSError, match='No space'):
         write_run_page(str(folder))
     writer = RunPageWriter(str(folder))

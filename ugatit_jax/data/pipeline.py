@@ -74,7 +74,10 @@ def local_batch_size(batch_size: int, process_count: int) -> int:
 
 
 def prefetch(batches: Iterator[Batch], put: Callable[[Batch], Any], depth: int = 2) -> Iterator[Any]:
-    """Yields put(batch), called `depth` batches ahead: asynchronous transfers overlap with the steps."""
+    """Yields put(batch), called `depth` batches ahead: asynchronous transfers overlap with the steps.
+
+    By default two: one that is transferred while the step computes, and one in reserve for a late image.
+    """
     queue = collections.deque()
     for batch in batches:
         queue.append(put(batch))

@@ -30,9 +30,9 @@ except ImportError:  # Windows
 logger = logging.getLogger(__name__)
 
 NAME = 'lease.json'
-RENEW_SECONDS = 15.0
+RENEW_SECONDS = 15.0  # 240 small writes an hour, which cost nothing on a disk and a cent on a bucket
 EXPIRY_SECONDS = 60.0  # three renewals may be late: a slow disk, a busy bucket
-POLL_SECONDS = 1.0
+POLL_SECONDS = 1.0  # while it waits for a run that is probably dead: nobody notices less
 SETTLE_SECONDS = 2.0  # a bucket has no locks: of two writers the later one wins, and both look again after this time
 # time that goes on while a machine sleeps, and never back
 CLOCK = getattr(time, 'CLOCK_BOOTTIME', time.CLOCK_MONOTONIC)
