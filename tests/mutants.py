@@ -239,7 +239,7 @@ MUTANTS = [
         'every(training.checkpoint_every)',
         'training/test_schedule.py',
     ),
-    Mutant('training/preemption.py', 'signal.SIGTERM: 75', 'signal.SIGTERM: 0', 'training/test_resume.py -k asked'),
+    Mutant('training/preemption.py', 'signal.SIGTERM: 75', 'signal.SIGTERM: 0', 'training/test_signals.py'),
     Mutant(
         'training/init_from.py',
         'ema=jax.tree.map(jnp.copy, state.generator)) if',

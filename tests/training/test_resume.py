@@ -31,14 +31,14 @@ def uninterrupted(tmp_path_factory):
     return workdir
 
 
-def assert_same(workdir, uninterrupted):
+def assert_same(workdir, uninterrupted, last=40):
     assert metrics_of(workdir) == metrics_of(uninterrupted)
     ours, whole = weights_of(workdir), weights_of(uninterrupted)
     assert ours.keys() == whole.keys() and len(whole) > 100
     for name, value in whole.items():
         np.testing.assert_array_equal(ours[name], value, err_msg=name)
     drawn = {path.name for path in (workdir / 'previews').iterdir()}
-    assert {'00000000.png', '00000040.png'} <= drawn  # one that fell on the step of a preemption is left out
+    assert {'00000000.png', f'{last:08d}.png'} <= drawn  # one that fell on the step of a preemption is left out
     for name in drawn:
         assert (workdir / 'previews' / name).read_bytes() == (uninterrupted / 'previews' / name).read_bytes()
 
@@ -48,28 +48,26 @@ MORE = [('stepping', 1), ('saving', 2), *INSTANTS, ('previewing', 20), ('steppin
 MORE += [('logging', 38), ('saving', 40)]
 
 
-@pytest.mark.parametrize('instants', [INSTANTS, pytest.param(MORE, marks=pytest.mark.slow)], ids=['few', 'many'])
-def test_killed_at_chosen_instants_equals_uninterrupted(instants, uninterrupted, tmp_path):
-    """SIGKILL in one instant after another of one run, which saves every second step; the last process goes to the end."""
-    for instant, step in instants:
-        killed = subprocess.run(
-            [
-                sys.executable,
-                '-m',
-                'tests.helpers.killed_run',
-                instant,
-                str(step),
-                '--config=configs/default.py',
-                f'--workdir={tmp_path}',
-                *LONG,
-            ],
-            cwd=ROOT,
-            text=True,
-            capture_output=True,
-        )
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-    result = main(f'--workdir={tmp_path}', *LONG)
-    assert result.returncode == 0, result.stderr
+def run_until(workdir, instant, step, *options, steps=40):
+    """A run in a process of its own that is killed at `instant` of `step`, or goes to the end where that is 0."""
+    flags = ('--config=configs/default.py', f'--workdir={workdir}', *LONG, f'--config.training.steps={steps}')
+    command = [sys.executable, '-m', 'tests.helpers.killed_run', *options, instant, str(step), *flags]
+    result = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    assert result.returncode == (-signal.SIGKILL if step else 0), result.stderr
+
+
+def test_killed_at_chosen_instants_leaves_what_an_uninterrupted_run_leaves(tmp_path):
+    """SIGKILL in one instant after another of one run, whose step only counts; the last process goes to the end."""
+    for instant, step in [*INSTANTS, ('stepping', 0)]:
+        run_until(tmp_path / 'killed', instant, step, '--counting', steps=8)
+    run_until(tmp_path / 'whole', 'stepping', 0, '--counting', steps=8)
+    assert_same(tmp_path / 'killed', tmp_path / 'whole', last=8)
+
+
+@pytest.mark.slow  # eleven processes that compile the step, or read it from the cache
+def test_killed_at_more_instants_equals_uninterrupted(uninterrupted, tmp_path):
+    for instant, step in [*MORE, ('stepping', 0)]:
+        run_until(tmp_path, instant, step)
     assert_same(tmp_path, uninterrupted)
 
 

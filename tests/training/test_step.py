@@ -83,6 +83,7 @@ def test_domains_of_other_channels():
     assert 'G_id_A' not in metrics and metrics['G'].shape == ()
 
 
+@pytest.mark.slow  # compiles two steps
 def test_bfloat16_computes_close_to_float32_and_keeps_float32_weights():
     exact = step_once(**STILL)[-1]
     _, state, metrics = step_once(training__compute_dtype='bfloat16', **STILL)
