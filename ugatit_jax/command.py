@@ -55,13 +55,8 @@ def configure_logging(level: int = logging.INFO, time: bool = False) -> None:
         force=True,
     )
     logging.getLogger('jax').setLevel(logging.WARNING)
-    for name in (
-        'absl',
-        'orbax',
-        'asyncio',
-        'gcsfs',
-        'fsspec',
-    ):  # a save that fails is a page of theirs, and one line of ours
+    # a save that fails is a page of theirs, and one line of ours
+    for name in ('absl', 'orbax', 'asyncio', 'gcsfs', 'fsspec'):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     threading.excepthook, sys.unraisablehook = log_thread_error, log_unraisable
 

@@ -1,5 +1,7 @@
 """The exceptions that end a command with one line, and one-line forms of other exceptions."""
 
+MAX_LINE = 200  # characters of an error that is not ours, in a line of ours
+
 
 class CommandExit(Exception):
     """Ends a command with its message as the one line on stderr, and with exit code `code`."""
@@ -27,6 +29,11 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def short_line(error: BaseException) -> str:
+    """`first_line`, shortened: a line of XLA, TensorStore or a parser may quote a page."""
+    return first_line(error)[:MAX_LINE]
+
+
 def named_line(error: BaseException) -> str:
     """'TYPE: first line' of an exception, shortened, where its type says more than its message."""
-    return f'{type(error).__name__}: {(str(error).strip().splitlines() or [""])[0][:200]}'
+    return f'{type(error).__name__}: {(str(error).strip().splitlines() or [""])[0][:MAX_LINE]}'

@@ -62,6 +62,17 @@ def atomic_write_bytes(path: epath.Path, content: bytes) -> epath.Path:
     return path
 
 
+@contextlib.contextmanager
+def partial_folder(parent: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A new hidden folder in `parent` to build something in; renamed by who asked for it, or removed. Raises OSError."""
+    folder = pathlib.Path(parent, partial_name())
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def partial_name() -> str:
     """A name, hidden and new, for a file or folder that this process is writing."""
     return f'.{"-".join(map(str, this_process()))}-{secrets.token_hex(4)}.partial'

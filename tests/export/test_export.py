@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ import safetensors.numpy
 
 import ugatit_jax
 from tests.helpers.image_files import smooth
-from tests.helpers.translation import write_checkpoint
+from tests.helpers.translation import STEP, write_checkpoint
 from ugatit_jax.checkpoint import model_folder
 from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.errors import UserError
@@ -78,6 +79,36 @@ def test_a_shipped_model_is_known_by_its_name(folder, monkeypatch):
         ugatit_jax.load('third')
     with pytest.raises(UserError, match='neither'):
         ugatit_jax.load('../to/half')  # a path is from the current folder, never from that of the package
+
+
+def write_neighbours(run: pathlib.Path, step: int) -> None:
+    """An evaluation and a preview of `step`, and of a later one, in a folder."""
+    (run / 'previews').mkdir(parents=True)
+    rows = [{'step': step, 'kid_A2B': 0.0125, 'kid': 9.0}, {'step': step + 1, 'kid_A2B': 0.5}]
+    (run / 'evaluation.jsonl').write_text('half a l\n' + ''.join(json.dumps(row) + '\n' for row in rows))
+    for of_step in (step, step + 1):
+        (run / 'previews' / f'{of_step:08d}.png').write_bytes(b'%d' % of_step)
+
+
+def test_the_card_has_the_evaluation_and_the_preview_of_the_step(tmp_path):
+    run = pathlib.Path(write_checkpoint(tmp_path / 'run'))
+    write_neighbours(run, STEP)
+    export_folder(str(run), str(tmp_path / 'out'))
+    card = (tmp_path / 'out' / 'README.md').read_text()
+    assert '| KID x 100 | 1.250 |  |' in card and '![real and translated images](preview.png)' in card
+    assert (tmp_path / 'out' / 'preview.png').read_bytes() == b'%d' % STEP
+    assert load_generators(f'{run}/checkpoints/{STEP}').workdir == str(run)
+
+
+def test_a_model_folder_has_no_run_whatever_lies_above_it(folder, tmp_path):
+    """Its evaluation and preview would be taken from where a checkpoint of a run has them, two folders up."""
+    write_neighbours(tmp_path / 'run', STEP)
+    model = tmp_path / 'run' / 'models' / 'half'
+    shutil.copytree(folder, model)
+    export_folder(str(model), str(tmp_path / 'out'))
+    assert 'KID' not in (tmp_path / 'out' / 'README.md').read_text() and not (tmp_path / 'out' / 'preview.png').exists()
+    loaded = load_generators(str(model))
+    assert loaded.workdir is None and loaded.name == 'half'
 
 
 def test_no_place_of_the_machine_is_passed_on(tmp_path):

@@ -12,10 +12,10 @@ from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.convert.convert import convert
 from ugatit_jax.convert.official_layout import official_shape
 from ugatit_jax.convert.official_names import NETWORKS, OfficialNames
-from ugatit_jax.convert.official_sizes import network_shapes, our_shape
+from ugatit_jax.convert.official_sizes import our_shape
 from ugatit_jax.convert.to_files import LoadedNetworks, load_networks
 from ugatit_jax.errors import UserError
-from ugatit_jax.models.networks import make_networks
+from ugatit_jax.models.networks import make_networks, network_shapes
 from ugatit_jax.training.state import init_state, to_items
 
 STEP, BETA2 = 3, np.float32(0.999)

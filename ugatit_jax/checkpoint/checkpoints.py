@@ -26,7 +26,7 @@ from orbax.checkpoint import checkpoint_managers
 from ugatit_jax.checkpoint.best_step import badness, best_step
 from ugatit_jax.checkpoint.compatibility import as_json, differences, validate_same_run
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint, StepFolder, make_checksums
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.errors import UserError, first_line, short_line
 from ugatit_jax.files import absolute, is_remote
 from ugatit_jax.sharding import StateSharding
 
@@ -283,4 +283,4 @@ def storage_reason(error: Exception) -> str:
     for reason in ('No space left on device', 'Permission denied', 'Read-only file system', 'Quota exceeded'):
         if reason.lower() in str(error).lower():
             return reason
-    return first_line(error)[:200]  # characters: the line may quote TensorStore's whole specification
+    return short_line(error)

@@ -17,12 +17,17 @@ from ugatit_jax.files import absolute
 class LoadedGenerators(NamedTuple):
     """Generators of one checkpoint or model folder."""
 
-    name: str  # of the workdir or model folder
     where: str  # the checkpoint's folder, or the model folder
     step: int
     config: ConfigDict  # resolved, as it was trained with
     weights: str  # 'raw' or 'ema'
     generator: dict[str, Any]  # parameters, numpy, by network: genA2B and genB2A or one of them
+    workdir: str | None = None  # of the run; a model folder has none
+
+    @property
+    def name(self) -> str:
+        """The name of the workdir or model folder."""
+        return epath.Path(self.workdir or self.where).name
 
 
 def load_generators(
@@ -56,8 +61,7 @@ def load_generators(
                 f'{where} has no {missing[0]}, only {", ".join(present)}; the file that it was converted from had no more'
             )
         generator = checkpoints.read(step, 'generators', *(f'{weights}/{name}' for name in names))[weights]
-    name = absolute(workdir).name
-    return LoadedGenerators(name, where, step, ConfigDict(config), weights, generator)
+    return LoadedGenerators(where, step, ConfigDict(config), weights, generator, str(checkpoints.directory.parent))
 
 
 def load_model_folder(path: str, step: int | str, weights: str, names: tuple[str, ...] | None) -> LoadedGenerators:
@@ -68,7 +72,7 @@ def load_model_folder(path: str, step: int | str, weights: str, names: tuple[str
             f'{path} is neither a workdir of ugatit_jax nor one of its checkpoints (WORKDIR/checkpoints/STEP){shipped} '
             'or a folder that ugatit_jax.export wrote'
         )
-    folder = read_model_folder(found)
+    folder = read_model_folder(absolute(str(found)))
     if step not in ('latest', 'best', folder.step):
         raise UserError(f'{folder.path} has no step {step}, only {folder.step}')
     if weights not in ('auto', folder.weights):
@@ -77,8 +81,7 @@ def load_model_folder(path: str, step: int | str, weights: str, names: tuple[str
     if missing := [name for name in names if name not in folder.generators]:
         raise UserError(f'{folder.path} has no {missing[0]}, only {", ".join(folder.generators)}')
     generator = {name: read_generator(folder, name) for name in names}
-    name = absolute(str(folder.path)).name
-    return LoadedGenerators(name, str(folder.path), folder.step, folder.config, folder.weights, generator)
+    return LoadedGenerators(str(folder.path), folder.step, folder.config, folder.weights, generator)
 
 
 @contextlib.contextmanager

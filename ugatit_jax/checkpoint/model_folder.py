@@ -10,8 +10,6 @@ import json
 import pathlib
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from etils import epath
@@ -22,7 +20,7 @@ from safetensors import SafetensorError
 
 from ugatit_jax.checkpoint.compatibility import as_json, complete
 from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.models.networks import GENERATORS, make_networks, source_of
+from ugatit_jax.models.networks import GENERATORS, make_networks, network_shapes
 
 CONFIG, FORMAT = 'config.json', 'ugatit_jax generators 1'
 DTYPES = ('float32', 'float16')
@@ -79,7 +77,7 @@ def read_generator(folder: ModelFolder, name: str) -> dict[str, Any]:
         arrays = safetensors.numpy.load(content)
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f'{path} cannot be read: {first_line(error)}') from error
-    shapes = generator_shapes(folder.config, name)
+    shapes = network_shapes(make_networks(folder.config), name, folder.config)
     found = {key: value.shape for key, value in arrays.items()}
     if differing := sorted(key for key in shapes.keys() | found.keys() if shapes.get(key) != found.get(key)):
         key = differing[0]
@@ -88,14 +86,6 @@ def read_generator(folder: ModelFolder, name: str) -> dict[str, Any]:
             'the files are of two models'
         )
     return unflatten_dict({key: value.astype(np.float32) for key, value in arrays.items()}, sep='/')
-
-
-def generator_shapes(config: ConfigDict, name: str) -> dict[str, tuple[int, ...]]:
-    """The shapes of a generator's parameters by path, from a resolved config."""
-    size, channels = config.data.image_size, config.data[f'channels_{source_of(name)}']
-    x = jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
-    variables = jax.eval_shape(make_networks(config).module(name).init, jax.random.key(0), x)
-    return {path: leaf.shape for path, leaf in flatten_dict(variables['params'], sep='/').items()}
 
 
 def write_model_folder(

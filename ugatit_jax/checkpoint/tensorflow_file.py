@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.errors import UserError, short_line
 
 SLOTS = {'/Adam': 'mu', '/Adam_1': 'nu'}  # TensorFlow's names of a variable's Adam moments
 # Adam's running products beta * beta * ...: of the generators' optimizer, which the release makes first, then the other's
 POWERS = ('beta1_power', 'beta2_power', 'beta1_power_1', 'beta2_power_1')
 BETA2 = np.float32(0.999)  # fixed in the release
-MAX_REASON = 200  # characters of an error that may quote the file
 MIN_POWER = 1e-30  # a smaller product is near float32's 1e-38, where it loses digits and is flushed to 0
 
 
@@ -45,9 +44,7 @@ def load(path: str) -> TensorFlowFile:
         reader = tf.train.load_checkpoint(prefix)
         variables = {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())}
     except (tf.errors.OpError, ValueError, RuntimeError, LookupError) as error:  # LookupError: fewer bytes than it says
-        raise UserError(
-            f'{prefix} is truncated or damaged, or not of TensorFlow: {first_line(error)[:MAX_REASON]}'
-        ) from error
+        raise UserError(f'{prefix} is truncated or damaged, or not of TensorFlow: {short_line(error)}') from error
     powers = {name: variables.pop(name) for name in POWERS if name in variables}
     parts: dict[str, dict[str, np.ndarray]] = {'weights': {}, 'mu': {}, 'nu': {}}
     for name, value in variables.items():

@@ -9,10 +9,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ugatit_jax.checkpoint.torch_pickle import MAX_SHOWN, Storage, Tensor, UnreadableFile, interpret, map_tensors, text
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.errors import UserError, short_line
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the legacy form's pickles
-MAX_REASON = 200  # characters of an error that may quote the file
 # what reading a truncated or damaged file raises: the stack runs empty, records are missing, numbers are too large
 DAMAGE = (
     zipfile.BadZipFile,
@@ -45,7 +44,7 @@ def load(path: str) -> Any:
     except OSError as error:
         raise UserError(f'{path} cannot be read: {error.strerror or error}') from error
     except DAMAGE as error:
-        raise UserError(f'{path} is truncated or damaged, or not of torch.save: {first_line(error)[:MAX_REASON]}') from error
+        raise UserError(f'{path} is truncated or damaged, or not of torch.save: {short_line(error)}') from error
 
 
 def load_zip(file: BinaryIO) -> Any:

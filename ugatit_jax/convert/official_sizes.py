@@ -4,16 +4,11 @@ Names say how deep the networks are, shapes say the rest. Every array is then co
 these sizes has, so that a checkpoint that is converted is complete and consistent.
 """
 
-import functools
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ugatit_jax.config.reference import reference_fields
@@ -22,8 +17,7 @@ from ugatit_jax.convert.official_names import Entry, OfficialNames
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.generator import SIDE_MULTIPLE
-from ugatit_jax.models.networks import GENERATORS, Networks, domain_of, make_networks, reach_of, source_of
-from ugatit_jax.models.spectral_norm import COLLECTION, select_group
+from ugatit_jax.models.networks import GENERATORS, make_networks, network_shapes, reach_of
 
 REFERENCES = {'pytorch': 'pytorch', 'tensorflow': 'paper'}  # model.reference of a release
 DEPTHS = {'n_layers_global': 7, 'n_layers_local': 5}  # the paper's; the PyTorch release builds no others
@@ -137,22 +131,6 @@ def validate_arrays(
                     f'{path}: {what}{name} is {list(shape)}, and has to be {list(wanted)} for ch {m.ch}, n_res {m.n_res}, '
                     f'{config.data.image_size} pixels, as other arrays say'
                 )
-
-
-def network_shapes(modules: Networks, network: str, config: ConfigDict) -> dict[str, tuple[int, ...]]:
-    """Shapes of a network's parameters, u and v by path; computes nothing."""
-    domain = source_of(network) if network in GENERATORS else domain_of(network)
-    return module_shapes(modules.module(network), config.data.image_size, config.data[f'channels_{domain}'])
-
-
-@functools.cache
-def module_shapes(module: nn.Module, side: int, channels: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of a module's parameters, u and v by path, for images [1, side, side, channels]."""
-    image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
-    variables = jax.eval_shape(module.init, jax.random.key(0), image)
-    vectors = jax.eval_shape(select_group, variables.get(COLLECTION, {}))
-    leaves = flatten_dict(variables['params'], sep='/') | flatten_dict(vectors, sep='/')
-    return {path: leaf.shape for path, leaf in leaves.items()}
 
 
 def our_shape(shapes: Mapping[str, tuple[int, ...]], entry: Entry) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
-from ugatit_jax.checkpoint.generators import load_generators, workdir_of
+from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.config.reference import reference_fields
 from ugatit_jax.convert.official_layout import unstack_blocks, write_networks
 from ugatit_jax.convert.official_names import NETWORKS, OfficialNames
@@ -46,7 +46,7 @@ def load_networks(path: str, weights: str = 'raw') -> LoadedNetworks:
     """Loads the networks of a workdir or checkpoint, the generators 'raw' or 'ema'; raises UserError."""
     loaded = load_generators(path, weights=weights)
     params, spectral = loaded.generator, {}
-    checkpoints = Checkpoints(workdir_of(path)[0])
+    checkpoints = Checkpoints(loaded.workdir)
     if checkpoints.has(loaded.step, 'training'):
         training = checkpoints.read(loaded.step, 'training', 'discriminator', 'spectral')
         params, spectral = params | training['discriminator'], training['spectral']

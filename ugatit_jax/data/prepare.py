@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import pathlib
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.prepared import BUILDER_NAME, INFO, VERSION, prepared_directory
 from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
 from ugatit_jax.errors import UserError, printable
-from ugatit_jax.files import is_remote, partial_name, prepare_bucket, remove_abandoned, write_bytes
+from ugatit_jax.files import is_remote, partial_folder, prepare_bucket, remove_abandoned, write_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -118,15 +117,11 @@ def building_place(output: str) -> Iterator[str]:
         return
     os.makedirs(output, exist_ok=True)
     remove_abandoned(output)
-    place = os.path.join(output, partial_name())
-    os.mkdir(place)
-    try:
-        yield place
+    with partial_folder(output) as place:
+        yield str(place)
         target = prepared_directory(output)
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(prepared_directory(place), target)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        os.rename(prepared_directory(str(place)), target)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -35,7 +35,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     """
     loaded = load_generators(workdir, parse_step(step))
     config = resolve(with_networks_of(config, loaded))
-    folder = epath.Path(loaded.where).parent.parent / 'evaluation'
+    folder = epath.Path(loaded.workdir or loaded.where) / 'evaluation'
     output = str(folder / f'{loaded.step}-{config.evaluation.protocol}')
     make_output_folder(output)
     notes = []

@@ -4,7 +4,7 @@ import jax
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators
 from ugatit_jax.config.derived import model_name
-from ugatit_jax.evaluate.metrics import METRICS
+from ugatit_jax.evaluate.metrics import METRICS, format_number
 from ugatit_jax.models.networks import direction_of
 
 PAPER = 'https://arxiv.org/abs/1907.10830'
@@ -13,7 +13,6 @@ PAPER = 'https://arxiv.org/abs/1907.10830'
 def model_card(
     loaded: LoadedGenerators,
     name: str,
-    generators: list[str],
     dtype: str,
     scores: dict[str, dict[str, float]],
     preview: bool,
@@ -23,7 +22,7 @@ def model_card(
 
     scores: by direction, {} where the step was not evaluated. preview: whether preview.png is there.
     """
-    config = loaded.config
+    config, generators = loaded.config, sorted(loaded.generator)
     data, model, loss = config.data, config.model, config.loss
     count = sum(leaf.size for leaf in jax.tree.leaves(loaded.generator[generators[0]]))
     direction = direction_of(generators[0]).lower()
@@ -67,10 +66,6 @@ def scores_section(scores: dict[str, dict[str, float]]) -> list[str]:
         return []
     table = '| | ' + ' | '.join(scores) + ' |\n|---|' + '---|' * len(scores)
     for name in names:
-        form = METRICS[name]
-        cells = [
-            f'{of_direction[name] * form.factor:.{form.digits}f}' if name in of_direction else ''
-            for of_direction in scores.values()
-        ]
-        table += f'\n| {form.title} | ' + ' | '.join(cells) + ' |'
+        cells = [format_number(name, of_direction[name]) if name in of_direction else '' for of_direction in scores.values()]
+        table += f'\n| {METRICS[name].title} | ' + ' | '.join(cells) + ' |'
     return ['## Evaluation\n\nOn the test images, at the step above.\n\n' + table]

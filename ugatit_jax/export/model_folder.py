@@ -1,11 +1,7 @@
 """Writes a folder of generators (see checkpoint/model_folder.py) with its model card, and checks what it wrote."""
 
-import contextlib
-import json
 import os
 import pathlib
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +11,11 @@ from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, 
 from ugatit_jax.checkpoint.model_folder import write_model_folder
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.export.model_card import model_card
-from ugatit_jax.files import partial_name
+from ugatit_jax.files import partial_folder
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.networks import DIRECTIONS, generator_of, make_networks, source_of
+from ugatit_jax.report.history import read_rows
+from ugatit_jax.report.run_previews import preview_files
 
 # Of 255, on noise, which is harder than images. float16 has 11 bits: at ch 32 it changed no value by more than 1
 MAX_DIFFERENCE = {'float32': 0, 'float16': 8}
@@ -42,19 +40,12 @@ def export_folder(
         raise UserError(f'--to={to} exists already, and nothing is overwritten; name another')
     names = None if direction == 'both' else (generator_of(direction),)
     loaded = load_generators(checkpoint, parse_step(step), weights, names)
-    with new_folder(to) as folder:
-        write_model_folder(folder, loaded.config, loaded.step, loaded.weights, loaded.generator, dtype)
-        written = load_generators(str(folder))
-        differences = {name: largest_difference(loaded, written, name) for name in written.generator}
-        for name, difference in differences.items():
-            if difference > MAX_DIFFERENCE[dtype]:
-                raise UserError(
-                    f'--dtype={dtype}: images of {name} differ by up to {difference} of 255 from those of '
-                    f'{loaded.where}; take --dtype=float32'
-                )
-        preview = copy_preview(loaded, folder)
-        card = model_card(written, pathlib.Path(to).name, sorted(written.generator), dtype, scores(loaded), preview, license)
-        (folder / 'README.md').write_text(card, encoding='utf-8')
+    try:
+        with partial_folder(pathlib.Path(to).absolute().parent) as folder:
+            differences = write_and_compare(loaded, folder, pathlib.Path(to).name, dtype, license)
+            folder.rename(to)
+    except OSError as error:
+        raise UserError(f'--to={to} cannot be written: {first_line(error)}') from error
     lines = [f'wrote {to}: step {loaded.step} {loaded.weights} of {loaded.where}, {dtype}']
     for name, difference in differences.items():
         size = os.path.getsize(os.path.join(to, f'{name}.safetensors')) / 1e6
@@ -62,19 +53,23 @@ def export_folder(
     return lines
 
 
-@contextlib.contextmanager
-def new_folder(path: str) -> Iterator[pathlib.Path]:
-    """A folder beside `path` to write into; it becomes `path`, or is removed when something is raised."""
-    parent = pathlib.Path(path).absolute().parent
-    folder = parent / partial_name()
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-        folder.rename(path)
-    except OSError as error:
-        raise UserError(f'--to={path} cannot be written: {first_line(error)}') from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def write_and_compare(loaded: LoadedGenerators, folder: pathlib.Path, name: str, dtype: str, license: str) -> dict[str, int]:
+    """Writes everything into an empty folder; returns the `largest_difference` of each generator."""
+    write_model_folder(folder, loaded.config, loaded.step, loaded.weights, loaded.generator, dtype)
+    written = load_generators(str(folder))
+    differences = {network: largest_difference(loaded, written, network) for network in written.generator}
+    for network, difference in differences.items():
+        if difference > MAX_DIFFERENCE[dtype]:
+            raise UserError(
+                f'--dtype={dtype}: images of {network} differ by up to {difference} of 255 from those of '
+                f'{loaded.where}; take --dtype=float32'
+            )
+    found, preview = {}, False
+    if loaded.workdir is not None:  # a model folder has neither evaluations nor previews
+        run = epath.Path(loaded.workdir)
+        found, preview = scores(run, loaded.step), copy_preview(run, loaded.step, folder)
+    (folder / 'README.md').write_text(model_card(written, name, dtype, found, preview, license), encoding='utf-8')
+    return differences
 
 
 def largest_difference(loaded: LoadedGenerators, written: LoadedGenerators, name: str) -> int:
@@ -88,17 +83,11 @@ def largest_difference(loaded: LoadedGenerators, written: LoadedGenerators, name
     return int(np.abs(images[0].astype(int) - images[1]).max())
 
 
-def scores(loaded: LoadedGenerators) -> dict[str, dict[str, float]]:
+def scores(run: epath.Path, step: int) -> dict[str, dict[str, float]]:
     """What the run's evaluation.jsonl says of the step, by direction; {} without an evaluation of it."""
-    file = epath.Path(loaded.where).parent.parent / 'evaluation.jsonl'
-    if not file.exists():
-        return {}
-    for line in file.read_text(encoding='utf-8', errors='replace').splitlines():
-        with contextlib.suppress(ValueError, AttributeError):
-            row = json.loads(line)
-            if row.get('step') == loaded.step:
-                return {direction: of_direction(row, direction) for direction in DIRECTIONS}
-    return {}
+    rows, _ = read_rows(run / 'evaluation.jsonl')
+    row = next((row for row in rows if row['step'] == step), None)
+    return {} if row is None else {direction: of_direction(row, direction) for direction in DIRECTIONS}
 
 
 def of_direction(row: dict[str, Any], direction: str) -> dict[str, float]:
@@ -107,12 +96,9 @@ def of_direction(row: dict[str, Any], direction: str) -> dict[str, float]:
     return {key.removesuffix(suffix): float(value) for key, value in row.items() if key.endswith(suffix)}
 
 
-def copy_preview(loaded: LoadedGenerators, folder: pathlib.Path) -> bool:
+def copy_preview(run: epath.Path, step: int, folder: pathlib.Path) -> bool:
     """Copies the run's preview of the step, or the last one before it, as preview.png; returns whether there was one."""
-    previews = epath.Path(loaded.where).parent.parent / 'previews'
-    found = [path for path in previews.glob('*.png') if path.stem.isdecimal() and int(path.stem) <= loaded.step]
-    if not found:
-        return False
-    newest = max(found, key=lambda path: int(path.stem))
-    (folder / 'preview.png').write_bytes(newest.read_bytes())
-    return True
+    found = [path for of_step, path in preview_files(run) if of_step <= step]
+    if found:
+        (folder / 'preview.png').write_bytes(found[-1].read_bytes())
+    return bool(found)

@@ -2,11 +2,14 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ugatit_jax.compiler import on_gpu
 from ugatit_jax.models import Discriminator, Generator
+from ugatit_jax.models.spectral_norm import COLLECTION, select_group
 
 GENERATORS = ('genA2B', 'genB2A')
 DISCRIMINATORS = ('disGA', 'disLA', 'disGB', 'disLB')  # G global, L local; of domain A, B
@@ -114,3 +117,13 @@ def make_networks(config: ConfigDict) -> Networks:
         discriminator(m.n_layers_global),
         discriminator(m.n_layers_local),
     )
+
+
+def network_shapes(networks: Networks, name: str, config: ConfigDict) -> dict[str, tuple[int, ...]]:
+    """Shapes of a network's parameters, u and v by path, 'ResBlocks/Conv_0/kernel'; computes nothing."""
+    side, domain = config.data.image_size, source_of(name) if name in GENERATORS else domain_of(name)
+    image = jax.ShapeDtypeStruct((1, side, side, config.data[f'channels_{domain}']), jnp.float32)
+    variables = jax.eval_shape(networks.module(name).init, jax.random.key(0), image)
+    vectors = jax.eval_shape(select_group, variables.get(COLLECTION, {}))
+    leaves = flatten_dict(variables['params'], sep='/') | flatten_dict(vectors, sep='/')
+    return {path: leaf.shape for path, leaf in leaves.items()}

@@ -10,7 +10,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json, differences
-from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, workdir_of
+from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import GENERATORS
 from ugatit_jax.training.state import TrainState
@@ -47,9 +47,9 @@ def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
 
 def read_discriminators(source: LoadedGenerators) -> dict[str, Any]:
     """{'discriminator', 'spectral'} of a checkpoint as numpy; {} where it has generators only, as a model folder has."""
-    if (found := workdir_of(source.where)) is None:
+    if source.workdir is None:
         return {}
-    checkpoints = Checkpoints(found[0])
+    checkpoints = Checkpoints(source.workdir)
     try:
         if not checkpoints.has(source.step, 'training'):
             return {}

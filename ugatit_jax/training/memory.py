@@ -14,7 +14,7 @@ import jax
 from jax.sharding import AbstractMesh
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.errors import UserError, short_line
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.sharding import StateSharding
 from ugatit_jax.training.state import TrainState, init_state
@@ -171,7 +171,7 @@ def explain_out_of_memory(config: ConfigDict) -> Iterator[None]:
         state = jax.eval_shape(lambda: init_state(make_networks(config), config))
         sharding = StateSharding(AbstractMesh((devices,), ('data',)), config.training.shard_params)
         raise UserError(
-            f'out of memory ({first_line(error)[:200]}); the train state alone takes '
+            f'out of memory ({short_line(error)}); the train state alone takes '
             f'{describe(state_bytes(state, sharding))}; hints: {"; ".join(hints(config, devices))}'
         ) from error
 

@@ -10,7 +10,7 @@ import numpy as np
 import tqdm
 
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.errors import UserError, first_line, named_line, printable
+from ugatit_jax.errors import UserError, first_line, named_line, printable, short_line
 from ugatit_jax.images import to_rgb
 from ugatit_jax.report.drawing import overlay
 from ugatit_jax.translate import video
@@ -33,7 +33,6 @@ from ugatit_jax.translate.translator import Translator
 
 READ_AHEAD_BATCHES = 2  # that threads read while one is computed: more than one, as reading times differ
 MAX_WAITING_BATCHES = 4  # images of other shapes that may wait, in batches, before an incomplete batch runs
-MAX_REASON = 200  # characters of an error of XLA, which can be a page in one line
 
 
 class OutputOptions(NamedTuple):
@@ -229,7 +228,7 @@ def translate_batch(
         wants_cycle = 'strip' in batch[0][0].targets
         cycled = translator.reverse.run(out.image).image if wants_cycle else [None] * len(batch)
     except jax.errors.JaxRuntimeError as error:
-        reason = f'{first_line(error)[:MAX_REASON]}; a smaller --batch_size, --tile or --size takes less memory'
+        reason = f'{short_line(error)}; a smaller --batch_size, --tile or --size takes less memory'
         return [Failure(task.name, reason) for task, _ in batch]
     heatmaps = [None] * len(batch) if out.heatmap is None else out.heatmap
 
