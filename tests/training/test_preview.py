@@ -38,14 +38,15 @@ def test_without_cam_there_are_no_heatmaps_to_draw():
 
 
 class Telling(nn.Module):
-    """A generator whose output and heatmap say which one made it, and of what."""
+    """A generator whose output and heatmap say which module and which weights made it, and of what."""
 
     shift: float
 
     @nn.compact
     def __call__(self, x):
+        shift = self.shift + self.param('shift', nn.initializers.zeros_init(), ())
         hot = jnp.zeros((x.shape[0], 2, 2)).at[:, 0, 0].set(jnp.where(x[:, 0, 0, 0] > 0.1, 1.0, -1.0))
-        return GeneratorOutput(x + self.shift, None, hot)
+        return GeneratorOutput(x + shift, None, hot)
 
 
 def test_every_column_is_made_by_the_generator_that_its_name_says(monkeypatch):
@@ -53,8 +54,8 @@ def test_every_column_is_made_by_the_generator_that_its_name_says(monkeypatch):
     seen = []
     monkeypatch.setattr(preview, 'grid', lambda columns: seen.append(columns) or Image.new('RGB', (1, 1)))
     images = PreviewImages(np.full((1, 8, 8, 3), 0.0, np.float32), np.full((1, 8, 8, 3), 0.5, np.float32))
-    networks = Networks(Telling(0.25), Telling(-0.5), None, None)
-    draw(networks, {'genA2B': {}, 'genB2A': {}}, images, with_identity=True)
+    networks = Networks(Telling(0.125), Telling(-0.25), None, None)  # half of each shift, the weights have the other
+    draw(networks, {'genA2B': {'shift': 0.125}, 'genB2A': {'shift': -0.25}}, images, with_identity=True)
     value = [{name: column[0, 4, 4, 0] for name, column in columns.items() if 'heatmap' not in name} for columns in seen]
     level = {shift: denormalize(np.float32(shift)) for shift in (0, 0.5, 0.25, -0.5, -0.25, 0.75)}
     assert value[0] == {'real_A': level[0], 'idt_A': level[-0.5], 'fake_B': level[0.25], 'rec_A': level[-0.25]}
