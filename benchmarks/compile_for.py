@@ -2,11 +2,12 @@
 
     pip install -e .[cuda]   # or .[tpu]: the compilers come with the plugins
     python -m benchmarks.compile_for --target=h100 --batches 1 8
-    python -m benchmarks.compile_for --target=v5e  # takes minutes
+    python -m benchmarks.compile_for --target=v5e  # takes minutes; v4 and v6e, too, and v5e-4 for a 2x2 of them
 
 Kernels are the launches of one step, those in a loop times its trip count. "GB read and written" is the traffic between
-them and the device's memory, as if nothing stayed in a cache; for a TPU its fast memory (VMEM) is not told apart. Without a
-GPU XLA cannot autotune, that is try which algorithm of a convolution is fastest, and does not count its scratch memory.
+them and the device's memory, as if nothing stayed in a cache; for a TPU its fast memory (VMEM) is not told apart, but there
+are the clock cycles that XLA's cost model estimates for each kernel, one after another. Without a GPU XLA cannot autotune,
+that is try which algorithm of a convolution is fastest, and does not count its scratch memory.
 """
 
 import argparse
@@ -19,7 +20,13 @@ from collections import Counter
 from typing import NamedTuple
 from unittest import mock
 
-os.environ |= {'JAX_PLATFORMS': 'cpu', 'TPU_SKIP_MDS_QUERY': '1', 'TPU_WORKER_HOSTNAMES': 'localhost', 'TPU_WORKER_ID': '0'}
+os.environ |= {
+    'JAX_PLATFORMS': 'cpu',
+    'ALLOW_MULTIPLE_LIBTPU_LOAD': 'true',
+    'TPU_SKIP_MDS_QUERY': '1',
+    'TPU_WORKER_HOSTNAMES': 'localhost',
+    'TPU_WORKER_ID': '0',
+}
 os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_gpu_autotune_level=0'
 
 import jax  # noqa: E402 (the variables above come first)
@@ -48,12 +55,27 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 """
 TARGETS = {
     'h100': ('gpu', dict(platform='cuda', topology_name='h100', topology='1x1x1', target_config=H100)),
+    'v4': ('tpu', dict(platform='tpu', topology_name='v4:2x2x1')),
     'v5e': ('tpu', dict(platform='tpu', topology_name='v5e:2x2')),
+    'v6e': ('tpu', dict(platform='tpu', topology_name='v6e:2x2')),
 }
+TARGETS |= {f'{name}-4': target for name, target in TARGETS.items() if target[0] == 'tpu'}  # all four chips
 # bytes of an element
 ITEM_SIZE = {'pred': 1, 's8': 1, 'u8': 1, 'bf16': 2, 'f16': 2, 's32': 4, 'u32': 4, 'f32': 4, 's64': 8, 'u64': 8, 'f64': 8}
 NO_KERNEL = ('parameter', 'get-tuple-element', 'bitcast', 'constant', 'tuple', 'after-all', 'while', 'call', 'conditional')
-HEAD = ('model', 'size, ch', 'batch', 'dtype', 'state GB', 'work GB', 'kernels', 'GB read and written', 'compile s')
+UNKNOWN_CYCLES = 2**62  # the compiler's estimate where it has none is about that
+HEAD = (
+    'model',
+    'size, ch',
+    'batch',
+    'dtype',
+    'state GB',
+    'work GB',
+    'kernels',
+    'GB read and written',
+    'M cycles',
+    'compile CPU s',
+)
 
 
 def size(types: str) -> int:
@@ -81,13 +103,16 @@ class Instruction(NamedTuple):
 Computation = dict[str, Instruction]  # by the name of its result
 
 
-def kernels(hlo: str) -> tuple[int, Counter[str]]:
-    """The kernel launches of a compiled module, and their bytes by kind: an operation, 'fusion' or a library's function."""
+def kernels(hlo: str) -> tuple[int, int, Counter[str]]:
+    """The kernel launches of a compiled module, their cycles, and their bytes by kind: an operation or a library's function.
+
+    Cycles are what a TPU's compiler notes at each kernel; 0 for a GPU.
+    """
     computations, entry = parse_hlo(hlo)
-    count, bytes_by_kind = 0, Counter()
+    count, cycles, bytes_by_kind = 0, 0, Counter()
 
     def walk(computation: str, times: int) -> None:
-        nonlocal count
+        nonlocal count, cycles
         for instruction in computations[computation].values():
             if instruction.operation in ('while', 'call', 'conditional'):
                 trips = re.search(r'known_trip_count\D*(\d+)', instruction.attributes)
@@ -98,9 +123,11 @@ def kernels(hlo: str) -> tuple[int, Counter[str]]:
                 kind = target[1] if target else instruction.operation
                 bytes_by_kind[kind] += times * traffic(instruction, computations[computation], computations)
                 count += times
+                estimate = re.search(r'"estimated_cycles":"(\d+)"', instruction.attributes)
+                cycles += times * int(estimate[1]) if estimate and int(estimate[1]) < UNKNOWN_CYCLES else 0
 
     walk(entry, 1)
-    return count, bytes_by_kind
+    return count, cycles, bytes_by_kind
 
 
 def parse_hlo(hlo: str) -> tuple[dict[str, Computation], str]:
@@ -153,21 +180,23 @@ def compile_all(options: argparse.Namespace) -> None:
     configure_process('off')  # compile times are measured
     backend, topology = TARGETS[options.target]
     try:
-        device = topologies.get_topology_desc(**topology).devices[:1]
+        devices = topologies.get_topology_desc(**topology).devices[: 4 if options.target.endswith('-4') else 1]
     except (RuntimeError, NotImplementedError) as error:
         extra = 'cuda' if backend == 'gpu' else 'tpu'
         raise UserError(f'no compiler for {options.target}: {first_line(error)}; pip install -e .[{extra}]') from None
 
     def make_mesh(shape: tuple[int, ...], names: tuple[str, ...], **fields: object) -> jax.sharding.Mesh:
-        return jax.sharding.Mesh(np.array(device).reshape(shape), names, **fields)
+        return jax.sharding.Mesh(np.array(devices).reshape(shape), names, **fields)
 
     rows, results = [], []
     for case, fields in cases(options):
-        config, started = configure(fields), time.perf_counter()
-        with mock.patch.multiple(jax, default_backend=lambda: backend, make_mesh=make_mesh):
+        config, started = configure(fields), time.process_time()
+        with mock.patch.multiple(
+            jax, default_backend=lambda: backend, device_count=lambda: len(devices), make_mesh=make_mesh
+        ):
             compiled = lower(config)[0].compile()
-        seconds, memory = time.perf_counter() - started, compiled.memory_analysis()
-        count, bytes_by_kind = kernels(compiled.as_text())
+        seconds, memory = time.process_time() - started, compiled.memory_analysis()
+        count, cycles, bytes_by_kind = kernels(compiled.as_text())
         rows.append(
             (
                 *case,
@@ -175,6 +204,7 @@ def compile_all(options: argparse.Namespace) -> None:
                 memory.temp_size_in_bytes / 1e9,
                 count,
                 sum(bytes_by_kind.values()) / 1e9,
+                cycles / 1e6 or None,
                 seconds,
             )
         )

@@ -80,6 +80,18 @@ MUTANTS = [
     ),
     Mutant('models/ops/padding.py', "first = 1 if mode == 'reflect' else 0", 'first = 0', 'models/ops'),
     Mutant('models/ops/winograd.py', 'a + beside(b, 1)', 'a', 'models/ops/test_winograd.py'),
+    Mutant(
+        'models/ops/thin_convolution.py',
+        'preferred_element_type=jnp.promote_types(x.dtype, jnp.float32)',
+        'preferred_element_type=x.dtype',
+        'models/ops -k tpu',
+    ),
+    Mutant(
+        'models/ops/thin_convolution.py',
+        "einsum('bhwc,bhwd->cd', a, b)",
+        "einsum('bhwc,bhwd->dc', a, b)",
+        'models/ops -k tpu',
+    ),
     Mutant('models/ops/cpu_convolution.py', 'where=(readers < len(places))', 'where=(readers <= len(places))', 'models/ops'),
     # losses
     Mutant(

@@ -5,7 +5,9 @@ barriers are written as conditionals that are always true. What is done on GPUs 
 (benchmarks/compile_for.py); it lowers the bytes and kernels counted there and has not been timed.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -17,15 +19,37 @@ from jax.experimental.layout import Layout, with_layout_constraint
 Tree = TypeVar('Tree')
 Network = Callable[[Any, jax.Array], Any]
 
+PORTABLE = contextvars.ContextVar('PORTABLE', default=False)  # whether `portable` is open
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """What is traced inside is for every kind of device: no workaround of this module, and no form of one backend."""
+    before = PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        PORTABLE.reset(before)
+
+
+def backend() -> str:
+    """'cpu', 'gpu' or 'tpu', what programs are compiled for; 'any' inside `portable`."""
+    return 'any' if PORTABLE.get() else jax.default_backend()
+
 
 def on_cpu() -> bool:
     """Whether programs are compiled for CPUs, one or several."""
-    return jax.default_backend() == 'cpu'
+    return backend() == 'cpu'
 
 
 def on_gpu() -> bool:
     """Whether programs are compiled for GPUs, one or several."""
-    return jax.default_backend() == 'gpu'
+    return backend() == 'gpu'
+
+
+def on_tpu() -> bool:
+    """Whether programs are compiled for TPUs, one or several."""
+    return backend() == 'tpu'
 
 
 def single_cpu_device() -> bool:
@@ -38,8 +62,8 @@ def single_cpu_device() -> bool:
 
 
 def optimization_barrier(tree: Tree) -> Tree:
-    """jax.lax.optimization_barrier; no-op on CPU, where it has no effect."""
-    return tree if on_cpu() else jax.lax.optimization_barrier(tree)
+    """jax.lax.optimization_barrier; no-op on CPU, where it has no effect, and in what is for every device."""
+    return tree if on_cpu() or PORTABLE.get() else jax.lax.optimization_barrier(tree)
 
 
 def row_major_layout(x: jax.Array) -> jax.Array:

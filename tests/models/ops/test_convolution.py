@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ugatit_jax.models.ops import cpu_convolution
+from ugatit_jax.models.ops import convolution, cpu_convolution
 from ugatit_jax.models.ops.convolution import Conv, UpConv
 from ugatit_jax.models.ops.cpu_convolution import stock
 from ugatit_jax.models.ops.padding import pad
+from ugatit_jax.models.ops.thin_convolution import thin_convolution
 
 
 def draw(seed: int, *shape: int) -> jax.Array:
@@ -56,12 +57,51 @@ def test_cpu_forms_equal_stock(size, k, stride, channels, features):
             np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
 
 
+# from and to few channels, one tap, too many channels, strided
+@pytest.mark.parametrize(
+    'k, stride, channels, features', [(7, 1, 3, 8), (7, 1, 8, 3), (4, 1, 30, 1), (3, 1, 40, 30), (4, 2, 3, 8)]
+)
+def test_tpu_forms_equal_stock(k, stride, channels, features, monkeypatch):
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
+    thin = []
+    monkeypatch.setattr(convolution, 'thin_convolution', lambda *arrays: thin.append(1) or thin_convolution(*arrays))
+    with jax.enable_x64(True):
+        x, kernel = draw(0, 2, 12, 13, channels), draw(1, k, k, channels, features)
+
+        def gradients(convolve):
+            return jax.value_and_grad(lambda x, kernel: jnp.sum(jnp.sin(convolve(x, kernel, stride))), (0, 1))(x, kernel)
+
+        expected, actual = gradients(stock), gradients(convolution.convolve)
+        assert bool(thin) == (stride == 1 and channels != 40)
+        for e, a in zip(jax.tree.leaves(expected), jax.tree.leaves(actual), strict=True):
+            np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)
+
+
+def test_tpu_form_to_few_channels_adds_in_float32(monkeypatch):
+    """Of 7 x 7 products in bfloat16: as exact as the stock convolution, which rounds once."""
+    x, kernel = draw(0, 1, 20, 20, 8).astype(jnp.bfloat16), draw(1, 7, 7, 8, 3).astype(jnp.bfloat16)
+    exact = stock(x.astype(jnp.float32), kernel.astype(jnp.float32))
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
+    y = convolution.convolve(x, kernel)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(y, exact.astype(jnp.bfloat16))
+
+
 # gradient penalties differentiate a gradient; the forms as above
 @pytest.mark.parametrize(
-    'size, k, stride, channels, features',
-    [(5, 4, 1, 3, 4), (16, 3, 1, 3, 4), (19, 4, 2, 3, 4), (12, 4, 1, 100, 2), (12, 7, 1, 3, 4), (12, 7, 1, 8, 3)],
+    'backend, size, k, stride, channels, features',
+    [
+        ('cpu', 5, 4, 1, 3, 4),
+        ('cpu', 16, 3, 1, 3, 4),
+        ('cpu', 19, 4, 2, 3, 4),
+        ('cpu', 12, 4, 1, 100, 2),
+        ('cpu', 12, 7, 1, 3, 4),
+        ('cpu', 12, 7, 1, 8, 3),
+        ('tpu', 12, 4, 1, 30, 1),
+    ],
 )
-def test_gradients_of_gradients_equal_those_of_stock(size, k, stride, channels, features):
+def test_gradients_of_gradients_equal_those_of_stock(backend, size, k, stride, channels, features, monkeypatch):
+    monkeypatch.setattr(jax, 'default_backend', lambda: backend)
     with jax.enable_x64(True):
         x, kernel = draw(0, 1, size, size, channels), draw(1, k, k, channels, features)
 
@@ -75,7 +115,7 @@ def test_gradients_of_gradients_equal_those_of_stock(size, k, stride, channels, 
             return stock(jnp.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)), 'reflect'), kernel, stride)
 
         def actual(x, kernel):
-            return cpu_convolution.convolve(x, kernel, stride, (1, 2))
+            return convolution.convolve(x, kernel, stride, (1, 2))
 
         for e, a in zip(second(expected), second(actual), strict=True):
             np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9)

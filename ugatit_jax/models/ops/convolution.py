@@ -5,10 +5,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from ugatit_jax.compiler import on_cpu
+from ugatit_jax.compiler import on_cpu, on_tpu
 from ugatit_jax.models.initializers import bias_init, kernel_init
 from ugatit_jax.models.ops import cpu_convolution
 from ugatit_jax.models.ops.padding import Padding, pad
+from ugatit_jax.models.ops.thin_convolution import is_thin, thin_convolution
 
 
 def convolve(
@@ -17,9 +18,10 @@ def convolve(
     """Convolution of x [B, h, w, in], padded by `pad`, with kernel [kh, kw, in, out]."""
     if on_cpu():
         return cpu_convolution.convolve(x, kernel, stride, padding, mode)
-    return lax.conv_general_dilated(
-        pad(x, padding, mode), kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC')
-    )
+    x = pad(x, padding, mode)
+    if on_tpu() and is_thin(kernel.shape, stride):
+        return thin_convolution(x, kernel)
+    return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
 class Conv(nn.Module):
