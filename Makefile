@@ -1,4 +1,4 @@
-# make demo: install, train on the embedded images, say where the results are. make test: install, run all tests.
+# make demo: install, train on the embedded images, say where the results are. make test: install its packages, too, run all tests.
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 ORACLE := .oracle/bin/python
 TORCH ?= torch==2.13.0+cpu
 
-.PHONY: install demo test test-slow mutants fuzz oracle lint clean
+.PHONY: install install-test demo docs-images test test-slow mutants fuzz oracle lint clean
 
 install: $(VENV)/installed
 
@@ -19,27 +19,38 @@ $(VENV)/installed: requirements.txt pyproject.toml setup.py
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+install-test: $(VENV)/installed-test
+
+$(VENV)/installed-test: requirements-test.txt $(VENV)/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch $@
+
 demo: install
 	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(RUN) -m ugatit_jax.main --config=configs/demo.py --workdir=runs/demo
 	@echo "Translations at each stage: runs/demo/previews/ (the last: $$(ls runs/demo/previews/*.png | tail -n 1))"
 
+# docs/demo.png and docs/report.png from a finished make demo; needs Chromium
+WORKDIR ?= runs/demo
+docs-images: install
+	$(RUN) -m benchmarks.docs_images --workdir=$(WORKDIR)
+
 # a process for each core, up to four: each takes 2 to 4 GB; the tests of a file share what they set up
-test: install lint
+test: install-test lint
 	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-test-slow: install
+test-slow: install-test
 	$(RUN) -m pytest -m slow
 
 # one-line mutations of everything that computes: the tests have to see each; about an hour
-mutants: install
+mutants: install-test
 	$(RUN) -m tests.mutants
 
 # damaged and made-up files for every reader; make fuzz SECONDS=600 takes that long for each
 SECONDS ?= 60
-fuzz: install
+fuzz: install-test
 	$(RUN) -m tests.fuzz --seconds=$(SECONDS)
 
-oracle: install $(ORACLE)
+oracle: install-test $(ORACLE)
 	ORACLE=$(ORACLE) $(RUN) -m pytest -s tests/evaluate/test_kid_fid.py -k torch_fidelity
 
 $(ORACLE):
@@ -47,7 +58,7 @@ $(ORACLE):
 	$@ -m pip install --quiet --disable-pip-version-check '$(TORCH)' numpy pillow tqdm || { rm -rf .oracle; exit 1; }
 	$@ -m pip install --quiet --disable-pip-version-check --no-deps torch-fidelity==0.4.0 || { rm -rf .oracle; exit 1; }
 
-lint: install
+lint: install-test
 	$(RUN) -m ruff check .
 	$(VENV)/bin/shellcheck --external-sources launch/*.sh tests/helpers/*.sh .ci/run
 	$(RUN) -m ruff format --check .

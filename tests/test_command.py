@@ -153,3 +153,14 @@ def test_failures_of_libraries_and_threads_take_a_line_at_most():
         'saving ended: ValueError: No space left on device [and',
         'ugatit_jax: the run cannot be saved',
     ], done.stderr
+
+
+def test_the_exit_does_not_look_for_garbage():
+    code = """
+import atexit, gc
+from ugatit_jax.command import run_command
+atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # the first to be registered is the last to run
+run_command(lambda: None)
+"""
+    result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == 'True\n'

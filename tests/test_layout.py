@@ -20,6 +20,7 @@ LAYERS = (  # from the top to the bottom: each imports only from those below it
     'config',
     'models',
     'sharding command',
+    'progress',
     'compiler files images',
     'process',
     'errors',
@@ -32,7 +33,8 @@ LONGEST = 300  # lines
 def layer_of(parts: tuple[str, ...]) -> str:
     """The layer of a module by its path below the package; '' for the package itself."""
     name = parts[0] if parts else ''
-    return 'commands' if name in ('main', 'run_page') or parts[-1:] == ('__main__',) else name
+    command = name in ('main', 'run_page') or parts[-1:] == ('__main__',) or parts == ('data', 'check')
+    return 'commands' if command else name
 
 
 def imports_of(module: pathlib.Path) -> set[tuple[str, ...]]:

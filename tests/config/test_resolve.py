@@ -2,6 +2,7 @@
 
 import pytest
 
+from configs import small
 from tests.helpers.small import default_config
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
@@ -20,6 +21,13 @@ def test_reference_fills_what_is_not_set():
             ['learning_rate_D'],
             [name for name in paper.loss if name.endswith(('2A', '2B', 'penalty_weight'))],
         )
+
+
+@pytest.mark.parametrize('size', [64, 96, 128])
+def test_the_small_config_works_at_the_sizes_that_it_names(size):
+    config = small.get_config()
+    config.data.image_size = size
+    assert resolve(config).training.steps * 0.6 < 4 * 3600  # hours on a CPU at 64 pixels, by docs/performance.md
 
 
 def test_a_set_field_wins_over_the_reference():

@@ -70,7 +70,13 @@ def test_flags_that_do_not_fit_a_file_are_refused(arrays, tmp_path):
     assert '--direction' in refusal(x, run, direction='A2B')
     assert '--smoothing' in refusal(x, run, smoothing=False)
     write_zip(tmp_path / 'light.pt', tree_of(arrays))
-    assert 'data.image_size=30' in refusal(tmp_path / 'light.pt', run, image_size=30)
+    for size in (30, 12, 0, -4):
+        message = refusal(tmp_path / 'light.pt', run, image_size=size)
+        assert f'--image_size={size}: it is a multiple of 4 from 16 on' in message
+    deep = small_config(model__reference='pytorch', data__image_size=48, model__n_layers_global=6)
+    write_zip(tmp_path / 'deep.pt', tree_of(official_of(deep, 'pytorch')))
+    message = refusal(tmp_path / 'deep.pt', run, image_size=32)
+    assert 'disGA has 6 layers, which need images of 48 pixels or more, not 32; hint: --image_size=N' in message
 
 
 def test_tensorflow_files_that_are_damaged_or_incomplete(tmp_path):

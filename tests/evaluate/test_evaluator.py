@@ -67,9 +67,12 @@ def shifts(there, back):
     return {'genA2B': {'shift': np.float32(there)}, 'genB2A': {'shift': np.float32(back)}}
 
 
-def test_known_generators_have_known_numbers(datasets, evaluator):
+def test_known_generators_have_known_numbers(datasets, evaluator, caplog):
     evaluate = evaluator(datasets)
-    metrics = evaluate.metrics(shifts(0.25, -0.125))
+    with caplog.at_level('INFO', 'ugatit_jax.progress'):
+        metrics = evaluate.metrics(shifts(0.25, -0.125))
+    assert all(message.startswith('evaluating 5 images of A and 5 of B') for message in caplog.messages)
+    assert 'last time' in caplog.text or 'first time' in caplog.text
     assert [metrics['cycle_l1_A2B'], metrics['cycle_l1_B2A']] == pytest.approx([0.125] * 2)
     assert metrics['cycle_psnr'] == pytest.approx(20 * np.log10(2 / 0.125), abs=1e-3)
     assert metrics['identity_l1_A2B'] == pytest.approx(0.25) and metrics['identity_l1_B2A'] == pytest.approx(0.125)

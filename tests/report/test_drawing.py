@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ugatit_jax.report.drawing import grid, jet, overlay
+from ugatit_jax.report.drawing import HEADER, grid, jet, overlay, strip
 
 
 def test_jet_runs_from_blue_to_red_and_a_flat_heatmap_is_blue():
@@ -22,3 +22,11 @@ def test_grid_has_a_column_for_each_name():
     sheet = grid({'a': np.zeros((3, 8, 8, 3), np.uint8), 'b': np.full((3, 8, 8, 3), 200, np.uint8)})
     assert sheet.size == (2 * 12 + 4, 3 * 12 + 16 + 4)
     assert sheet.getpixel((5, 17)) == (0, 0, 0) and sheet.getpixel((17, 29)) == (200, 200, 200)
+
+
+def test_strip_names_each_part():
+    parts = {'first': np.zeros((40, 50, 3), np.uint8), 'and back': np.full((40, 50, 3), 200, np.uint8)}
+    sheet = strip(parts).reshape(2, HEADER + 40, 50, 3)
+    np.testing.assert_array_equal(sheet[:, HEADER:], np.stack(list(parts.values())))
+    first, second = sheet[:, :HEADER]
+    assert first.min() < 100 and first.max() == 255 and (first != second).any()

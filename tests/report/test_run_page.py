@@ -116,6 +116,13 @@ def test_in_a_browser(browser, tmp_path):
     assert len(browser.find_elements('css selector', 'figure svg path')) > 100
     browser.set_window_size(400, 800)
     assert browser.execute_script('return document.documentElement.scrollWidth <= window.innerWidth')
+    browser.set_window_size(1300, 900)  # previews are as large as the page is wide, four fifths of it at least
+    assert browser.find_element('css selector', '#sheets img:not([hidden])').size['width'] > 1000
+    background = 'return getComputedStyle(document.body).backgroundColor'
+    assert browser.execute_script(background) == 'rgb(255, 255, 255)'
+    dark = {'features': [{'name': 'prefers-color-scheme', 'value': 'dark'}]}
+    browser.execute_cdp_cmd('Emulation.setEmulatedMedia', dark)
+    assert browser.execute_script(background) == 'rgb(21, 24, 27)'
 
     messages = [json.loads(entry['message'])['message'] for entry in browser.get_log('performance')]
     requests = [m['params']['request']['url'] for m in messages if m['method'] == 'Network.requestWillBeSent']

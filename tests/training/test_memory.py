@@ -1,5 +1,7 @@
 """What a run needs, as it is said, against what is there; and running out of it."""
 
+import contextlib
+import importlib
 import logging
 import types
 
@@ -11,6 +13,7 @@ from configs import default
 from tests.helpers.command import SMALL, main
 from tests.helpers.small import small_config
 from ugatit_jax.config.resolve import resolve
+from ugatit_jax.data.sources import tfds
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.sharding import StateSharding, make_mesh
@@ -113,7 +116,7 @@ def test_other_errors_are_left_alone():
 def test_a_dry_run_compiles_and_leaves_the_workdir_alone(tmp_path):
     result = main(f'--workdir={tmp_path / "run"}', '--dry_run', *SMALL)
     assert result.returncode == 0 and not (tmp_path / 'run').exists(), result.stderr
-    for text in ('train_A 200', 'parameters: genA2B', 'compiled in', 'work space', 'dry run'):
+    for text in ('train_A 200', 'parameters: genA2B', 'compiling the train step took', 'work space', 'dry run'):
         assert text in result.stderr, result.stderr
     wrong = default.get_config()
     wrong.data.source = f'folder:{tmp_path}/none'
@@ -122,6 +125,23 @@ def test_a_dry_run_compiles_and_leaves_the_workdir_alone(tmp_path):
     wrong.data.source = 'tfds:no_such_set'
     with pytest.raises(UserError, match='no_such_set'):
         dry_run(wrong, str(tmp_path / 'run'))
+
+
+@pytest.mark.parametrize('prepared', [True, False])
+def test_a_dry_run_does_not_call_a_set_that_is_not_here_in_order(prepared, tmp_path, monkeypatch, caplog):
+    caplog.set_level('INFO')
+    builder = types.SimpleNamespace(is_prepared=lambda: prepared)
+    monkeypatch.setattr(tfds, 'named_builder', lambda *_: builder)
+    module = importlib.import_module('ugatit_jax.training.dry_run')  # not the function of that name
+    monkeypatch.setattr(module, 'compile_step', lambda *_: (None, []))
+    monkeypatch.setattr(memory, 'log_memory', lambda *_: None)
+    config = small_config(data__source='tfds:cycle_gan/horse2zebra')
+    dry_run(ConfigDict(config), str(tmp_path))
+    assert ('settings and data source are in order' in caplog.messages[-1]) == prepared
+    assert ('cycle_gan/horse2zebra was not checked, as it is not here' in caplog.messages[-1]) != prepared
+    config = ConfigDict(small_config(data__source='tfds:cycle_gan/horse2zebra', data__download=False))
+    with contextlib.nullcontext() if prepared else pytest.raises(UserError, match='data.download=False'):
+        dry_run(config, str(tmp_path))
 
 
 def test_a_state_larger_than_memory_is_refused_before_it_is_made(tmp_path, monkeypatch):

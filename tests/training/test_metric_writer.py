@@ -15,6 +15,7 @@ from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError
 from ugatit_jax.report import history
 from ugatit_jax.report.history import duration
+from ugatit_jax.training import metric_writer
 from ugatit_jax.training.metric_writer import MetricWriter, Progress, device_memory, drop_rows_after
 
 TERMS = dict.fromkeys(('D_A', 'D_B', 'G_A', 'G_B'), 0.5)
@@ -159,3 +160,57 @@ def test_other_processes_write_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize('seconds, text', [(5.9, '00:00:05'), (3_723, '01:02:03'), (90_061, '1d 01:01:01')])
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def console(caplog, steps_of_metrics, seconds, monkeypatch, tmp_path):
+    """Lines of 10 steps that take `seconds`, the first one three times that; all have these metrics, the 5th is logged."""
+    now = [0.0]
+    caplog.set_level('INFO')
+    with MetricWriter(str(tmp_path), (progress := Progress(0, 10)), small_config()) as writer:
+        monkeypatch.setattr(metric_writer.time, 'monotonic', lambda: now[0])
+        writer.start_clock()
+        for step in range(1, 11):
+            now[0] += seconds if step > 1 else 3 * seconds
+            progress.step = step
+            (writer.log if step == 5 else writer.step_done)(steps_of_metrics)
+    return [message for message in caplog.messages if message.startswith('step ')]
+
+
+def test_the_terminal_has_unweighted_terms_and_the_time_left_from_the_first_step_on(tmp_path, caplog, monkeypatch):
+    metrics = {'D_ad_GA': np.float32(0.25), 'D_ad_LB': jax.numpy.float32(0.75), 'G_recon_A': 0.3, 'G_A': 1349.999}
+    lines = console(caplog, metrics, 2.0, monkeypatch, tmp_path)
+    assert lines == [
+        'step 1/10  D_ad 0.500 G_recon 0.300  took 6.0 s',
+        'step 5/10  D_ad 0.500 G_recon 0.300  2.00 images/s  10 s left',
+    ]
+    assert [json.loads(line)['G_A'] for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()] == [1349.999]
+
+
+def test_the_terminal_is_not_silent_for_longer_than_a_minute(tmp_path, caplog, monkeypatch):
+    lines = console(caplog, TERMS, 40.0, monkeypatch, tmp_path)
+    assert [line.split()[1] for line in lines] == ['1/10', '2/10', '4/10', '5/10', '7/10', '9/10']
+    assert lines[:2] == ['step 1/10    took 2 min', 'step 2/10    0.10 images/s  5 min left']
+
+
+@pytest.mark.parametrize('real, mark', [(0.89, ' (unreliable)'), (0.9, '')])
+def test_domain_accuracy_is_marked_where_its_classifier_is_not_reliable(tmp_path, caplog, real, mark):
+    caplog.set_level('INFO')
+    with MetricWriter(str(tmp_path), Progress(0, 10), small_config()) as writer:
+        writer.log_evaluation({'domain_accuracy': 0.5, 'domain_accuracy_A2B': 0.5, 'domain_accuracy_real': real})
+    assert f'evaluated  domain_accuracy 0.5{mark} domain_accuracy_real {real}' in caplog.text
+
+
+def test_a_terminal_has_a_bar_with_the_terms(tmp_path, caplog, capsys, monkeypatch):
+    caplog.set_level('INFO')
+    monkeypatch.setattr(metric_writer.sys.stderr, 'isatty', lambda: True)
+    with MetricWriter(str(tmp_path), (progress := Progress(0, 10)), small_config()) as writer:
+        writer.start_clock()
+        for step in (1, 2):
+            progress.step = step
+            writer.step_done({'D_ad_GA': 0.5})
+        writer.shown -= metric_writer.BAR_SECONDS
+        progress.step = 3
+        writer.step_done({'D_ad_GA': 0.25})
+    shown = capsys.readouterr().err
+    assert 'D_ad 0.500 took' in shown and '3/10' in shown and 'D_ad 0.250' in shown
+    assert not [message for message in caplog.messages if message.startswith('step ')]

@@ -22,6 +22,6 @@ def test_images_are_reduced_and_names_escaped(tmp_path):
     path = tmp_path / 'index.html'
     write_page(str(path), [row], 'mine step 7 ema', 'b2a', None)
     html = path.read_text(encoding='utf-8')
-    assert 'B to A' in html and 'mine step 7 ema' in html and '&lt;b&gt;\\udcff.png' in html and 'synthetic' not in html
+    assert 'B to A' in html and 'mine step 7 ema' in html and '&lt;b&gt;\\udcff.<wbr>png' in html and 'synthetic' not in html
     with pytest.raises(UserError, match='cannot be written'):
         write_page(str(tmp_path / 'none' / 'index.html'), [row], 'mine', 'a2b', None)

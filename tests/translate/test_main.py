@@ -1,9 +1,11 @@
 """The command's flags: mistakes in them."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.translation import noise_image, run_translate
+from tests.helpers.translation import list_files, noise_image, run_translate
+from ugatit_jax.translate.__main__ import main
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,24 @@ def test_mistakes_end_in_one_line(workdir, tmp_path, capsys, flags, message):
     err = capsys.readouterr().err
     assert err.startswith('ugatit_jax: ') and err.count('\n') == 1 and message in err
     assert not (tmp_path / 'out').exists()
+
+
+def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path, capsys):
+    source = tmp_path / 'x.png'
+    Image.fromarray(noise_image(16, 16)).save(source)
+    assert run_translate(workdir, source, tmp_path / 'folder') == 0
+    capsys.readouterr()
+    common = [f'--checkpoint={workdir}', f'--input={source}']
+    assert main([*common, f'--output={tmp_path / "new" / "out.png"}', '--strip']) == 0
+    assert '--direction=a2b, as none was given; the other is b2a' in capsys.readouterr().err
+    assert list_files(tmp_path / 'new') == ['out.png', 'out.strip.png']
+    pixels = [np.asarray(Image.open(tmp_path / name)) for name in ('new/out.png', 'folder/x.png')]
+    np.testing.assert_array_equal(*pixels)
+    assert main([*common, f'--output={tmp_path / "out.webp"}', '--format=png']) == 0
+    with Image.open(tmp_path / 'out.webp') as image:
+        assert image.format == 'WEBP'
+    assert main([*common, f'--output={source}']) == 2 and 'no input is overwritten' in capsys.readouterr().err
+    assert main([f'--checkpoint={workdir}', f'--input={tmp_path}', f'--output={tmp_path / "o"}']) == 2
+    assert '--direction is missing: a2b or b2a' in capsys.readouterr().err
+    assert run_translate(workdir, tmp_path, tmp_path / 'all.png') == 2
+    assert 'is one image, and --input=' in capsys.readouterr().err and not (tmp_path / 'all.png').exists()

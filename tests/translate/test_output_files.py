@@ -40,7 +40,7 @@ def test_existing_results_are_kept_unless_told(workdir, tmp_path, capsys):
     out.mkdir()
     (out / 'x.png').write_text('precious')
     assert run_translate(workdir, tmp_path / 'x.png', out) == 2
-    assert '--overwrite' in capsys.readouterr().err and (out / 'x.png').read_text() == 'precious'
+    assert 'x.png exists; --overwrite replaces it,' in capsys.readouterr().err and (out / 'x.png').read_text() == 'precious'
     assert run_translate(workdir, tmp_path / 'x.png', out, '--overwrite') == 0
     assert Image.open(out / 'x.png').size == (16, 16) and list_files(out) == ['x.png']
 
@@ -104,7 +104,7 @@ def test_what_exists_is_skipped_if_told(workdir, tmp_path, capsys):
     assert '2 of 3 translated' in (printed := capsys.readouterr().out) and '1 were there already' in printed
     assert list_files(out) == sorted(whole)  # and no .partial
     found = {name: (out / name).read_bytes() for name in whole}
-    assert found.pop('a.png') == kept and found.pop('index.html').count(b'<img') == 6
+    assert found.pop('a.png') == kept and found.pop('index.html').count(b'<img') == 9
     assert found == {name: whole[name] for name in found}
     assert run_translate(workdir, tmp_path / 'in', out, '--skip_existing', *flags) == 0
     assert '0 of 3 translated' in capsys.readouterr().out

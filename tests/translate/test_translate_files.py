@@ -6,6 +6,7 @@ from PIL import Image
 
 import ugatit_jax
 from tests.helpers.translation import list_files, noise_image, run_translate, write_checkpoint
+from ugatit_jax.report.drawing import HEADER
 from ugatit_jax.translate.fitting import fit
 from ugatit_jax.translate.translate_files import batches_by_shape
 
@@ -28,18 +29,21 @@ def test_a_folder_with_bad_files(workdir, folder, tmp_path, capsys):
     assert run_translate(workdir, folder, tmp_path / 'out', '--heatmap', '--strip', '--compare') == 1
     printed = capsys.readouterr()
     assert '2 of 4 translated' in printed.out and '2 of 4 files could not be translated' in printed.err
+    assert 'compiling the generator for 1 x 16x16 pixels' in printed.err  # on a CPU one image is a batch
     assert 'bad.png: ' in printed.err and "below/text.jpg: not an image but text: 'no image either'" in printed.err
     assert list_files(tmp_path / 'out') == sorted(
         ['index.html'] + [f'{name}{end}.png' for name in ('a b', 'below/猫') for end in ('', '.heatmap', '.strip')]
     )
     with Image.open(tmp_path / 'out' / 'a b.png') as made, Image.open(tmp_path / 'out' / 'a b.strip.png') as strip:
-        assert made.size == (24, 16) and strip.size == (24, 64)
-        whole = np.asarray(strip)
-        np.testing.assert_array_equal(whole[32:48], np.asarray(made))
-        np.testing.assert_array_equal(whole[:16], np.asarray(Image.open(folder / 'a b.jpg')))
-        np.testing.assert_array_equal(whole[16:32], np.asarray(Image.open(tmp_path / 'out' / 'a b.heatmap.png')))
+        assert made.size == (24, 16) and strip.size == (24, 4 * (16 + HEADER))
+        labels, parts = np.split(np.asarray(strip).reshape(4, 16 + HEADER, 24, 3), [HEADER], axis=1)
+        np.testing.assert_array_equal(parts[2], np.asarray(made))
+        np.testing.assert_array_equal(parts[0], np.asarray(Image.open(folder / 'a b.jpg')))
+        np.testing.assert_array_equal(parts[1], np.asarray(Image.open(tmp_path / 'out' / 'a b.heatmap.png')))
+        assert len({label.tobytes() for label in labels}) == 4  # each part has a name of its own
     html = (tmp_path / 'out' / 'index.html').read_text(encoding='utf-8')
-    assert html.count('<img') == 4 and html.count('src="data:image/jpeg;base64,') == 4 and 'below/猫.png' in html
+    assert html.count('<img') == 6 and html.count('src="data:image/jpeg;base64,') == 6 and html.count('generator looks') == 2
+    assert 'below/<wbr>猫.<wbr>png' in html
     assert 'http' not in html
     assert {name: (folder / name).read_bytes() for name in list_files(folder)} == before
 

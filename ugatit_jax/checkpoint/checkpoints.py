@@ -28,6 +28,7 @@ from ugatit_jax.checkpoint.compatibility import as_json, differences, validate_s
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint, StepFolder, make_checksums
 from ugatit_jax.errors import UserError, first_line, short_line
 from ugatit_jax.files import absolute, is_remote
+from ugatit_jax.progress import announced
 from ugatit_jax.sharding import StateSharding
 
 logger = logging.getLogger(__name__)
@@ -201,7 +202,8 @@ class Checkpoints:
         damaged: dict[int, DamagedCheckpoint] = {}
         for step in reversed(self.steps()):
             try:
-                restored = self.restore(step, items, config, state_sharding)
+                with announced('reading the newest checkpoint', str(self.directory)):
+                    restored = self.restore(step, items, config, state_sharding)
             except DamagedCheckpoint as error:
                 damaged[step] = error
                 if jax.process_count() > 1:  # the others may not have met the damage, and are past this checkpoint

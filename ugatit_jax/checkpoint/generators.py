@@ -8,7 +8,15 @@ from etils import epath
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.checkpoint.model_folder import find_model_folder, read_generator, read_model_folder, shipped_names
+from ugatit_jax.checkpoint.hub import is_on_hub, open_hub_model
+from ugatit_jax.checkpoint.model_folder import (
+    CONFIG,
+    file_of,
+    find_model_folder,
+    read_generator,
+    read_model_folder,
+    shipped_names,
+)
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
 from ugatit_jax.errors import UserError
 from ugatit_jax.files import absolute
@@ -17,7 +25,7 @@ from ugatit_jax.files import absolute
 class LoadedGenerators(NamedTuple):
     """Generators of one checkpoint or model folder."""
 
-    where: str  # the checkpoint's folder, or the model folder
+    where: str  # the checkpoint's folder, or the model folder, hf://OWNER/NAME@COMMIT of the Hub's
     step: int
     config: ConfigDict  # resolved, as it was trained with
     weights: str  # 'raw' or 'ema'
@@ -27,6 +35,8 @@ class LoadedGenerators(NamedTuple):
     @property
     def name(self) -> str:
         """The name of the workdir or model folder."""
+        if is_on_hub(self.where):
+            return self.where.rpartition('/')[2].partition('@')[0]
         return epath.Path(self.workdir or self.where).name
 
 
@@ -35,11 +45,11 @@ def load_generators(
 ) -> LoadedGenerators:
     """Loads the generators of WORKDIR at `step` ('latest', 'best' or a number), or of WORKDIR/checkpoints/STEP.
 
-    path: those, or a model folder, or the name of a shipped one. weights: 'raw', 'ema', or 'auto' for the averaged ones
-    where there are some. names: the generators to read, by default all. Raises UserError where there is no such checkpoint,
-    or it has no such weights.
+    path: those, or a model folder, hf://OWNER/NAME for one on the Hugging Face Hub, or the name of a shipped one. weights:
+    'raw', 'ema', or 'auto' for the averaged ones where there are some. names: the generators to read, by default all. Raises
+    UserError where there is no such checkpoint, or it has no such weights.
     """
-    if (found := workdir_of(path)) is None:
+    if is_on_hub(path) or (found := workdir_of(path)) is None:
         return load_model_folder(path, step, weights, names)
     workdir, step_of_path = found
     checkpoints = Checkpoints(workdir)
@@ -66,22 +76,28 @@ def load_generators(
 
 def load_model_folder(path: str, step: int | str, weights: str, names: tuple[str, ...] | None) -> LoadedGenerators:
     """The generators of a model folder, which has one step and one kind of weights; raises UserError for others."""
-    if (found := find_model_folder(path)) is None:
+    hub = open_hub_model(path, CONFIG) if is_on_hub(path) else None
+    found = hub.folder if hub else find_model_folder(path)
+    if found is None:
         shipped = f', a model of the package ({", ".join(shipped_names())})' if shipped_names() else ''
         raise UserError(
             f'{path} is neither a workdir of ugatit_jax nor one of its checkpoints (WORKDIR/checkpoints/STEP){shipped} '
             'or a folder that ugatit_jax.export wrote'
         )
     folder = read_model_folder(absolute(str(found)))
+    where = hub.where if hub else str(folder.path)
     if step not in ('latest', 'best', folder.step):
-        raise UserError(f'{folder.path} has no step {step}, only {folder.step}')
+        raise UserError(f'{where} has no step {step}, only {folder.step}')
     if weights not in ('auto', folder.weights):
-        raise UserError(f'{folder.path} has no {weights} weights, only {folder.weights}')
+        raise UserError(f'{where} has no {weights} weights, only {folder.weights}')
     names = tuple(folder.generators) if names is None else names
     if missing := [name for name in names if name not in folder.generators]:
-        raise UserError(f'{folder.path} has no {missing[0]}, only {", ".join(folder.generators)}')
+        raise UserError(f'{where} has no {missing[0]}, only {", ".join(folder.generators)}')
+    if hub:
+        for name in names:
+            hub.fetch(file_of(folder, name))
     generator = {name: read_generator(folder, name) for name in names}
-    return LoadedGenerators(str(folder.path), folder.step, folder.config, folder.weights, generator)
+    return LoadedGenerators(where, folder.step, folder.config, folder.weights, generator)
 
 
 @contextlib.contextmanager

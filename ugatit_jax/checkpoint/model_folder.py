@@ -66,10 +66,15 @@ def read_model_folder(path: epath.Path) -> ModelFolder:
         raise UserError(f'{file} is not the config.json of a folder of generators ({first_line(error)})') from error
 
 
+def file_of(folder: ModelFolder, name: str) -> str:
+    """The file of a generator: a name without folders, so that it cannot leave the folder."""
+    return pathlib.PurePosixPath(folder.generators[name]['file']).name
+
+
 def read_generator(folder: ModelFolder, name: str) -> dict[str, Any]:
     """The parameters of one generator, nested, numpy float32; raises UserError where a file is not as it was written."""
     entry = folder.generators[name]
-    path = folder.path / pathlib.PurePosixPath(entry['file']).name  # a name, so that it cannot leave the folder
+    path = folder.path / file_of(folder, name)
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != entry['sha256']:

@@ -16,12 +16,13 @@ from ugatit_jax.convert.official_layout import BLOCK, official_shape
 from ugatit_jax.convert.official_names import Entry, OfficialNames
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
-from ugatit_jax.models.generator import SIDE_MULTIPLE
+from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
 from ugatit_jax.models.networks import GENERATORS, make_networks, network_shapes, reach_of
 
 REFERENCES = {'pytorch': 'pytorch', 'tensorflow': 'paper'}  # model.reference of a release
 DEPTHS = {'n_layers_global': 7, 'n_layers_local': 5}  # the paper's; the PyTorch release builds no others
 TRAINING_ONLY = ('rho_init', 'weight_init')  # fields of `model` that trained weights do not depend on
+MAX_HINT_SIDE = 1024  # pixels that a hint names; deeper networks than these take are of a damaged file
 IMAGE_SIZE = 256  # the releases' default, taken for light models, whose shapes do not tell
 # numbers of residual blocks and discriminator layers, from the largest number in these names and what is added to it
 BLOCK_NAMES = {'pytorch': (r'UpBlock1_(\d+)\.', 0), 'tensorflow': (r'adaptive_resblock(\d+)/', 1)}
@@ -73,6 +74,8 @@ def infer_settings(
     full_size = SIDE_MULTIPLE * side
     if full and image_size not in (None, full_size):
         raise UserError(f'{path} is a full model for {full_size} pixels, and --image_size={image_size}; leave that out')
+    if image_size is not None and (image_size < MIN_SIDE or image_size % SIDE_MULTIPLE):
+        raise UserError(f'--image_size={image_size}: it is a multiple of {SIDE_MULTIPLE} from {MIN_SIDE} on')
     image_size = full_size if full else image_size or IMAGE_SIZE
 
     pattern, offset = BLOCK_NAMES[release]
@@ -98,6 +101,13 @@ def infer_settings(
         number = largest(network, pattern)
         if number is not None:
             depth = number // LAYER_STRIDE[release] + offset
+            sides = range(SIDE_MULTIPLE, MAX_HINT_SIDE + 1, SIDE_MULTIPLE)
+            least = next((side for side in sides if fits(side, depth, reference['patch_padding'])), 0)
+            if image_size < least and not full:
+                raise UserError(
+                    f'{path}: {network} has {depth} layers, which need images of {least} pixels or more, not {image_size}; '
+                    f'hint: --image_size=N is the size that it was trained at ({IMAGE_SIZE} where it is left out)'
+                )
         else:  # generators only: the usual depth, or the largest that fits the image
             usual = DEPTHS[field]
             depth = next((d for d in range(usual, 1, -1) if fits(image_size, d, reference['patch_padding'])), usual)

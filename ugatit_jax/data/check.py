@@ -2,8 +2,9 @@
 
     python -m ugatit_jax.data.check PATH --output=sheet.png
 
-PATH is one folder of images, or a data set with trainA, trainB, testA, testB in it. Exits with 1 where a run would
-refuse the images, with 2 where there are none.
+PATH is one folder of images, or a data set with trainA, trainB, testA, testB in it. Names unreadable files, duplicates,
+images that are in both domains, and images that seem to be of the other domain. Exits with 1 where a run would refuse the
+images, with 2 where there are none.
 """
 
 import argparse
@@ -13,10 +14,11 @@ import sys
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from ugatit_jax.command import argument_parser, configure_logging, run_command
+from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.data import scan
 from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError, open_image
+from ugatit_jax.data.duplicates import duplicate_warnings
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.splits import SPLITS
@@ -43,9 +45,11 @@ def check(
     image_size: int = 256,
     channels: int = 3,
     max_bad_fraction: float = scan.MAX_BAD_FRACTION,
+    other_domain: bool = True,
 ) -> tuple[str, list[str]]:
     """Scans a folder or a data set; returns the printable report, and one line for each split that a run would refuse.
 
+    other_domain: look for images that seem to be of the other domain, which trains two small classifiers.
     Writes a contact sheet to `output` where one is given. Raises UserError where there are no images.
     """
     if output:
@@ -57,11 +61,17 @@ def check(
         bad, total = len(report.bad), report.total
         if scan.is_refused(report, max_bad_fraction):
             share = f'{bad} of {total} files cannot be used ({bad / total:.1%})'
-            refused.append(printable(f'{report.name}: {share}, above the limit of {max_bad_fraction:.1%}'))
+            hint = 'repair or remove them, or raise --max_bad_fraction (data.max_bad_fraction of the run)'
+            if not report.good:
+                hint = 'none is left; name a folder of images'
+            refused.append(printable(f'{report.name}: {share}, above the limit of {max_bad_fraction:.1%}; {hint}'))
     lines = [table(reports)]
     for split, report in reports.items():
         lines += [printable(f'bad: {split}/{key}: {reason}') for key, reason in report.bad]
-    lines += [f'warning: {warning}' for warning in scan.common_mistakes(reports, image_size)]
+    warnings = scan.common_mistakes(reports, image_size) + duplicate_warnings(sources, reports)
+    if other_domain and {split[-1] for split in sources} >= {'A', 'B'}:
+        warnings += look_for_other_domain(sources, reports)
+    lines += [f'warning: {warning}' for warning in warnings]
     if output:
         signature = PngImagePlugin.PngInfo()
         signature.add_text(*SIGNATURE)
@@ -84,6 +94,12 @@ def main(arguments: list[str] | None = None) -> int:
         default=scan.MAX_BAD_FRACTION,
         help='data.max_bad_fraction of the run (default: %(default)s)',
     )
+    parser.add_argument(
+        '--other_domain',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='look for images that seem to be of the other domain: trains two small classifiers (default: yes)',
+    )
     options = parser.parse_args(arguments)
     configure_logging()
     return run_command(lambda: run(options))
@@ -91,11 +107,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Checks as the flags say and prints; returns 1 where a run would refuse the images."""
-    report, refused = check(options.path, options.output, options.image_size, options.channels, options.max_bad_fraction)
+    report, refused = check(**vars(options))
     print(report)
     for line in refused:
         print(f'ugatit_jax: {line}', file=sys.stderr)
     return 1 if refused else 0
+
+
+def look_for_other_domain(sources: Sources, reports: Reports) -> list[str]:
+    """Warnings about images that seem to be of the other domain."""
+    os.environ.setdefault('JAX_PLATFORMS', 'cpu')  # a small network; leaves accelerators to training
+    from ugatit_jax.evaluate.other_domain import other_domain_warnings  # imports JAX
+
+    configure_process()
+    return other_domain_warnings(sources, {split: report.good for split, report in reports.items()})
 
 
 def open_folders(path: str, channels: int) -> Sources:

@@ -8,6 +8,7 @@ The encoded files are stored as they are; unreadable ones are reported and left 
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import pathlib
@@ -26,6 +27,7 @@ from ugatit_jax.data.sources.prepared import BUILDER_NAME, INFO, VERSION, prepar
 from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
 from ugatit_jax.errors import UserError, printable
 from ugatit_jax.files import is_remote, partial_folder, prepare_bucket, remove_abandoned, write_bytes
+from ugatit_jax.progress import track
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(*place) for split, place in self._folders.items()}
 
     def _generate_examples(self, root: str, keys: list[str]) -> Iterator[tuple[int, dict]]:
-        for i, key in enumerate(keys):
+        for i, key in enumerate(track(keys, f'writing {root}', len(keys))):
             yield i, {'image': (epath.Path(root) / key).read_bytes(), 'name': printable(key)}
 
 
@@ -95,7 +97,10 @@ def prepare(
     try:
         with building_place(output) as place:
             builder = UnpairedFolder(folders=folders, data_dir=place, file_format='array_record')
-            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
+            # TFDS prints of downloads, sizes and a temporary folder; `track` shows what matters
+            tfds.disable_progress_bar()
+            with contextlib.redirect_stdout(io.StringIO()):
+                builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
     except OSError as error:
         raise UserError(f'--output={output} cannot be written: {error}; name another folder, or free some space') from error
     return counts

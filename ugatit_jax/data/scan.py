@@ -14,12 +14,12 @@ from typing import Protocol
 
 import numpy as np
 import PIL
-import tqdm
 
 from ugatit_jax.config.default import get_config
 from ugatit_jax.data.decode import DecodeError, Probe
 from ugatit_jax.errors import UserError, printable
 from ugatit_jax.files import atomic_file, cache_folder
+from ugatit_jax.progress import track
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +72,9 @@ def scan(source: Scannable, progress: bool = True) -> Report:
     if missing:
         # Pillow decodes without the interpreter's lock, so threads do; twice the cores, as some wait for remote files
         with concurrent.futures.ThreadPoolExecutor(2 * (os.cpu_count() or 1)) as pool:
-            found = tqdm.tqdm(
-                pool.map(lambda i: probe_result(source, i), missing),
-                total=len(missing),
-                unit='images',
-                desc=f'reading {printable(source.name)}',
-                disable=None if progress else True,
-                leave=False,
-            )
+            found = pool.map(lambda i: probe_result(source, i), missing)
+            if progress:
+                found = track(found, f'reading {source.name}', len(missing))
             for i, result in zip(missing, found, strict=True):
                 results[i] = result
     if missing or len(known) != len(results):

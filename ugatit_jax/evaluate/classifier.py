@@ -65,6 +65,11 @@ def reliability_notes(accuracy: float) -> list[str]:
     return [f'domain accuracy is unreliable: its classifier is right on only {accuracy:.1%} of the real images']
 
 
+def reliability_mark(accuracy: float | None) -> str:
+    """What stands behind a number of domain accuracy: ' (unreliable)' where the classifier is below RELIABLE, else ''."""
+    return ' (unreliable)' if accuracy is not None and accuracy < RELIABLE else ''
+
+
 def classifier_input(images: Iterable[np.ndarray]) -> np.ndarray:
     """Images, uint8 [H, W, 3] each of its own size -> float32 [n, 64, 64, 3] in [-1, 1]."""
     return normalize(np.stack([fit_square(pixels, SIDE) for pixels in images]))

@@ -34,6 +34,7 @@ from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.truth import NO_SSIM
 from ugatit_jax.images import to_rgb
 from ugatit_jax.models.networks import DIRECTIONS, Networks, source_of, target_of
+from ugatit_jax.progress import announced, track
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Evaluator:
     def real_batches(self, domain: str) -> Iterator[np.ndarray]:
         """Batches of the real images as the networks see them, float32 [b, size, size, C] in [-1, 1]."""
         chosen, size = self.indices[domain], self.config.evaluation.batch_size
-        for start in range(0, len(chosen), size):
+        for start in track(range(0, len(chosen), size), f'translating {domain}', -(-len(chosen) // size), 'batches'):
             yield eval_images(self.sources[domain], chosen[start : start + size], self.config)
 
     def real_images(self, domain: str) -> Iterator[np.ndarray]:
@@ -112,7 +113,8 @@ class Evaluator:
             source = getattr(self.datasets, f'train_{domain}')
             chosen = evenly_spaced_indices(len(source), MAX_TRAINING_IMAGES)
             images[domain] = [fit_square(to_rgb(eval_images(source, [i], self.config))[0], SIDE) for i in chosen]
-        return train_classifier(images['A'], images['B'], self.config.seed)
+        with announced('training the classifier of domain accuracy', jax.devices()[0].device_kind):
+            return train_classifier(images['A'], images['B'], self.config.seed)
 
     @functools.cached_property
     def classifier_accuracy(self) -> float:
@@ -125,12 +127,18 @@ class Evaluator:
     @functools.cached_property
     def real_features(self) -> dict[str, np.ndarray]:
         """Inception features of the real images, float32 [n, 2048] by domain."""
-        return {domain: self.features(self.original_images(domain)) for domain in 'AB'}
+        return {
+            domain: self.features(self.original_images(domain), f'real_{domain}', len(self.indices[domain]))
+            for domain in 'AB'
+        }
 
     @functools.cached_property
     def real_effnet_features(self) -> dict[str, np.ndarray]:
         """EfficientNet-Lite0 features of the real images, float32 [n, 1280] by domain."""
-        return {domain: self.effnet(self.original_images(domain)) for domain in 'AB'}
+        return {
+            domain: self.effnet_features(self.original_images(domain), f'real_{domain}', len(self.indices[domain]))
+            for domain in 'AB'
+        }
 
     def original_images(self, domain: str) -> Iterator[np.ndarray]:
         """The real images at the size of their files, uint8 [h, w, 3], cut or padded to squares as data.fit says.
@@ -145,13 +153,22 @@ class Evaluator:
                 pixels = fit_square(pixels, side, fit, background)
             yield to_rgb(pixels)
 
-    def features(self, images: Iterable[np.ndarray]) -> np.ndarray:
-        """Inception features, float32 [n, 2048], of images uint8 [h, w, 3]."""
-        return self.extractor(images, self.config.evaluation.protocol)
+    def features(self, images: Iterable[np.ndarray], name: str, count: int) -> np.ndarray:
+        """Inception features, float32 [count, 2048], of images uint8 [h, w, 3]; name: of these, for lines of progress."""
+        return self.extractor(track(images, f'Inception on {name}', count), self.config.evaluation.protocol)
+
+    def effnet_features(self, images: Iterable[np.ndarray], name: str, count: int) -> np.ndarray:
+        """EfficientNet-Lite0 features, float32 [count, 1280], as `features`."""
+        return self.effnet(track(images, f'EfficientNet-Lite0 on {name}', count))
 
     def __call__(self, generator: dict[str, Any]) -> dict[str, DirectionScores]:
         """Evaluates the generators, parameters of genA2B and genB2A, in both directions: by 'A2B' and 'B2A'."""
-        return {direction: self.score(generator, direction) for direction in DIRECTIONS}
+        counts = [len(self.indices[domain]) for domain in 'AB']
+        again = 'classifier' in self.__dict__  # what does not depend on the generators is there already
+        networks = [network for network in ('extractor', 'effnet') if getattr(self, network) is not None]
+        key = again, networks, self.config.data.image_size, self.config.model.ch, self.config.model.n_res
+        with announced(f'evaluating {counts[0]} images of A and {counts[1]} of B', *key, jax.devices()[0].device_kind):
+            return {direction: self.score(generator, direction) for direction in DIRECTIONS}
 
     def score(self, generator: dict[str, Any], direction: str) -> DirectionScores:
         """Evaluates one direction; Inception metrics only where there is an extractor."""
@@ -176,11 +193,19 @@ class Evaluator:
         if self.extractor is not None:
             real = self.real_features
             metrics |= inception_metrics(
-                self.features(outputs.fake), real[target], real[source], self.config.evaluation.protocol
+                self.features(outputs.fake, f'fake_{target}', len(outputs.fake)),
+                real[target],
+                real[source],
+                self.config.evaluation.protocol,
             )
         if self.effnet is not None:
             real = self.real_effnet_features
-            metrics |= effnet_metrics(self.effnet(outputs.fake), real[target], real[source], self.config.evaluation.protocol)
+            metrics |= effnet_metrics(
+                self.effnet_features(outputs.fake, f'fake_{target}', len(outputs.fake)),
+                real[target],
+                real[source],
+                self.config.evaluation.protocol,
+            )
         if self.paired is None:
             return DirectionScores(outputs, metrics, logits)
         truth_metrics, truth_l1 = self.paired.score(outputs.fake, direction)

@@ -20,6 +20,7 @@ from ugatit_jax.evaluate.inception_weights import InceptionWeights, find_incepti
 from ugatit_jax.evaluate.kid_fid import pairwise_distances
 from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
+from ugatit_jax.progress import announced, track
 
 logger = logging.getLogger(__name__)
 
@@ -63,19 +64,30 @@ def evaluate_folders(
         logger.info('%s: %d images', role, len(images))
         checksums[role] = checksum(images_of(images))
     counts = {DIRECTION: {role: len(images) for role, images in sources.items()}}
+    compared_folders = {role: images for role, images in sources.items() if role != 'truth'}
     metrics, compared, network = {}, {}, ''  # compared: the features by which images are ranked, of this network
     if weights is not None:
         extractor = FeatureExtractor(weights, mesh)
-        found = {role: extractor(images_of(images), protocol) for role, images in sources.items() if role != 'truth'}
+        found = {}
+        with announced('Inception features', counts, jax.devices()[0].device_kind):
+            for role, images in compared_folders.items():
+                tracked = track(images_of(images), f'Inception on {role}', len(images))
+                found[role] = extractor(tracked, protocol)
         metrics |= inception_metrics(found['fake'], found['target'], found.get('source'), protocol)
         compared, network = found, 'Inception'
     if effnet is not None and features != 'inception':
-        found = {role: effnet(images_of(images)) for role, images in sources.items() if role != 'truth'}
+        found = {}
+        with announced('EfficientNet features', counts, jax.devices()[0].device_kind):
+            for role, images in compared_folders.items():
+                found[role] = effnet(track(images_of(images), f'EfficientNet-Lite0 on {role}', len(images)))
         metrics |= effnet_metrics(found['fake'], found['target'], found.get('source'), protocol)
         if not compared:
             compared, network = found, 'EfficientNet-Lite0'
     true = folder_truth(sources, effnet) if truth is not None else None
-    accuracy = folder_accuracy(sources) if source is not None else None
+    accuracy = None
+    if source is not None:
+        with announced('domain accuracy', counts, usually='seconds'):
+            accuracy = folder_accuracy(sources)
     for part in (true, accuracy):
         if part is not None:
             metrics |= part.metrics

@@ -18,7 +18,7 @@ from etils import epath
 
 from ugatit_jax import __version__
 from ugatit_jax.errors import UserError, printable
-from ugatit_jax.evaluate.classifier import RELIABLE
+from ugatit_jax.evaluate.classifier import reliability_mark
 from ugatit_jax.evaluate.effnet import SIDE as EFFNET_SIDE
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.galleries import Row
@@ -211,7 +211,7 @@ def write_and_print(results: Results, output: str) -> Results:
 def metric_cell(name: str, metrics: dict[str, MetricValue]) -> str:
     """A metric of a table, '-' where there is none; domain accuracy with a mark where its classifier is not reliable."""
     text, real = format_metric(name, metrics.get(name)), metrics.get('domain_accuracy_real')
-    return f'{text} (unreliable)' if name == 'domain_accuracy' and real is not None and real.value < RELIABLE else text
+    return text + reliability_mark(None if real is None else real.value) if name == 'domain_accuracy' else text
 
 
 def table_rows(name: str, found: dict[str, Any]) -> list[str]:

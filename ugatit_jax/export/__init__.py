@@ -1,1 +1,1 @@
-"""Trained generators in forms that others take: model_folder.py writes a folder to ship or publish, with a model card."""
+"""Trained generators in forms that others take: a folder to ship or publish with a model card, or a file in their format."""

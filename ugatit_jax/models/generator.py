@@ -64,7 +64,11 @@ class ResidualBlock(nn.Module):
 def pool_to(x: jax.Array, k: int) -> jax.Array:
     """Adaptive average pool of x [B, h, w, C] to [B, k, k, C]: cell i covers rows floor(i h/k) to ceil((i+1) h/k)."""
 
-    def matrix(n: int) -> np.ndarray:
+    def matrix(n: int) -> np.ndarray | jax.Array:
+        if not isinstance(n, int):  # a symbol of jax.export
+            i, row = jnp.arange(k)[:, None], jnp.arange(n)
+            start, stop = i * n // k, -(-(i + 1) * n // k)
+            return ((start <= row) & (row < stop)) / (stop - start)
         cells = np.zeros((k, n))
         for i in range(k):
             start, stop = i * n // k, -(-(i + 1) * n // k)

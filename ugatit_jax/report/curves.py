@@ -25,7 +25,7 @@ STYLE = {
     'axes.edgecolor': '#9aa3ad',
     'axes.grid': True,
     'axes.axisbelow': True,
-    'grid.color': '#e8ebee',
+    'grid.color': '#9aa3ad40',  # a quarter opaque: for light and dark pages
     'xtick.color': '#5d6772',
     'ytick.color': '#5d6772',
 }
@@ -72,7 +72,7 @@ def draw_curves(curves: dict[str, Curve], label: str, linear: bool = False) -> M
     elif abs(everything).max() >= 1e4:  # 20k instead of 20000, as wide as the margin
         axes.yaxis.set_major_formatter(EngFormatter(sep=''))
     else:
-        axes.ticklabel_format(axis='y', scilimits=(-2, 4), useMathText=True)
+        axes.ticklabel_format(axis='y', scilimits=(-3, 4), useMathText=True)
     # the legend leaves out a common prefix, but of short names: GA of D_ad_GA, but D_A
     start = os.path.commonprefix(list(curves)).rfind('_') + 1 if max(map(len, curves)) > 5 else 0
     for (name, curve), colour in zip(curves.items(), colours(list(curves))):

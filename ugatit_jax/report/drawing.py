@@ -13,15 +13,31 @@ def grid(columns: dict[str, np.ndarray]) -> Image.Image:
     """A grid of images, a column for each name: uint8 [n, h, w, 3] each."""
     n, h, w, _ = next(iter(columns.values())).shape
     sheet = Image.new('RGB', (len(columns) * (w + MARGIN) + MARGIN, n * (h + MARGIN) + HEADER + MARGIN), 'white')
-    draw_text = ImageDraw.Draw(sheet)
     for i, (name, images) in enumerate(columns.items()):
         x = MARGIN + i * (w + MARGIN)
-        while draw_text.textlength(name) > w + MARGIN:  # truncated over narrow images
-            name = name[:-1]
-        draw_text.text((x, 2), name, fill='black')
+        draw_name(sheet, name, (x, 2), w + MARGIN)
         for j, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (x, HEADER + j * (h + MARGIN)))
     return sheet
+
+
+def strip(parts: dict[str, np.ndarray]) -> np.ndarray:
+    """Images of one size one below the other, the name of each above it: uint8 [h, w, 3] each -> uint8 [H, w, 3]."""
+    h, w, _ = next(iter(parts.values())).shape
+    sheet = Image.new('RGB', (w, len(parts) * (h + HEADER)), 'white')
+    for i, (name, image) in enumerate(parts.items()):
+        top = i * (h + HEADER)
+        draw_name(sheet, name, (MARGIN if w > 4 * HEADER else 0, top + 2), w)
+        sheet.paste(Image.fromarray(image), (0, top + HEADER))
+    return np.asarray(sheet)
+
+
+def draw_name(sheet: Image.Image, name: str, place: tuple[int, int], width: int) -> None:
+    """Draws a name at a place, truncated to `width` pixels."""
+    draw_text = ImageDraw.Draw(sheet)
+    while draw_text.textlength(name) > width:
+        name = name[:-1]
+    draw_text.text(place, name, fill='black')
 
 
 def overlay(images: np.ndarray, heatmaps: np.ndarray) -> np.ndarray:

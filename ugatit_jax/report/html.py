@@ -7,6 +7,8 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from ugatit_jax.report.titles import breakable, image_title
+
 
 def render(template: str, **fields: object) -> str:
     """The HTML of a template ('run.html') with `fields`, which are escaped; a missing field raises an error."""
@@ -17,6 +19,7 @@ def render(template: str, **fields: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {'breakable': breakable, 'image_title': image_title}
     return environment.get_template(template).render(**fields)
 
 

@@ -7,26 +7,31 @@ from typing import Any
 import numpy as np
 
 from ugatit_jax.report.curves import BLUES, ORANGES, downsample, draw_band, draw_curves
+from ugatit_jax.report.terms import TERMS, mean_terms
 
 MetricSeries = dict[str, tuple[np.ndarray, np.ndarray]]  # by metric: steps and values, float64 [n], sorted by step
 
 SECTIONS = (  # title, text, panels: (title, meaning, pattern of the metrics in it)
     (
         'Losses',
-        'Pale: as logged; strong: moving average. Terms are unweighted.',
+        'Pale: as logged; strong: moving average. Terms are unweighted but for the sums at the end.',
         (
-            ('Discriminators', 'weighted sum for each domain', r'D_[AB]'),
-            ('Generators', 'weighted sum for each domain', r'G_[AB]'),
-            ('D_ad', 'lsgan: 0.5 is chance, 0 a perfect discriminator', r'D_ad_[GL][AB]'),
-            ('D_cam', 'the same on the CAM logits', r'D_cam_[GL][AB]'),
-            ('D_gp', 'gradient penalty on patch logits; 0: every gradient has norm 1', r'D_gp_[GL][AB]'),
-            ('D_gpcam', 'the same on the CAM logits', r'D_gpcam_[GL][AB]'),
-            ('G_ad', 'lsgan: 0.25 is chance, 1 a perfect discriminator', r'G_ad_[GL][AB]'),
-            ('G_adcam', 'the same on the CAM logits', r'G_adcam_[GL][AB]'),
-            ('G_recon', 'cycle: mean absolute difference, images in [-1, 1]', r'G_recon_[AB]'),
-            ('G_id', 'identity on the target domain: mean absolute difference', r'G_id_[AB]'),
-            ('G_cam', 'CAM classification of source against target; 1.39 is chance', r'G_cam_[AB]'),
-            ('Totals', 'what the optimisers minimise', r'[DG]'),
+            ('Discriminators on patches (D_ad)', 'lsgan: 0.5 is chance, 0 a perfect discriminator', r'D_ad_[GL][AB]'),
+            ('Discriminators on attention (D_cam)', 'the same on the CAM logits', r'D_cam_[GL][AB]'),
+            (
+                'Gradient penalty on patches (D_gp)',
+                'gradient penalty on patch logits; 0: every gradient has norm 1',
+                r'D_gp_[GL][AB]',
+            ),
+            ('Gradient penalty on attention (D_gpcam)', 'the same on the CAM logits', r'D_gpcam_[GL][AB]'),
+            ('Generators against patches (G_ad)', 'lsgan: 0.25 is chance, 1 a perfect discriminator', r'G_ad_[GL][AB]'),
+            ('Generators against attention (G_adcam)', 'the same on the CAM logits', r'G_adcam_[GL][AB]'),
+            ('There and back (G_recon)', 'cycle: mean absolute difference, images in [-1, 1]', r'G_recon_[AB]'),
+            ('The own domain stays (G_id)', 'identity on the target domain: mean absolute difference', r'G_id_[AB]'),
+            ('Attention tells the domains apart (G_cam)', 'CAM, source against target; 1.39 is chance', r'G_cam_[AB]'),
+            ('Discriminators, weighted (D_A, D_B)', 'weighted sum for each domain', r'D_[AB]'),
+            ('Generators, weighted (G_A, G_B)', 'weighted sum for each domain', r'G_[AB]'),
+            ('Totals (D, G)', 'what the optimisers minimise', r'[DG]'),
         ),
     ),
     ('Evaluation', '', (('eval', '', r'eval.*'),)),
@@ -34,7 +39,7 @@ SECTIONS = (  # title, text, panels: (title, meaning, pattern of the metrics in 
         'Optimisation',
         '',
         (
-            ('learning_rate', '', r'learning_rate(_D)?'),
+            ('Learning rate (learning_rate)', '', r'learning_rate(_D)?'),
             ('Gradient norms of the generators', '', r'grad_norm_gen.*'),
             ('Gradient norms of the discriminators', '', r'grad_norm_dis.*'),
         ),
@@ -43,15 +48,18 @@ SECTIONS = (  # title, text, panels: (title, meaning, pattern of the metrics in 
         'Speed',
         '',
         (
-            ('images_per_second', '', r'images_per_second'),
-            ('data_wait', 'share of the time spent waiting for data; high: input-bound', r'data_wait'),
+            ('Speed (images_per_second)', '', r'images_per_second'),
+            ('Waiting for data (data_wait)', 'share of the time spent waiting for data; high: input-bound', r'data_wait'),
             ('Device memory', 'bytes of the fullest device', r'(peak_)?bytes_in_use'),
         ),
     ),
 )
 MAX_VALUE = 1e300  # just below the largest float: what Matplotlib can still scale
 RHO = re.compile(r'rho_(min|mean|max)/(\w+)/(\w+)')
-KEY_FIGURES = ('D_A', 'D_B', 'G_A', 'G_B', 'G_recon_A', 'G_recon_B', 'images_per_second', 'data_wait')
+KEY_FIGURES = TERMS | {
+    'images_per_second': 'of each domain, over all devices',
+    'data_wait': 'share of the time spent waiting for data',
+}
 
 
 def metric_series(rows: list[dict[str, Any]]) -> tuple[MetricSeries, int]:
@@ -76,16 +84,18 @@ def metric_series(rows: list[dict[str, Any]]) -> tuple[MetricSeries, int]:
 
 
 def key_figures(series: MetricSeries, rows: int = 10) -> tuple[list[dict[str, str]], int]:
-    """Means of KEY_FIGURES over the last rows, [{'name', 'value'}], and the number of rows."""
-    shown = [name for name in KEY_FIGURES if name in series]
-    values = {name: series[name][1][-rows:].mean() for name in shown}
-    return [
+    """Means of KEY_FIGURES over the last rows, [{'name', 'text', 'value'}], and the number of rows; losses unweighted."""
+    last = {name: values[-rows:].mean() for name, (_, values) in series.items()}
+    values = mean_terms(last) | {name: last[name] for name in KEY_FIGURES if name in last}
+    figures = [
         {
             'name': 'images/s' if name == 'images_per_second' else name,
+            'text': KEY_FIGURES[name],
             'value': f'{value:.1%}' if name == 'data_wait' else f'{value:.3g}',
         }
         for name, value in values.items()
-    ], min(rows, max((len(series[name][0]) for name in shown), default=0))
+    ]
+    return figures, min(rows, max((len(steps) for steps, _ in series.values()), default=0)) if figures else 0
 
 
 def make_sections(series: MetricSeries, smoothing: float = 0.0) -> list[dict[str, Any]]:
@@ -139,7 +149,7 @@ def section(title: str, text: str, groups: list[dict[str, Any]]) -> dict[str, An
 def panel(title: str, text: str, series: MetricSeries) -> dict[str, Any]:
     """One image of some metrics."""
     curves = {name: downsample(*metric) for name, metric in series.items()}
-    svg = draw_curves(curves, f'{title} over the steps', linear=title == 'learning_rate')
+    svg = draw_curves(curves, f'{title} over the steps', linear='learning_rate' in title)
     return {'title': title, 'text': text, 'svg': svg}
 
 

@@ -1,20 +1,19 @@
 """The compiled step: input and augmentation, then the update."""
 
-import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 from ml_collections import FrozenConfigDict as ConfigDict
 
+from ugatit_jax.progress import announced
 from ugatit_jax.sharding import StateSharding, replicated
 from ugatit_jax.training.inputs import StepInput, abstract_input, step_images
 from ugatit_jax.training.memory import trim_memory
 from ugatit_jax.training.state import TrainState
 from ugatit_jax.training.types import Images, Metrics
 
-logger = logging.getLogger(__name__)
+USUALLY = 'usually 1 to 3 minutes; the compilation cache keeps it for later runs'
 
 
 def compile_step(
@@ -28,13 +27,19 @@ def compile_step(
 
     shapes: of the state; counts: training images of A and of B, which matter with data.device_resident only.
     """
-    started = time.monotonic()
-    logger.info('compiling the train step')
-    traced = trace_step(train_step, shapes, config, state_sharding, counts)
-    compiled = traced.lower().compile()
+    with announced('compiling the train step', program_key(config), usually=USUALLY):
+        traced = trace_step(train_step, shapes, config, state_sharding, counts)
+        compiled = traced.lower().compile()
     trim_memory()
-    logger.info('compiled in %.0f s', time.monotonic() - started)
     return compiled, list(traced.out_info[1])
+
+
+def program_key(config: ConfigDict) -> list[Any]:
+    """What the time to compile depends on most: devices, networks, losses and sizes."""
+    groups = [config[name].to_json_best_effort() for name in ('model', 'loss', 'augment')]
+    sizes = [config.data[name] for name in ('image_size', 'batch_size', 'device_resident')]
+    training = [config.training[name] for name in ('accumulate', 'remat', 'shard_params', 'compute_dtype', 'n_critic')]
+    return [jax.__version__, jax.devices()[0].device_kind, jax.device_count(), *groups, *sizes, *training]
 
 
 def trace_step(

@@ -23,13 +23,16 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
     """Checks settings and data source, compiles the step and logs what it needs; leaves `workdir` alone.
 
     The compilation cache keeps the compiled step for the run. No images are read; a data set of TFDS that would have to be
-    fetched is not, only its name is checked. Raises UserError, as training does.
+    fetched is not, only its name is checked, and it is not called in order. Raises UserError, as training does.
     """
     config = resolve(config)
     mesh = make_mesh(config.data.batch_size, config.training.accumulate)
     state_sharding = StateSharding(mesh, config.training.shard_params)
     validate_data_fields(config)
-    counts = count_images(config)
+    kind, _, name = config.data.source.partition(':')
+    of_tfds = kind == 'tfds' and bool(name)
+    fetched = is_fetched(name, config) if of_tfds else True
+    counts = None if of_tfds else count_images(config)
     if config.init_from:
         logger.info('starts from %s', load_generators(config.init_from).where)
     networks = make_networks(config)
@@ -42,18 +45,27 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
             train_step = make_train_step(networks, config, state_sharding.gather)
             compiled, _ = compile_step(train_step, shapes, config, state_sharding, counts or (0, 0))
         memory.log_memory(compiled, shapes, state_sharding, config)
-    logger.info('dry run: settings and data source are in order; %s is as it was', workdir)
+    if fetched:
+        logger.info('dry run: settings and data source are in order; %s is as it was', workdir)
+    else:
+        logger.info(
+            'dry run: settings are in order; %s was not checked, as it is not here: the run downloads it; %s is as it was',
+            config.data.source,
+            workdir,
+        )
 
 
-def count_images(config: ConfigDict) -> tuple[int, int] | None:
-    """Logs how many images the data source has; those of trainA and trainB, None where they would have to be fetched."""
-    kind, _, place = config.data.source.partition(':')
-    if kind == 'tfds' and place:
-        from ugatit_jax.data.sources.tfds import named_builder  # imports TensorFlow Datasets
+def is_fetched(name: str, config: ConfigDict) -> bool:
+    """Whether a data set of TFDS is on this machine; raises UserError where it is not and data.download is False."""
+    from ugatit_jax.data.sources.tfds import named_builder, prepared_builder  # imports TensorFlow Datasets
 
-        prepared = named_builder(place, config.data.data_dir).is_prepared()
-        logger.info('images: %s is %s', config.data.source, 'there' if prepared else 'not there: the run fetches it')
-        return None
+    if not config.data.download:
+        prepared_builder(name, config.data.data_dir, download=False)
+    return named_builder(name, config.data.data_dir).is_prepared()
+
+
+def count_images(config: ConfigDict) -> tuple[int, int]:
+    """Logs how many images the data source has; those of trainA and trainB."""
     counts = {}
     for split in ('train', 'test'):
         for domain in 'AB':

@@ -16,10 +16,11 @@ from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluate.best_metric import validate_keep_best
 from ugatit_jax.evaluate.evaluator import make_evaluator
 from ugatit_jax.models.networks import make_networks
+from ugatit_jax.progress import announced
 from ugatit_jax.report import history
 from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training import memory, preview
-from ugatit_jax.training.compile import compile_step
+from ugatit_jax.training.compile import compile_step, program_key
 from ugatit_jax.training.init_from import start_from
 from ugatit_jax.training.inputs import open_inputs
 from ugatit_jax.training.metric_writer import MetricWriter, Progress
@@ -72,7 +73,8 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
         """The state, its step, and what was wrong with newer checkpoints."""
         if restored := checkpoints.restore_newest(to_items(shapes), config, state_sharding):
             return from_items(restored.items), restored.step, restored.set_aside
-        state = init_state(networks, config, state_sharding)
+        with announced('initialising the weights', program_key(config)):
+            state = jax.block_until_ready(init_state(networks, config, state_sharding))
         return start_from(config.init_from, state, config) if config.init_from else state, 0, []
 
     state, first, damaged = restore_or_init()
@@ -95,7 +97,8 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
         writer.log_preview(sheet, jax.device_get(compiled_rho_layers(state.generator)))
 
     if progress.step == 0:
-        draw_preview(state)
+        with announced('drawing the first preview', program_key(config), config.training.preview_images):
+            draw_preview(state)
 
     # the step
     train_step = make_train_step(networks, config, state_sharding.gather)
@@ -125,6 +128,8 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
             lease.validate()
         leaving = preemption.requested(progress.step)
         due = due_after(progress.step, config, leaving)
+        if not due.log:
+            writer.step_done(metrics)
         if due.log or due.evaluate or due.save:
             metrics = jax.device_get(metrics)
             if trouble := nan_guard.check(metrics):

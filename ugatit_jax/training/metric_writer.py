@@ -17,10 +17,12 @@ from PIL import Image
 
 from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.errors import first_line, named_line
+from ugatit_jax.evaluate.classifier import reliability_mark
 from ugatit_jax.files import atomic_write_text
+from ugatit_jax.progress import spoken
 from ugatit_jax.report import history
-from ugatit_jax.report.history import duration
 from ugatit_jax.report.run_page_writer import RunPageWriter
+from ugatit_jax.report.terms import mean_terms
 from ugatit_jax.training import preview
 from ugatit_jax.training.mirror import Mirror
 
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 # metrics that the clock and the machine decide: not equal in two runs of the same config
 MEASURED = ('images_per_second', 'data_wait', 'bytes_in_use', 'peak_bytes_in_use')
+SILENT_SECONDS = 60  # at most, between two lines in the terminal, however long a step takes
+SECOND_LINE_SECONDS = 10  # after the line of the first step: the first one with a speed
+BAR_SECONDS = 2  # between two updates of a progress bar
 
 
 @dataclasses.dataclass
@@ -61,6 +66,7 @@ class MetricWriter:
         self.workdir, self.progress, self.batch_size = str(workdir), progress, config.data.batch_size
         self.folder = epath.Path(workdir)  # where files are written first, see mirror.py
         self.bar = self.tensorboard = None
+        self.shown = 0.0  # when the terminal was last told of a step
         self.start_clock()
         if not self.active:
             return
@@ -95,6 +101,8 @@ class MetricWriter:
     def start_clock(self) -> None:
         """Starts the clock of images_per_second: what came before, such as compiling, does not count."""
         self.clock, self.clock_step, self.waited = time.monotonic(), self.progress.step, 0.0
+        if self.bar is not None:
+            self.bar.unpause()
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
@@ -128,24 +136,56 @@ class MetricWriter:
         if not self.active:
             return
         step = self.progress.step
-        seconds = max(time.monotonic() - self.clock, 1e-9)
-        steps_per_second = (step - self.clock_step) / seconds
+        seconds, steps_per_second = self.speed()
         row = {'step': step} | {name: float(value) for name, value in metrics.items()}
         row['images_per_second'] = round(steps_per_second * self.batch_size, 3)
         row['data_wait'] = round(min(self.waited / seconds, 1), 4)
         row |= device_memory()
-        self.start_clock()
         with self.path.open('a') as file:
             file.write(json.dumps(row) + '\n')
         self.write_tensorboard('write_scalars', {name: value for name, value in row.items() if name != 'step'})
-        terms = ' '.join(f'{name} {row[name]:.3f}' for name in ('D_A', 'D_B', 'G_A', 'G_B'))
+        self.show(metrics, steps_per_second)
+        self.start_clock()
+
+    def step_done(self, metrics: dict[str, Any]) -> None:
+        """Tells the terminal alone, after the first step and where it has been silent for long; waits for the step then.
+
+        metrics: of the step, on the devices.
+        """
+        if not self.active:
+            return
+        if self.progress.step == self.progress.first + 1:
+            metrics = jax.device_get(metrics)
+            self.show(metrics, None)
+            self.shown -= SILENT_SECONDS - SECOND_LINE_SECONDS
+            self.start_clock()  # the first step is slower than any other
+        elif time.monotonic() - self.shown >= (SILENT_SECONDS if self.bar is None else BAR_SECONDS):
+            metrics = jax.device_get(metrics)
+            self.show(metrics, self.speed()[1])
+
+    def speed(self) -> tuple[float, float]:
+        """Seconds since the clock was started, and steps per second."""
+        seconds = max(time.monotonic() - self.clock, 1e-9)
+        return seconds, max((self.progress.step - self.clock_step) / seconds, 1e-9)
+
+    def show(self, metrics: dict[str, Any], steps_per_second: float | None) -> None:
+        """A line in the terminal, or its progress bar: unweighted terms of the losses, speed, and the time left.
+
+        steps_per_second: None for what the first step alone took.
+        """
+        step, last = self.progress.step, self.progress.last
+        terms = ' '.join(f'{name} {value:.3f}' for name, value in mean_terms(metrics).items())
+        if steps_per_second is None:
+            speed, left = f'took {spoken(self.speed()[0])}', ''
+        else:
+            speed = f'{steps_per_second * self.batch_size:.2f} images/s'
+            left = f'  {spoken((last - step) / steps_per_second)} left'
         if self.bar is not None:
             self.update_bar()
-            self.bar.set_postfix_str(f'{terms} {row["images_per_second"]:.2f} images/s')
+            self.bar.set_postfix_str(f'{terms} {speed}')
         else:
-            last = self.progress.last
-            eta = duration((last - step) / max(steps_per_second, 1e-9))
-            logger.info('step %d/%d  %s  %.2f images/s  %s left', step, last, terms, row['images_per_second'], eta)
+            logger.info('step %d/%d  %s  %s%s', step, last, terms, speed, left)
+        self.shown = time.monotonic()
 
     def log_evaluation(self, metrics: dict[str, float]) -> None:
         """Logs an evaluation: evaluation.jsonl, TensorBoard under evaluation/, the means of both directions in a line."""
@@ -154,8 +194,10 @@ class MetricWriter:
         with self.evaluation_path.open('a') as file:
             file.write(json.dumps({'step': self.progress.step} | metrics) + '\n')
         self.write_tensorboard('write_scalars', {f'evaluation/{name}': value for name, value in metrics.items()})
-        means = ' '.join(f'{name} {value:.4g}' for name, value in metrics.items() if not name.endswith(('_A2B', '_B2A')))
-        logger.info('step %d evaluated  %s', self.progress.step, means)
+        means = {name: f'{value:.4g}' for name, value in metrics.items() if not name.endswith(('_A2B', '_B2A'))}
+        if 'domain_accuracy' in means:
+            means['domain_accuracy'] += reliability_mark(metrics.get('domain_accuracy_real'))
+        logger.info('step %d evaluated  %s', self.progress.step, ' '.join(f'{name} {text}' for name, text in means.items()))
         self.start_clock()  # an evaluation's time is not that of steps
 
     def log_preview(self, sheet: Image.Image, rho: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Translates images and videos with a trained generator.
 
     python -m ugatit_jax.translate --checkpoint=WORKDIR --input=FILE|DIR|GLOB --output=DIR --direction=a2b
+    python -m ugatit_jax.translate --checkpoint=WORKDIR --input=photo.jpg --output=out.png
 
 WORKDIR may be WORKDIR/checkpoints/STEP. Results have the names, sizes and aspect ratios of the inputs. The generator sees
 each image at the size of training (--size=train) or at the image's own (--size=original).
@@ -8,6 +9,7 @@ each image at the size of training (--size=train) or at the image's own (--size=
 
 import argparse
 import logging
+import os
 import sys
 
 from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
@@ -29,8 +31,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
     add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='images or videos')
-    add('--output', required=True, metavar='DIR', help='the folder for results, created if it is missing')
-    add('--direction', required=True, type=str.lower, choices=DIRECTIONS, help='from which domain to which')
+    add(
+        '--output',
+        required=True,
+        metavar='DIR|FILE',
+        help='the folder for results, created if it is missing; of one image a file',
+    )
+    add('--direction', type=str.lower, choices=DIRECTIONS, help='from which domain to which (default for one file: a2b)')
     add('--step', type=number_or_name, default='latest', help="'latest' (default), 'best' or a number")
     add(
         '--weights',
@@ -83,6 +90,11 @@ def run(options: argparse.Namespace) -> int:
     configure_process()
     if not 1 <= options.quality <= 100:
         raise UserError(f'--quality={options.quality}: it is from 1 to 100')
+    if options.direction is None:
+        if len(options.input) > 1 or not os.path.isfile(options.input[0]):
+            raise UserError(f'--direction is missing: {" or ".join(DIRECTIONS)}')
+        options.direction = DIRECTIONS[0]
+        print(f'--direction={options.direction}, as none was given; the other is {DIRECTIONS[1]}', file=sys.stderr)
     translator = load(
         options.checkpoint,
         options.direction,

@@ -23,11 +23,13 @@ class PageRow(NamedTuple):
     name: str
     input: str  # a data URI
     output: str  # a data URI
+    heatmap: str = ''  # a data URI; '' for a generator without CAM, and for results kept without theirs
 
 
-def make_row(name: str, original: np.ndarray, translated: np.ndarray) -> PageRow:
-    """The row of one image, uint8 [h, w, C] before and after."""
-    return PageRow(printable(name), thumbnail(original), thumbnail(translated))
+def make_row(name: str, original: np.ndarray, translated: np.ndarray, attention: np.ndarray | None = None) -> PageRow:
+    """The row of one image, uint8 [h, w, C] before and after, and with the heatmap over it."""
+    heatmap = '' if attention is None else thumbnail(attention)
+    return PageRow(printable(name), thumbnail(original), thumbnail(translated), heatmap)
 
 
 def thumbnail(pixels: np.ndarray) -> str:

@@ -60,6 +60,18 @@ def plan_outputs(inputs: list[tuple[str, str]], output: str, suffix: str, extras
     return tasks
 
 
+def split_output(output: str, inputs: list[str]) -> tuple[str, str]:
+    """--output as (folder, name): of a file where it ends like an image and is no folder, else the name is ''.
+
+    Raises UserError for a file that is to hold several images, or a video.
+    """
+    if pathlib.Path(output).suffix[1:].lower() not in FORMATS or os.path.isdir(output):
+        return output, ''
+    if len(inputs) != 1 or not os.path.isfile(inputs[0]) or video.is_video(inputs[0]):
+        raise UserError(f'--output={output} is one image, and --input={" ".join(inputs)} is not; name a folder')
+    return os.path.split(output)
+
+
 def identity_of(path: str) -> tuple[int, int] | None:
     """What two paths of one file have in common, links of either kind followed; None where there is no file."""
     try:
@@ -91,10 +103,11 @@ def validate_not_existing(tasks: list[FileTask], output: str, page: bool) -> Non
         targets.append(os.path.join(output, PAGE_NAME))
     existing = [target for target in targets if os.path.lexists(target)]
     if existing:
+        them = 'it' if len(existing) == 1 else 'them'
         more = f' and {len(existing) - MAX_LISTED_FILES} more' if len(existing) > MAX_LISTED_FILES else ''
         raise UserError(
-            f'{", ".join(existing[:MAX_LISTED_FILES])}{more} exist; --overwrite replaces them, --skip_existing keeps them, '
-            'or name another --output'
+            f'{", ".join(existing[:MAX_LISTED_FILES])}{more} {"exists" if len(existing) == 1 else "exist"}; '
+            f'--overwrite replaces {them}, --skip_existing keeps {them}, or name another --output'
         )
 
 

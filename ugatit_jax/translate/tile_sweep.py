@@ -1,7 +1,7 @@
 """A sweep: a few layers over all tiles of a map, and the moments of their output over the whole map."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -90,6 +90,7 @@ def sweep(
     tile: int,
     out: np.ndarray | None = None,
     last: bool = False,
+    after_tile: Callable[[], object] = lambda: None,
 ) -> Moments:
     """Layers on source [h, w, C] tile by tile; the output goes to `out`, where given, and its moments are returned."""
     geometries = [layer.geometry for layer in layers]
@@ -114,4 +115,5 @@ def sweep(
             counts.append(row_tile.new.sum() * column_tile.new.sum())
             means.append(mean)
             squares.append(square)
+            after_tile()
     return merge_moments(counts, means, squares)

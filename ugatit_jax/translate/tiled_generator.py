@@ -26,7 +26,8 @@ from ugatit_jax.models.adalin import adalin_affine, instance_affine
 from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.generator import Dense, pool_to
 from ugatit_jax.models.ops.convolution import Conv, UpConv
-from ugatit_jax.translate.tile_geometry import ConvGeometry
+from ugatit_jax.progress import Progress, announced
+from ugatit_jax.translate.tile_geometry import ConvGeometry, cover
 from ugatit_jax.translate.tile_sweep import Affine, Layer, Moments, sweep
 
 SUPPORTED_FIELDS = {  # of Generator: any value works by tiles. Other fields must have their defaults
@@ -88,12 +89,33 @@ class TiledGenerator:
 
         h and w: multiples of 4.
         """
+        h, w = image.shape[:2]
+        what = f'an image of {w}x{h} by tiles'
+        with announced(what, self.generator, self.tile), Progress(what, self.count_tiles(h, w), 'tiles') as self.progress:
+            return self.translate(image)
+
+    def count_tiles(self, h: int, w: int) -> int:
+        """Tiles of all sweeps over an image [h, w]."""
+
+        def count(scale: int, tile: int) -> int:
+            return len(cover(h // scale, tile)) * len(cover(w // scale, tile))
+
+        down = sum(count(2**i, self.tile // 2**i) for i in range(3))
+        small = (4 * self.generator.n_res + 1) * count(4, self.tile // 2)
+        return down + small + count(2, self.tile // 2) + 2 * count(1, self.tile)
+
+    def sweep(self, *arguments: Any, **options: Any) -> Moments:
+        """tile_sweep.sweep, whose tiles are counted."""
+        return sweep(*arguments, **options, after_tile=self.progress.update)
+
+    def translate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The image and the heatmap of a call."""
         p, smoothing = self.params, self.generator.rho_smoothing
         x = self.downsample(image)
         y = np.empty_like(x)
         for block in self.blocks('encoder'):
             self.residual_block(x, y, block, self.instance_affine)
-        sweep([self.attention], [p['cam']], [None], x, self.tile // 2, y)
+        self.sweep([self.attention], [p['cam']], [None], x, self.tile // 2, y)
         x, y = y, x
         heatmap = x.sum(axis=-1)
         gamma, beta = self.gamma_beta(x)
@@ -112,7 +134,7 @@ class TiledGenerator:
         affines: list[Affine | None] = [None]
         for i, norm in enumerate(('stem_norm', 'down_norm_0', 'down_norm_1')):
             out = x if i == 2 else None
-            moments = sweep(self.down[: i + 1], weights[: i + 1], affines, image, self.tile // 2**i, out)
+            moments = self.sweep(self.down[: i + 1], weights[: i + 1], affines, image, self.tile // 2**i, out)
             if norm == 'stem_norm' and not self.generator.stem_norm:  # ReLU alone
                 affines.append((np.zeros_like(moments.mean), np.ones_like(moments.mean), np.zeros_like(moments.mean)))
             else:
@@ -126,10 +148,10 @@ class TiledGenerator:
         affines: list[Affine | None] = [None]
         for i in range(2):
             norm = p[f'up_norm_{i}']
-            moments = sweep(self.up[: i + 1], weights[: i + 1], affines, x, self.tile // 2 ** (1 - i))
+            moments = self.sweep(self.up[: i + 1], weights[: i + 1], affines, x, self.tile // 2 ** (1 - i))
             affines.append(self.adalin_affine(moments, norm['rho'], norm['gamma'], norm['beta']))
         image = np.empty((4 * h, 4 * w, self.generator.out_channels), dtype)
-        sweep(self.up, weights, affines, x, self.tile, image, last=True)
+        self.sweep(self.up, weights, affines, x, self.tile, image, last=True)
         return image
 
     def blocks(self, name: str) -> Iterator[Any]:
@@ -139,8 +161,8 @@ class TiledGenerator:
     def residual_block(self, x: np.ndarray, y: np.ndarray, params: Any, affine_of: AffineOf) -> None:
         """One block on the map x [h, w, C], in place; y is a buffer of the same shape."""
         tile, inner = self.tile // 2, np.empty_like(x)
-        moments = sweep([self.residual], [params['conv_0']], [None], x, tile, y)
-        moments = sweep([self.residual], [params['conv_1']], [affine_of(moments, params.get('norm_0'))], y, tile, inner)
+        moments = self.sweep([self.residual], [params['conv_0']], [None], x, tile, y)
+        moments = self.sweep([self.residual], [params['conv_1']], [affine_of(moments, params.get('norm_0'))], y, tile, inner)
         x += normalize_in_place(inner, affine_of(moments, params.get('norm_1')))
 
     def instance_affine(self, moments: Moments, norm: Any) -> Affine:

@@ -2,17 +2,18 @@
 
 import concurrent.futures
 import os
+import pathlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import jax
 import numpy as np
-import tqdm
 
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.errors import UserError, first_line, named_line, printable, short_line
+from ugatit_jax.errors import UserError, first_line, named_line, short_line
 from ugatit_jax.images import to_rgb
-from ugatit_jax.report.drawing import overlay
+from ugatit_jax.progress import Progress
+from ugatit_jax.report.drawing import overlay, strip
 from ugatit_jax.translate import video
 from ugatit_jax.translate.comparison_page import PageRow, make_row, write_page
 from ugatit_jax.translate.fitting import FittedImage, restore, restore_heatmap
@@ -26,6 +27,7 @@ from ugatit_jax.translate.output_files import (
     provenance,
     remove_partials,
     split_done,
+    split_output,
     validate_not_existing,
     write_image,
 )
@@ -76,14 +78,19 @@ def translate_files(
     skip_existing: bool = False,
     metadata: bool = True,
 ) -> Outcome:
-    """Translates files, folders and patterns into the folder `output`.
+    """Translates files, folders and patterns into the folder `output`; one image into a file where `output` names one.
 
     skip_existing: results that are there are kept, whatever made them, and only missing ones are made. Raises UserError for
     what concerns all of them, before anything is computed or written.
     """
     extras = [name for name, wanted in (('heatmap', heatmap), ('strip', strip)) if wanted]
+    output, file_name = split_output(output, inputs)
+    image_format = pathlib.Path(file_name).suffix[1:].lower() or image_format
     image_format = validate_options(translator, size, fit, image_format, extras, compare)
-    tasks = plan_outputs(find_inputs(inputs, output), output, f'.{image_format}', extras, compare)
+    found = find_inputs(inputs, output)
+    if file_name:
+        found = [(path, file_name) for path, _ in found]
+    tasks = plan_outputs(found, output, f'.{image_format}', extras, compare)
     planned, done = tasks, []
     if skip_existing:
         tasks, done = split_done(planned)
@@ -122,9 +129,9 @@ def row_of_files(translator: Translator, task: FileTask, output_options: OutputO
     try:
         pixels = read_image(task.source, translator.channels, translator.background)
         original = translator.fit_image(pixels, output_options.size, output_options.fit).original
-        return make_row(
-            task.name, original, read_image(task.targets['image'], translator.out_channels, translator.background)
-        )
+        translated = read_image(task.targets['image'], translator.out_channels, translator.background)
+        attention = read_image(task.targets['heatmap'], 3, translator.background) if 'heatmap' in task.targets else None
+        return make_row(task.name, original, translated, attention)
     except (DecodeError, MemoryError, ValueError):
         return None
 
@@ -156,7 +163,7 @@ def translate_images(
     failures, rows = [], {}
     with (
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm.tqdm(total=len(tasks), unit='images', disable=None if tasks else True) as bar,
+        Progress('translating', len(tasks)) as bar,
     ):
 
         def readable() -> Iterator[tuple[FileTask, FittedImage]]:
@@ -257,20 +264,21 @@ def write_image_files(
     targets, texts, quality = task.targets, output_options.metadata, output_options.quality
     translated = restore(fake, fitted)
     write_image(targets['image'], translated, texts, quality)
-    if {'heatmap', 'strip'} & targets.keys():
+    attention = None
+    if {'heatmap', 'strip'} & targets.keys() or (output_options.page and heatmap is not None):
         attention = overlay(fitted.original[None], restore_heatmap(heatmap, fitted)[None])[0]
     if 'heatmap' in targets:
         write_image(targets['heatmap'], attention, texts, quality)
     if 'strip' in targets:  # from top to bottom, as the official releases save them
-        parts = [to_rgb(fitted.original), attention, to_rgb(translated), to_rgb(restore(rec, fitted))]
-        write_image(targets['strip'], np.concatenate(parts), texts, quality)
-    return make_row(task.name, fitted.original, translated) if output_options.page else None
+        parts = (to_rgb(fitted.original), attention, to_rgb(translated), to_rgb(restore(rec, fitted)))
+        write_image(targets['strip'], strip(dict(zip(('input', 'heatmap', 'output', 'and back'), parts))), texts, quality)
+    return make_row(task.name, fitted.original, translated, attention) if output_options.page else None
 
 
 def translate_video(translator: Translator, task: FileTask, output_options: OutputOptions) -> list[Failure]:
     """Translates one video with a progress bar of its own; returns the failure, if any."""
     try:
-        with tqdm.tqdm(unit='frames', desc=printable(task.name), disable=None) as bar:
+        with Progress(task.name, None, 'frames') as bar:
             video.translate_video(
                 translator,
                 task.source,

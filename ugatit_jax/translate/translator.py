@@ -14,6 +14,7 @@ from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE, Generator, GeneratorOutput
 from ugatit_jax.models.networks import DIRECTIONS as UPPER_CASE_DIRECTIONS
 from ugatit_jax.models.networks import generator_of, make_networks, reverse_of, source_of, target_of
+from ugatit_jax.progress import announced
 from ugatit_jax.translate.fitting import FittedImage, fit, restore, restore_heatmap
 from ugatit_jax.translate.tiled_generator import TiledGenerator, unsupported_reason
 
@@ -34,8 +35,9 @@ def load(
 ) -> 'Translator':
     """Loads a trained generator as a Translator; reads that one network only.
 
-    path: WORKDIR, WORKDIR/checkpoints/STEP, a folder that ugatit_jax.export wrote, or the name of a model that comes with
-    the package. direction: 'a2b' or 'b2a', or in capitals. step: 'latest', 'best' or a number. weights:
+    path: WORKDIR, WORKDIR/checkpoints/STEP, a folder that ugatit_jax.export wrote, hf://OWNER/NAME where such a folder is on
+    the Hugging Face Hub (OWNER/NAME@REVISION for another than the newest), or the name of a model that comes with the
+    package. direction: 'a2b' or 'b2a', or in capitals. step: 'latest', 'best' or a number. weights:
     'raw', 'ema', or 'auto' for the averaged ones where there are some. tile: images of more than (2 * tile)**2 pixels
     go by tiles of this side, with the same result and less memory (see tiled_generator.py); 0 for never. Ablated generators
     and full models never do. batch_size: images at once, at most; by default 8, and 1 on CPU, where larger batches take
@@ -77,6 +79,7 @@ class Translator:
         self.background = tuple(config.data.background)
         self.params = jax.device_put(loaded.generator[name])
         self.forward = compiled_generator(self.generator)
+        self.compiled_shapes: set[tuple[int, ...]] = set()
         tiles = tile and not unsupported_reason(self.generator)
         self.tiled = TiledGenerator(self.generator, self.params, tile) if tiles else None
 
@@ -194,6 +197,15 @@ class Translator:
             # padded with copies to a power of two, so that few programs serve all numbers of images
             n = len(batch)
             padded_size = min(1 << (n - 1).bit_length(), batch_size)
-            out = self.forward(self.params, batch[np.arange(padded_size) % n])
+            out = self.forward_announced(batch[np.arange(padded_size) % n])
             outputs.append(jax.tree.map(lambda leaf, n=n: leaf[:n], out))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *jax.device_get(outputs))
+
+    def forward_announced(self, batch: np.ndarray) -> GeneratorOutput:
+        """The generator on a batch; the first one of a shape, for which a program is compiled, is announced."""
+        if batch.shape in self.compiled_shapes:
+            return self.forward(self.params, batch)
+        self.compiled_shapes.add(batch.shape)
+        what = f'compiling the generator for {len(batch)} x {batch.shape[2]}x{batch.shape[1]} pixels'
+        with announced(what, self.generator, jax.devices()[0].device_kind):
+            return jax.block_until_ready(self.forward(self.params, batch))
