@@ -214,3 +214,20 @@ def test_a_terminal_has_a_bar_with_the_terms(tmp_path, caplog, capsys, monkeypat
     shown = capsys.readouterr().err
     assert 'D_ad 0.500 took' in shown and '3/10' in shown and 'D_ad 0.250' in shown
     assert not [message for message in caplog.messages if message.startswith('step ')]
+
+
+def test_python_is_only_a_few_steps_ahead_of_the_devices(tmp_path):
+    class Leaf:
+        def __init__(self, step):
+            self.step = step
+
+        def block_until_ready(self):
+            waited_for.append(self.step)
+
+    waited_for = []
+    with MetricWriter(str(tmp_path), (progress := Progress(0, 100)), small_config()) as writer:
+        progress.step = 1
+        writer.step_done({'D_ad_GA': 0.5})
+        for progress.step in range(2, 12):
+            writer.step_done({'D': Leaf(progress.step)})
+    assert waited_for == list(range(2, 12 - metric_writer.IN_FLIGHT))

@@ -40,7 +40,7 @@ def model_card(
         f'Unpaired image-to-image translation by [U-GAT-IT]({PAPER}), trained with ugatit_jax.',
         *(['![real and translated images](preview.png)'] if preview else []),
         '| | |\n|---|---|\n' + '\n'.join(f'| {key} | {value} |' for key, value in rows.items()),
-        f'```python\nimport ugatit_jax\n\ntranslator = ugatit_jax.load("{name}", direction="{direction}")\n'
+        f"```python\nimport ugatit_jax\n\ntranslator = ugatit_jax.load('{name}', direction='{direction}')\n"
         'fakes = translator(images)  # uint8 [n, h, w, 3] -> uint8 [n, h, w, 3]\n```',
         *scores_section(scores),
         '## Intended use and limits\n\nFor images like those of its training data. The images are made by a generative '

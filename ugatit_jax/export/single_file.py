@@ -160,7 +160,7 @@ def compare(target: Target, run: Run, samples: SampleImages, where: str) -> str:
     differences = np.concatenate([(run(images) - run_jax(target, images)).ravel() for images in batches(target, samples)])
     largest = float(np.abs(differences).max()) * 127.5
     psnr = float(10 * np.log10(4 / max(np.square(differences, dtype=np.float64).mean(), 1e-10)))  # 1e-10: 106 dB at most
-    line = f'largest difference from JAX on {samples.what}: {largest:.2g} of 255, PSNR {psnr:.1f} dB'
+    line = f'largest difference from JAX on {samples.what}: {largest:.3g} of 255, PSNR {psnr:.1f} dB'
     if target.dtype == 'int8':
         fits, bound = psnr >= MIN_PSNR, f'the PSNR has to be {MIN_PSNR:g} dB or more; take --dtype=float16'
     else:

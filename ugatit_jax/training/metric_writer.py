@@ -1,5 +1,6 @@
 """What a run writes: metrics.jsonl, history.jsonl, previews, TensorBoard files, report.html, a progress line."""
 
+import collections
 import contextlib
 import dataclasses
 import json
@@ -33,6 +34,7 @@ MEASURED = ('images_per_second', 'data_wait', 'bytes_in_use', 'peak_bytes_in_use
 SILENT_SECONDS = 60  # at most, between two lines in the terminal, however long a step takes
 SECOND_LINE_SECONDS = 10  # after the line of the first step: the first one with a speed
 BAR_SECONDS = 2  # between two updates of a progress bar
+IN_FLIGHT = 4  # steps that Python is ahead of the devices, at most: they do not wait for it, and the terminal hears of now
 
 
 @dataclasses.dataclass
@@ -67,6 +69,7 @@ class MetricWriter:
         self.folder = epath.Path(workdir)  # where files are written first, see mirror.py
         self.bar = self.tensorboard = None
         self.shown = 0.0  # when the terminal was last told of a step
+        self.in_flight: collections.deque[dict[str, Any]] = collections.deque()
         self.start_clock()
         if not self.active:
             return
@@ -154,6 +157,9 @@ class MetricWriter:
         """
         if not self.active:
             return
+        self.in_flight.append(metrics)
+        if len(self.in_flight) > IN_FLIGHT:
+            jax.block_until_ready(self.in_flight.popleft())
         if self.progress.step == self.progress.first + 1:
             metrics = jax.device_get(metrics)
             self.show(metrics, None)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ugatit_jax.compiler import on_gpu, on_tpu
+from ugatit_jax.compiler import on_gpu
 
 Padding = tuple[int, int]  # (before, after), the same for rows and columns
 
@@ -24,7 +24,7 @@ def pad(x: jax.Array, padding: Padding, mode: str = 'reflect') -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def padded(padding: Padding, mode: str, x: jax.Array) -> jax.Array:
     """The padded map. Its gradient is one sum; autodiff's is a chain of maps of the same size."""
-    if on_gpu() or on_tpu():  # a gather, which XLA fuses with the norm before it
+    if on_gpu():  # a gather, which XLA fuses with the norm before it
         for axis in (1, 2):
             places = np.pad(np.arange(x.shape[axis]), padding, mode)
             x = x.at[(slice(None),) * axis + (places,)].get(mode='promise_in_bounds')
