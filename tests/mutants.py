@@ -84,13 +84,13 @@ MUTANTS = [
         'models/ops/thin_convolution.py',
         'preferred_element_type=jnp.promote_types(x.dtype, jnp.float32)',
         'preferred_element_type=x.dtype',
-        'models/ops -k tpu',
+        'models/ops/test_convolution.py -k tpu',
     ),
     Mutant(
         'models/ops/thin_convolution.py',
         "einsum('bhwc,bhwd->cd', a, b)",
         "einsum('bhwc,bhwd->dc', a, b)",
-        'models/ops -k tpu',
+        'models/ops/test_convolution.py -k tpu',
     ),
     Mutant('models/ops/cpu_convolution.py', 'where=(readers < len(places))', 'where=(readers <= len(places))', 'models/ops'),
     # losses
