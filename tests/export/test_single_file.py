@@ -166,3 +166,16 @@ def test_images_to_calibrate_are_not_those_to_compare(workdir, folder):
         assert len(images.compared) == 4 and images.calibration.shape[1:] == (16, 16, 3)
         for image in images.calibration:
             assert not (images.compared == image).all(axis=(1, 2, 3)).any()
+
+
+def test_a_file_that_does_not_run_is_refused_and_nothing_is_left(workdir, folder, tmp_path, monkeypatch):
+    def load(path):
+        def run(images):
+            raise RuntimeError('div.cc:262 data[i] != zero_point was not true\nmore')
+
+        return run
+
+    monkeypatch.setattr(onnx_file, 'load', load)
+    with pytest.raises(UserError, match=r'--dtype=int8 of .* is refused: .*div.cc:262.*; take --dtype=float16$') as refused:
+        export_file(workdir, str(tmp_path / 'x.onnx'), direction='a2b', dtype='int8', images=folder)
+    assert '\n' not in str(refused.value) and os.listdir(tmp_path) == []

@@ -10,7 +10,7 @@ import numpy as np
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
 from ugatit_jax.config.derived import model_name
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.errors import UserError, first_line, short_line
 from ugatit_jax.export.sample_images import SampleImages, sample_images
 from ugatit_jax.export.target import Run, Target
 from ugatit_jax.files import atomic_file, is_installed
@@ -81,7 +81,13 @@ def export_file(
     try:
         with atomic_file(to) as partial:
             module.write(target, partial, samples.calibration)
-            compared = compare(target, module.load(partial), samples, loaded.where)
+            try:
+                compared = compare(target, module.load(partial), samples, loaded.where)
+            except RuntimeError as error:  # LiteRT's, where an int8 divisor is 0
+                raise UserError(
+                    f'--dtype={dtype} of {loaded.where} is refused: the file does not run ({short_line(error)})'
+                    + ('; take --dtype=float16' if dtype == 'int8' else '')
+                ) from error
             lines = [
                 f'wrote {to}: {direction} of step {loaded.step} {loaded.weights} of {loaded.where}, {dtype}, '
                 f'{os.path.getsize(partial) / 1e6:.1f} MB',
