@@ -1,5 +1,8 @@
 """The exceptions that end a command with one line, and one-line forms of other exceptions."""
 
+import itertools
+from collections.abc import Collection
+
 MAX_LINE = 200  # characters of an error that is not ours, in a line of ours
 
 
@@ -22,6 +25,12 @@ class UserError(CommandExit):
 def printable(text: str) -> str:
     """The text with undecodable bytes of file names escaped: printing them would raise."""
     return text.encode('utf-8', 'backslashreplace').decode()
+
+
+def listed(items: Collection[str], most: int) -> str:
+    """'a, b' or, of more than `most` items, 'a, b and 3 more'."""
+    shown = ', '.join(itertools.islice(items, most))
+    return f'{shown} and {len(items) - most} more' if len(items) > most else shown
 
 
 def first_line(error: BaseException) -> str:

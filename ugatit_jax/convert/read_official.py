@@ -15,7 +15,7 @@ from ugatit_jax.config.resolve import resolve
 from ugatit_jax.convert.official_layout import read_networks
 from ugatit_jax.convert.official_names import NETWORKS, TENSORFLOW_NETWORKS, OfficialNames
 from ugatit_jax.convert.official_sizes import infer_settings, validate_arrays
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, listed
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
 
 HALVES = (np.float16, ml_dtypes.bfloat16)  # become float32 without loss
@@ -121,17 +121,13 @@ def validate_networks(
     present: our names of its networks; extra: what else it has; names: its own names of networks, if others than ours.
     """
 
-    def listed(items: Collection[str]) -> str:
-        items = list(items)
-        return ', '.join(items[:LISTED]) + (f' and {len(items) - LISTED} more' if len(items) > LISTED else '')
-
     if not any(name in GENERATORS for name in present):
-        raise UserError(f'{path} is not a checkpoint of U-GAT-IT: it has {listed([*present, *extra])}')
+        raise UserError(f'{path} is not a checkpoint of U-GAT-IT: it has {listed([*present, *extra], LISTED)}')
     if extra:
-        raise UserError(f'{path} has more than the networks of U-GAT-IT: {listed(extra)}; save it without')
+        raise UserError(f'{path} has more than the networks of U-GAT-IT: {listed(extra, LISTED)}; save it without')
     missing = [(names or {}).get(name, name) for name in NETWORKS if name not in present]
     if missing and any(name in DISCRIMINATORS for name in present):
-        raise UserError(f'{path} lacks {listed(missing)}; it needs all six networks, or generators only')
+        raise UserError(f'{path} lacks {listed(missing, LISTED)}; it needs all six networks, or generators only')
 
 
 def convert_arrays(

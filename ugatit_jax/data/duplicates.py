@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.data.scan import NEAR_DUPLICATE_BITS, Report, hash_matrix, near_duplicates
+from ugatit_jax.data.scan import Report, close_to, hash_matrix, near_duplicates
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import printable
+from ugatit_jax.errors import listed, printable
 
 NAMED_AT_MOST = 10  # pairs of one warning
 
@@ -55,9 +55,7 @@ def duplicates_within(report: Report) -> list[tuple[str, str]]:
     rows = np.flatnonzero(hashes.any(axis=1))
     pairs = []
     for place, j in enumerate(rows):  # a row at a time, as in scan.near_duplicates
-        earlier = rows[:place]
-        distance = np.bitwise_count(hashes[earlier] ^ hashes[j]).sum(axis=1)
-        close = earlier[distance <= NEAR_DUPLICATE_BITS]
+        close = rows[:place][close_to(hashes[j], hashes[rows[:place]])]
         if len(close):
             pairs.append((report.keys[close[0]], report.keys[j]))
     return pairs
@@ -85,5 +83,4 @@ def count(pairs: list[Pair]) -> str:
 
 def named(pairs: list[Pair]) -> str:
     """The first pairs, '=' for the same pixels and '~' for nearly the same."""
-    first = ', '.join(f'{a} {"=" if exact else "~"} {b}' for a, b, exact in pairs[:NAMED_AT_MOST])
-    return first + (f' and {len(pairs) - NAMED_AT_MOST} more' if len(pairs) > NAMED_AT_MOST else '')
+    return listed([f'{a} {"=" if exact else "~"} {b}' for a, b, exact in pairs], NAMED_AT_MOST)

@@ -159,9 +159,13 @@ def near_duplicates(first: Report, second: Report) -> list[tuple[str, str]]:
     rows_a, rows_b = np.flatnonzero(a.any(axis=1)), np.flatnonzero(b.any(axis=1))
     pairs = []
     for j in rows_b:  # a row at a time: all pairs of two large splits would not fit into memory
-        distance = np.bitwise_count(a[rows_a] ^ b[j]).sum(axis=1)
-        pairs += [(first.keys[i], second.keys[j]) for i in rows_a[distance <= NEAR_DUPLICATE_BITS]]
+        pairs += [(first.keys[i], second.keys[j]) for i in rows_a[close_to(b[j], a[rows_a])]]
     return pairs
+
+
+def close_to(hash: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Which of hashes, uint64 [n, 4], differ from one, [4], in NEAR_DUPLICATE_BITS at most: bool [n]."""
+    return np.bitwise_count(hashes ^ hash).sum(axis=1) <= NEAR_DUPLICATE_BITS
 
 
 def cache_path(name: str) -> pathlib.Path:

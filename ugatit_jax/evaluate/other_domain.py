@@ -10,7 +10,7 @@ from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import printable
+from ugatit_jax.errors import listed, printable
 from ugatit_jax.evaluate.classifier import BATCH, MAX_TRAINING_IMAGES, RELIABLE, SIDE, train_classifier
 from ugatit_jax.images import to_rgb
 from ugatit_jax.progress import announced
@@ -70,10 +70,9 @@ def other_domain_warnings(sources: dict[str, Source], good: dict[str, list[int]]
     for domain, other in ('AB', 'BA'):
         names = found.names[domain]
         if names:
-            more = f' and {len(names) - NAMED_AT_MOST} more' if len(names) > NAMED_AT_MOST else ''
             n = f'{len(names)} {"image seems" if len(names) == 1 else "images seem"}'
             warnings.append(
                 f'{n} to be of {other} and {"is" if len(names) == 1 else "are"} in {domain} (a small classifier, right on '
-                f'{found.accuracy:.1%} of the images, is certain): look at {", ".join(names[:NAMED_AT_MOST])}{more}'
+                f'{found.accuracy:.1%} of the images, is certain): look at {listed(names, NAMED_AT_MOST)}'
             )
     return [printable(warning) for warning in warnings]

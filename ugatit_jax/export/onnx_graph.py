@@ -1,5 +1,7 @@
 """A generator as an ONNX graph, written from its parameters: what models/generator.py computes, layer by layer, as NCHW."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -61,13 +63,11 @@ class GeneratorWriter:
         for i in range(2):
             x = self.conv(x, params[f'down_{i}'], g.down_padding, stride=2)
             x = self.instance_norm(x, params.get(f'down_norm_{i}'), g.ch * 2 ** (i + 1), relu=True)
-        for block in range(g.n_res):
-            x = self.encoder_block(x, block)
+        x = self.residual_blocks('encoder', x, partial(self.instance_norm, channels=4 * g.ch))
         if g.use_cam:
             x = self.attend(x)
         gamma, beta = self.feature_statistics(x) if g.decoder_norm == 'adain' else self.gamma_beta(x)
-        for block in range(g.n_res):
-            x = self.decoder_block(x, block, gamma, beta)
+        x = self.residual_blocks('decoder', x, partial(self.decoder_norm, gamma=gamma, beta=beta))
         for i in range(2):
             x = self.up_conv(x, params[f'up_{i}'])
             x = self.up_norm(x, params[f'up_norm_{i}'], g.ch * 2 ** (1 - i))
@@ -92,23 +92,15 @@ class GeneratorWriter:
         scale, bias = (ones, 0 * ones) if params is None else (params['scale'], params['bias'])
         return self.nodes.instance_norm(x, scale, bias, relu)
 
-    def encoder_block(self, x: str, block: int) -> str:
-        """x + norm(conv(relu(norm(conv(x)))))."""
-        params = jax.tree.map(lambda leaf: leaf[block], self.params['encoder'])
-        y = x
-        for i in range(2):
-            y = self.conv(y, params[f'conv_{i}'], (1, 1))
-            y = self.instance_norm(y, params.get(f'norm_{i}'), 4 * self.generator.ch, relu=i == 0)
-        return self.nodes.add('Add', x, y)
-
-    def decoder_block(self, x: str, block: int, gamma: str, beta: str) -> str:
-        """As `encoder_block`, with the decoder's norm."""
-        params = jax.tree.map(lambda leaf: leaf[block], self.params['decoder'])
-        y = x
-        for i in range(2):
-            y = self.conv(y, params[f'conv_{i}'], (1, 1))
-            y = self.decoder_norm(y, params.get(f'norm_{i}'), gamma, beta, relu=i == 0)
-        return self.nodes.add('Add', x, y)
+    def residual_blocks(self, name: str, x: str, norm: Callable[..., str]) -> str:
+        """n_res times x + norm(conv(relu(norm(conv(x)))))."""
+        for block in range(self.generator.n_res):
+            params, y = jax.tree.map(lambda leaf, block=block: leaf[block], self.params[name]), x
+            for i in range(2):
+                y = self.conv(y, params[f'conv_{i}'], (1, 1))
+                y = norm(y, params.get(f'norm_{i}'), relu=i == 0)
+            x = self.nodes.add('Add', x, y)
+        return x
 
     def decoder_norm(self, x: str, params: Params | None, gamma: str, beta: str, relu: bool) -> str:
         """AdaLIN, or the norm of an ablation."""

@@ -11,7 +11,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json, differences
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, listed
 from ugatit_jax.models.networks import GENERATORS
 from ugatit_jax.training.state import TrainState
 
@@ -76,12 +76,9 @@ def validate_shapes(wanted: Any, found: Any, source: LoadedGenerators, config: C
     names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
     if not names:
         return
-    arrays = ', '.join(
-        f'{name} is {ours.get(name, "absent")} here, {theirs.get(name, "absent")} there' for name in names[:NAMED]
-    )
-    more = f' and {len(names) - NAMED} more' if len(names) > NAMED else ''
+    arrays = [f'{name} is {ours.get(name, "absent")} here, {theirs.get(name, "absent")} there' for name in names]
     raise UserError(
-        f'init_from: {source.where} does not fit: {arrays}{more}; set what it was trained with: '
+        f'init_from: {source.where} does not fit: {listed(arrays, NAMED)}; set what it was trained with: '
         f'{settings(source, config)}, or start without init_from'
     )
 

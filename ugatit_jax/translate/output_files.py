@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 import ugatit_jax
-from ugatit_jax.errors import UserError
+from ugatit_jax.errors import UserError, listed
 from ugatit_jax.files import atomic_file, remove_abandoned
 from ugatit_jax.models.networks import source_of, target_of
 from ugatit_jax.translate import video
@@ -104,9 +104,8 @@ def validate_not_existing(tasks: list[FileTask], output: str, page: bool) -> Non
     existing = [target for target in targets if os.path.lexists(target)]
     if existing:
         them = 'it' if len(existing) == 1 else 'them'
-        more = f' and {len(existing) - MAX_LISTED_FILES} more' if len(existing) > MAX_LISTED_FILES else ''
         raise UserError(
-            f'{", ".join(existing[:MAX_LISTED_FILES])}{more} {"exists" if len(existing) == 1 else "exist"}; '
+            f'{listed(existing, MAX_LISTED_FILES)} {"exists" if len(existing) == 1 else "exist"}; '
             f'--overwrite replaces {them}, --skip_existing keeps {them}, or name another --output'
         )
 
