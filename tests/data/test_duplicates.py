@@ -2,12 +2,14 @@
 
 import shutil
 
+import numpy as np
+import pytest
 from PIL import Image
 
 from tests.helpers.image_files import encoded, make_folder, smooth
 from ugatit_jax.data.check import check, open_folders
 from ugatit_jax.data.duplicates import duplicate_warnings
-from ugatit_jax.data.scan import scan
+from ugatit_jax.data.scan import NEAR_DUPLICATE_BITS, close_to, scan
 
 
 def warnings_of(path):
@@ -38,3 +40,10 @@ def test_flat_images_are_no_duplicates_of_each_other(tmp_path):
         for name in 'xy':
             (tmp_path / split / f'{name}.png').write_bytes(encoded(smooth(24, 24) * 0 + value))
     assert warnings_of(tmp_path) == []
+
+
+@pytest.mark.parametrize('bits, close', [(NEAR_DUPLICATE_BITS, True), (NEAR_DUPLICATE_BITS + 1, False)])
+def test_hashes_are_close_up_to_a_number_of_bits(bits, close):
+    one = np.zeros(4, np.uint64)
+    other = np.array([[0, 2**bits - 1, 0, 0]], np.uint64)
+    assert close_to(one, other).tolist() == [close]
