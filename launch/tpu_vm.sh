@@ -26,6 +26,7 @@ trap 'KEEP=1; say "$NAME stays, billed; go on: the same command; stop: NAME=$NAM
 
 tpu() { gcloud compute tpus tpu-vm "$@" --zone="$ZONE" --quiet </dev/null; }
 on() { tpu ssh "$NAME" --worker="$1" --command="$2"; }  # on WORKER COMMAND
+look() { read -r slice < <("$here/tpu_slice.sh" state) || slice=UNKNOWN; }  # not $(): there bash sometimes loses a Ctrl-C
 start() {  # puts the commit on all workers and starts it there
   hint='ssh-add ~/.ssh/google_compute_engine, a firewall rule for port 22, roles/compute.osLogin'
   on all 'mkdir -p ugatit_jax' && tpu scp "$archive" "$NAME:ugatit_jax.tar.gz" --worker=all || return 1
@@ -41,17 +42,17 @@ while :; do
   made=1
   "$here/tpu_slice.sh" up
   status=none lines=+1
-  if ((tries == 0)); then status=$(on 0 "$detached status" 2>/dev/null) || status=none; fi
+  if ((tries == 0)); then read -r status < <(on 0 "$detached status" 2>/dev/null) || status=none; fi
   if [[ $status != running ]] && ! start; then
-    if [[ $("$here/tpu_slice.sh" state) == ACTIVE ]]; then die "no start on the workers of $NAME; hint: $hint"; fi
+    look; if [[ $slice == ACTIVE ]]; then die "no start on the workers of $NAME; hint: $hint"; fi
     again "$NAME was lost"
     continue
   fi
   while on 0 "$detached follow $lines" || true; do
-    status=$(on 0 "$detached status" 2>/dev/null) || status=lost
+    read -r status < <(on 0 "$detached status" 2>/dev/null) || status=lost
     if [[ $status == 0 ]]; then exit; fi
     sleep "$poll"  # a preemption takes a while to be seen
-    case $("$here/tpu_slice.sh" state) in ACTIVE | UNKNOWN) ;; *) status=preempted ;; esac
+    look; case $slice in ACTIVE | UNKNOWN) ;; *) status=preempted ;; esac
     if [[ $status != running && $status != lost ]]; then break; fi
     lines=20
   done
