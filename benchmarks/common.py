@@ -21,7 +21,7 @@ from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.compile import trace_step
+from ugatit_jax.training.compile import place_hyperparameters, trace_step
 from ugatit_jax.training.inputs import abstract_input
 from ugatit_jax.training.memory import trim_memory
 from ugatit_jax.training.state import init_state
@@ -104,7 +104,7 @@ class Step:
         self.compile_seconds = time.perf_counter() - started  # with tracing
         trim_memory()
         self.state = jax.block_until_ready(init_state(make_networks(config), config, state_sharding))
-        self.metrics = {}
+        self.metrics, self.hyperparameters = {}, place_hyperparameters(config, state_sharding.mesh)
         trim_memory()
         rng, mesh = np.random.default_rng(0), state_sharding.mesh
         self.input = jax.tree.map(
@@ -115,7 +115,7 @@ class Step:
     def run(self, steps: int) -> None:
         """Runs so many steps and waits for their end."""
         for _ in range(steps):
-            self.state, self.metrics = self.compiled(self.state, self.input)
+            self.state, self.metrics = self.compiled(self.state, self.input, self.hyperparameters)
         jax.block_until_ready((self.state, self.metrics))
 
 

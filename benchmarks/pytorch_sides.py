@@ -1,4 +1,4 @@
-"""The PyTorch sides of vs_pytorch.py: the official code from its checkout, and its networks in a leaner step."""
+"""PyTorch beside ours: the official code from its checkout, and its networks in a leaner step."""
 
 import argparse
 import contextlib
@@ -7,7 +7,7 @@ import pathlib
 import re
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,40 @@ def random_pixels(options: argparse.Namespace) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
-    """The official trainer, without its constructor, with our weights and the same batch in every step."""
+class Loader:
+    """What the official loop uses of a DataLoader, which had .next() then."""
+
+    def __init__(self, read: Callable[[], Any]):
+        self.read = read  # () -> the next batch, a tensor [B, 3, h, w] in [-1, 1]
+
+    def __iter__(self) -> 'Loader':
+        return self
+
+    def __next__(self) -> tuple[Any, int]:
+        return self.read(), 0
+
+    next = __next__
+
+
+def official_on_one_batch(options: argparse.Namespace, folder: pathlib.Path) -> Any:
+    """The official trainer with the weights that are in `folder` and the same batch in every step."""
+    import torch
+
+    model = official(options, np.load(folder / 'weights.npz'), folder)
+    model.reals = [
+        torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(model.device) for x in normalize(random_pixels(options))
+    ]
+    model.trainA_loader, model.trainB_loader = (Loader(lambda x=x: x) for x in model.reals)
+    return model
+
+
+def official(
+    options: argparse.Namespace,
+    arrays: Mapping[str, np.ndarray],
+    folder: pathlib.Path,
+    layers: tuple[int, int] = (7, 5),  # the release's, of the global and the local discriminators
+) -> Any:
+    """The official trainer, without its constructor and loaders, with these weights; options: reference, ch, n_res, size."""
     import torch
 
     for name in ('dataset', 'utils', 'torchvision'):  # for reading and writing images, not part of a step
@@ -52,15 +84,14 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
         MSE_loss=torch.nn.MSELoss(),
         BCE_loss=torch.nn.BCEWithLogitsLoss(),
     )
-    arrays = np.load(folder / 'weights.npz')
     for name in GENERATORS:
         setattr(model, name, networks.ResnetGenerator(3, 3, options.ch, options.n_res, options.image_size, light=True))
     for name in DISCRIMINATORS:
-        setattr(model, name, networks.Discriminator(3, options.ch, n_layers=7 if name[3] == 'G' else 5))
+        setattr(model, name, networks.Discriminator(3, options.ch, n_layers=layers[0] if name[3] == 'G' else layers[1]))
     for name in GENERATORS + DISCRIMINATORS:
         own = {
             key.removeprefix(f'{name}/'): torch.from_numpy(arrays[key].copy())
-            for key in arrays.files
+            for key in arrays
             if key.startswith(f'{name}/')
         }
         getattr(model, name).load_state_dict(own)
@@ -68,25 +99,6 @@ def official(options: argparse.Namespace, folder: pathlib.Path) -> Any:
     for kind, names in (('G', GENERATORS), ('D', DISCRIMINATORS)):
         weights = [weight for name in names for weight in getattr(model, name).parameters()]
         setattr(model, f'{kind}_optim', torch.optim.Adam(weights, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4))
-    model.reals = [
-        torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(device) for x in normalize(random_pixels(options))
-    ]
-
-    class Loader:
-        """What the official loop uses of a DataLoader, which had .next() then."""
-
-        def __init__(self, images: torch.Tensor):
-            self.images = images
-
-        def __iter__(self) -> 'Loader':
-            return self
-
-        def __next__(self) -> tuple[torch.Tensor, int]:
-            return self.images, 0
-
-        next = __next__
-
-    model.trainA_loader, model.trainB_loader = map(Loader, model.reals)
     model.last_line = ''
     release.print = lambda text='', *_: setattr(model, 'last_line', str(text))  # where its losses are
     return model

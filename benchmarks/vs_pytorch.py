@@ -26,7 +26,14 @@ import numpy as np
 
 from benchmarks.common import Step, configure, make_parser, publish, table, timed, versions
 from benchmarks.common import peak_memory as peak_of_jax
-from benchmarks.pytorch_sides import Run, lean_train, official, official_train, official_translate, random_pixels
+from benchmarks.pytorch_sides import (
+    Run,
+    lean_train,
+    official_on_one_batch,
+    official_train,
+    official_translate,
+    random_pixels,
+)
 from ugatit_jax.command import configure_process, run_command
 from ugatit_jax.errors import CommandExit, UserError
 from ugatit_jax.images import normalize
@@ -103,7 +110,7 @@ def serve(options: argparse.Namespace) -> None:
     else:
         import torch
 
-        model = official(options, folder)
+        model = official_on_one_batch(options, folder)
         run = {
             'official': lambda: official_train(model),
             'lean': lambda: lean_train(model, options, False),

@@ -16,7 +16,7 @@ def fake_step(monkeypatch: pytest.MonkeyPatch, bad_step: int = 10**9, bad_keys: 
     """In place of the compiled step: one that only counts, and at bad_step gives NaN to runs with one of the keys."""
 
     @jax.jit
-    def step(state, _):
+    def step(state, batch, hyperparameters):
         known = jnp.any(jnp.all(jnp.asarray(bad_keys, jnp.uint32) == state.key, axis=-1)) if bad_keys else True
         bad = (state.step >= bad_step - 1) & known
         state = state.replace(step=state.step + 1)

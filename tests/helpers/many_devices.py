@@ -9,6 +9,7 @@ import numpy as np
 from tests.helpers.small import random_batch, small_config
 from ugatit_jax import sharding
 from ugatit_jax.models.networks import make_networks
+from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
 
@@ -36,7 +37,9 @@ def main(devices: int, path: str, fields: dict) -> None:
         out_shardings=(state_sharding(state), sharding.replicated(mesh)),
     )
     for k in range(3):
-        state, metrics = step(state, sharding.shard_batch(jax.device_get(random_batch(config, k, 4)), mesh))
+        state, metrics = step(
+            state, sharding.shard_batch(jax.device_get(random_batch(config, k, 4)), mesh), hyperparameters(config)
+        )
     np.savez(path, **jax.device_get(metrics))
 
 

@@ -14,6 +14,7 @@ from ugatit_jax.convert.official_names import TENSORFLOW_NETWORKS
 from ugatit_jax.models import losses
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
 from ugatit_jax.models.spectral_norm import advance, power_iteration_steps
+from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.objectives import DiffAugment, generate, generator_objective
 from ugatit_jax.training.state import state_of_weights
 from ugatit_jax.training.step import make_train_step
@@ -90,7 +91,7 @@ def test_steps(golden):
     train_step = jax.jit(make_train_step(golden.networks, golden.config))
     for k in steps:
         images = golden.images(k)
-        state, metrics = train_step(state, images)
+        state, metrics = train_step(state, images, hyperparameters(golden.config))
         assert_close(metrics, golden.below(f'step{k}/loss/'), **PYTORCH)
         if k == 0:
             gradients = {
@@ -126,13 +127,14 @@ def test_generator_losses(golden):
         pytest.skip('no loss/ in this file: test_steps has its losses')
     generator, discriminator, spectral = golden.read('init/')
     real, config = golden.images(prefix='loss_input'), golden.config
+    weights = hyperparameters(config).weights
     after = power_iteration_steps(discriminator, spectral, 1)
 
     @jax.jit
     def objective(generator: dict, real: dict) -> dict:
         outputs = generate(golden.networks, config, generator, real)
         return generator_objective(
-            generator, outputs, golden.networks, config, real, discriminator, after, DiffAugment((), None, None)
+            generator, outputs, golden.networks, config, weights, real, discriminator, after, DiffAugment((), None, None)
         )[1]
 
     m, w = objective(generator, real), config.loss

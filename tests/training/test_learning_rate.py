@@ -6,13 +6,19 @@ import pytest
 
 from configs import default
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.training.learning_rate import learning_rate
+from ugatit_jax.training.learning_rate import learning_rate, schedule_of
 
 
 def schedule(reference: str, steps: int):
     config = default.get_config()
     config.model.reference, config.training.steps = reference, steps
-    return learning_rate(resolve(config), 'generator')
+    return rate_of(resolve(config), 'generator')
+
+
+def rate_of(config, kind: str):
+    """count -> rate, with the schedule's numbers as inputs of the program, as in the step."""
+    rate = jax.jit(lambda schedule, count: learning_rate(config, schedule, count))
+    return lambda count: rate(schedule_of(config, kind), count)
 
 
 @pytest.mark.parametrize('steps', [5, 7, 1000])
@@ -52,7 +58,7 @@ def rates(kind: str = 'generator', **fields) -> np.ndarray:
         config.data.batch_size = value if name == 'batch_size' else config.data.batch_size
         if name != 'batch_size':
             config.optimizer[name] = value
-    return np.asarray(jax.vmap(learning_rate(resolve(config), kind))(np.arange(1000)))
+    return np.asarray(jax.vmap(rate_of(resolve(config), kind))(np.arange(1000)))
 
 
 def test_rates_that_the_releases_do_not_have():

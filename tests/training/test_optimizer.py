@@ -5,6 +5,7 @@ import numpy as np
 
 from configs import default
 from ugatit_jax.config.resolve import resolve
+from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.optimizer import make_optimizer
 
 
@@ -15,7 +16,7 @@ def test_critics_share_the_rate_of_their_step_and_gradients_are_clipped_before_t
     config = resolve(config)
     params, grads = {'w': jnp.array([2.0, 0.0])}, {'w': jnp.array([30.0, 40.0])}  # norm 50, clipped to 0.6, 0.8
     for kind, updates in (('generator', 1), ('discriminator', 3)):
-        optimizer = make_optimizer(config, kind)
+        optimizer = make_optimizer(config, hyperparameters(config), kind)
         opt_state, steps = optimizer.init(params), []
         for _ in range(4 * updates):
             update, opt_state = optimizer.update(grads, opt_state, params)

@@ -16,6 +16,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.small import random_batch, small_config
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training import objectives
+from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.objectives import DiffAugment, deinterleave, interleave
 from ugatit_jax.training.rho import clip_rho
 from ugatit_jax.training.state import init_state
@@ -28,7 +29,7 @@ def step_once(**fields):
     config = small_config(**fields)
     networks = make_networks(config)
     start = init_state(networks, config)
-    state, metrics = jax.jit(make_train_step(networks, config))(start, random_batch(config, 0, 2))
+    state, metrics = jax.jit(make_train_step(networks, config))(start, random_batch(config, 0, 2), hyperparameters(config))
     return start, state, jax.device_get(metrics)
 
 
@@ -67,7 +68,7 @@ def test_a_step_lowers_for_accelerators_without_what_is_for_cpus(backend, platfo
     assert networks.genA2B.unroll == (2 if backend == 'gpu' else 1)
     assert make_networks(small_config(training__scan_blocks=True, model__n_res=2)).genA2B.unroll == 1
     state = jax.eval_shape(lambda: init_state(networks, config))
-    traced = jax.jit(make_train_step(networks, config)).trace(state, random_batch(config, 0))
+    traced = jax.jit(make_train_step(networks, config)).trace(state, random_batch(config, 0), hyperparameters(config))
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     convolutions = [line for line in text.splitlines() if 'stablehlo.convolution(' in line]
     # on a TPU those from and to images are products over all taps, with sums in float32
@@ -83,7 +84,9 @@ def test_domains_of_other_channels():
     config = small_config(data__channels_A=1, data__channels_B=4, loss__identity_weight=0.0, loss__cam_weight=0.0)
     networks = make_networks(config)
     state = jax.eval_shape(lambda: init_state(networks, config))
-    state, metrics = jax.eval_shape(make_train_step(networks, config), state, random_batch(config, 0))
+    state, metrics = jax.eval_shape(
+        make_train_step(networks, config), state, random_batch(config, 0), hyperparameters(config)
+    )
     assert state.generator['genA2B']['head']['kernel'].shape[-1] == 4
     assert 'G_id_A' not in metrics and metrics['G'].shape == ()
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.helpers.small import random_batch, small_config
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.state import init_state
+from ugatit_jax.training.hyperparameters import hyperparameters
+from ugatit_jax.training.state import TrainState, init_state
 from ugatit_jax.training.step import make_train_step, update_ema
 
 
@@ -18,7 +19,7 @@ def compiled(**fields):
     step = jax.jit(make_train_step(networks, config))
 
     def run(state, batch):
-        state, metrics = step(state, batch)
+        state, metrics = step(state, batch, hyperparameters(config))
         return state, {name: float(value) for name, value in metrics.items()}
 
     return init_state(networks, config), run
@@ -120,8 +121,6 @@ def test_the_average_forgets_faster_at_the_start():
 
 def init_state_like(step: int):
     """A state with one averaged weight that is 0."""
-    from ugatit_jax.training.state import TrainState
-
     return TrainState(
         step=jnp.asarray(step),
         key=None,

@@ -6,8 +6,10 @@ from typing import Any
 import jax
 from ml_collections import FrozenConfigDict as ConfigDict
 
+from ugatit_jax.config.derived import uses_identity
 from ugatit_jax.progress import announced
 from ugatit_jax.sharding import StateSharding, replicated
+from ugatit_jax.training.hyperparameters import Hyperparameters, hyperparameters
 from ugatit_jax.training.inputs import StepInput, abstract_input, step_images
 from ugatit_jax.training.memory import trim_memory
 from ugatit_jax.training.state import TrainState
@@ -17,13 +19,13 @@ USUALLY = 'usually 1 to 3 minutes; the compilation cache keeps it for later runs
 
 
 def compile_step(
-    train_step: Callable[[TrainState, Images], tuple[TrainState, Metrics]],
+    train_step: Callable[[TrainState, Images, Hyperparameters], tuple[TrainState, Metrics]],
     shapes: TrainState,
     config: ConfigDict,
     state_sharding: StateSharding,
     counts: tuple[int, int],
 ) -> tuple[Any, list[str]]:
-    """The compiled (state, input) -> (state, metrics), which donates its state, and the names of the metrics.
+    """The compiled (state, input, hyperparameters) -> (state, metrics), which donates its state, and its metrics' names.
 
     shapes: of the state; counts: training images of A and of B, which matter with data.device_resident only.
     """
@@ -36,14 +38,15 @@ def compile_step(
 
 def program_key(config: ConfigDict) -> list[Any]:
     """What the time to compile depends on most: devices, networks, losses and sizes."""
-    groups = [config[name].to_json_best_effort() for name in ('model', 'loss', 'augment')]
+    groups = [config[name].to_json_best_effort() for name in ('model', 'augment')]
+    groups += [config.loss.adversarial, uses_identity(config)]
     sizes = [config.data[name] for name in ('image_size', 'batch_size', 'device_resident')]
     training = [config.training[name] for name in ('accumulate', 'remat', 'shard_params', 'compute_dtype', 'n_critic')]
     return [jax.__version__, jax.devices()[0].device_kind, jax.device_count(), *groups, *sizes, *training]
 
 
 def trace_step(
-    train_step: Callable[[TrainState, Images], tuple[TrainState, Metrics]],
+    train_step: Callable[[TrainState, Images, Hyperparameters], tuple[TrainState, Metrics]],
     shapes: TrainState,
     config: ConfigDict,
     state_sharding: StateSharding,
@@ -52,8 +55,17 @@ def trace_step(
     """The step of `compile_step`, traced."""
     mesh = state_sharding.mesh
 
-    def step_function(state: TrainState, source: StepInput) -> tuple[TrainState, Metrics]:
-        return train_step(state, step_images(source, state, config, mesh))
+    def step_function(state: TrainState, source: StepInput, numbers: Hyperparameters) -> tuple[TrainState, Metrics]:
+        return train_step(state, step_images(source, state, config, mesh), numbers)
 
     jitted = jax.jit(step_function, donate_argnums=0, out_shardings=(state_sharding(shapes), replicated(mesh)))
-    return jitted.trace(state_sharding.abstract(shapes), abstract_input(config, mesh, counts))
+    numbers = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type, sharding=replicated(mesh)),
+        jax.eval_shape(lambda: hyperparameters(config)),
+    )
+    return jitted.trace(state_sharding.abstract(shapes), abstract_input(config, mesh, counts), numbers)
+
+
+def place_hyperparameters(config: ConfigDict, mesh: jax.sharding.Mesh) -> Hyperparameters:
+    """The third input of the compiled step, on all devices."""
+    return jax.device_put(hyperparameters(config), replicated(mesh))

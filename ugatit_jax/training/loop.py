@@ -20,13 +20,13 @@ from ugatit_jax.progress import announced
 from ugatit_jax.report import history
 from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training import memory, preview
-from ugatit_jax.training.compile import compile_step, program_key
+from ugatit_jax.training.compile import compile_step, place_hyperparameters, program_key
 from ugatit_jax.training.init_from import start_from
 from ugatit_jax.training.inputs import open_inputs
 from ugatit_jax.training.metric_writer import MetricWriter, Progress
 from ugatit_jax.training.nan_guard import NanGuard
 from ugatit_jax.training.preemption import Preemption
-from ugatit_jax.training.processes import explain_lost_process, validate_agreement
+from ugatit_jax.training.processes import explain_lost_process, validate_agreement, wait_until_all_compiled
 from ugatit_jax.training.profiler import Profiler
 from ugatit_jax.training.rho import compiled_rho_layers, compiled_rho_statistics
 from ugatit_jax.training.schedule import due_after
@@ -105,6 +105,8 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     counts = len(datasets.train_A), len(datasets.train_B)
     open_batches = open_inputs(datasets, config, mesh)
     compiled, metric_names = compile_step(train_step, shapes, config, state_sharding, counts)
+    wait_until_all_compiled()
+    hyperparameters = place_hyperparameters(config, mesh)
     memory.log_memory(compiled, shapes, state_sharding, config)
     validate_keep_best(config, metric_names, evaluator)
 
@@ -119,7 +121,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
         with writer.waiting():
             batch = next(batches)
         profiler.before(progress.step + 1)
-        state, metrics = compiled(state, batch)
+        state, metrics = compiled(state, batch, hyperparameters)
         progress.step += 1
         profiler.after(progress.step, metrics)
         nan_guard.record(progress.step, metrics)

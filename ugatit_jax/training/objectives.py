@@ -9,7 +9,7 @@ from flax import linen as nn
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.compiler import checkpoint
-from ugatit_jax.config.derived import loss_weight, uses_identity
+from ugatit_jax.config.derived import uses_identity
 from ugatit_jax.data.diffaugment import diffaugment
 from ugatit_jax.models import DiscriminatorOutput, losses
 from ugatit_jax.models.networks import (
@@ -23,7 +23,7 @@ from ugatit_jax.models.networks import (
     target_of,
 )
 from ugatit_jax.models.spectral_norm import COLLECTION
-from ugatit_jax.training.types import Images, Metrics, Params
+from ugatit_jax.training.types import Images, Metrics, Params, Weights
 
 
 class DiffAugment(NamedTuple):
@@ -111,6 +111,7 @@ def discriminator_objective(
     discriminator: Params,
     networks: Networks,
     config: ConfigDict,
+    weights: Weights,
     real: Images,
     fake: Images,
     spectral: Params,
@@ -134,16 +135,17 @@ def discriminator_objective(
             metrics[f'D_cam_{short}'] = losses.discriminator_loss(on_real.cam_logit, on_fake.cam_logit, loss.adversarial)
         if penalty is not None:
             metrics |= discriminator_penalties(discriminator, networks, config, name, real, fake, augmentation, penalty)
-    kinds = {'ad': 1, 'cam': 1, 'gp': loss.gradient_penalty_weight, 'gpcam': loss.gradient_penalty_weight}
+    gradient_penalty_weight = weights['gradient_penalty_weight']
+    kinds = {'ad': None, 'cam': None, 'gp': gradient_penalty_weight, 'gpcam': gradient_penalty_weight}
     for direction in reversed(DIRECTIONS):
         domain = target_of(direction)
-        metrics[f'D_{domain}'] = loss_weight(config, 'adversarial_weight', direction) * sum(
-            metrics[key] if weight == 1 else weight * metrics[key]
+        metrics[f'D_{domain}'] = weights[f'adversarial_weight_{direction}'] * sum(
+            metrics[key] if weight is None else weight * metrics[key]
             for reach in 'GL'
             for kind, weight in kinds.items()
             if (key := f'D_{kind}_{reach}{domain}') in metrics
         )
-    metrics['D'] = metrics['D_A'] + metrics['D_B'] + regularization(config, discriminator)
+    metrics['D'] = metrics['D_A'] + metrics['D_B'] + regularization(config, weights, discriminator)
     return metrics['D'], metrics
 
 
@@ -175,6 +177,7 @@ def generator_objective(
     outputs: Images,
     networks: Networks,
     config: ConfigDict,
+    weights: Weights,
     real: Images,
     discriminator: Params,
     spectral: Params,
@@ -199,23 +202,23 @@ def generator_objective(
             if config.model.discriminator_cam:
                 metrics[f'G_adcam_{short}'] = losses.generator_loss(out.cam_logit, kind)
         metrics[f'G_recon_{domain}'] = losses.cycle_loss(real[domain], rec)
-        total = loss_weight(config, 'cycle_weight', there) * metrics[f'G_recon_{domain}']
-        total += loss_weight(config, 'adversarial_weight', back) * sum(
+        total = weights[f'cycle_weight_{there}'] * metrics[f'G_recon_{domain}']
+        total += weights[f'adversarial_weight_{back}'] * sum(
             metrics[key] for reach in 'GL' for term in ('ad', 'adcam') if (key := f'G_{term}_{reach}{domain}') in metrics
         )
         if uses_identity(config):
             metrics[f'G_id_{domain}'] = losses.identity_loss(real[domain], outputs[f'idt_{domain}'])
-            total += loss_weight(config, 'identity_weight', back) * metrics[f'G_id_{domain}']
+            total += weights[f'identity_weight_{back}'] * metrics[f'G_id_{domain}']
             if config.model.generator_cam:
                 metrics[f'G_cam_{domain}'] = losses.cam_loss(outputs[f'cam_fake_{domain}'], outputs[f'cam_idt_{domain}'])
-                total += loss_weight(config, 'cam_weight', back) * metrics[f'G_cam_{domain}']
+                total += weights[f'cam_weight_{back}'] * metrics[f'G_cam_{domain}']
         metrics[f'G_{domain}'] = total
-    metrics['G'] = metrics['G_A'] + metrics['G_B'] + regularization(config, generator)
+    metrics['G'] = metrics['G_A'] + metrics['G_B'] + regularization(config, weights, generator)
     return metrics['G'], metrics
 
 
-def regularization(config: ConfigDict, params: Params) -> jax.Array | float:
+def regularization(config: ConfigDict, weights: Weights, params: Params) -> jax.Array | float:
     """weight_decay * sum(||kernel||^2) / 2 where the reference has it in the loss, else 0."""
     if config.optimizer.weight_decay_mode != 'kernel_l2':
         return 0.0
-    return config.optimizer.weight_decay * losses.kernel_l2(params)
+    return weights['weight_decay'] * losses.kernel_l2(params)

@@ -7,28 +7,32 @@ import optax
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.compiler import depend_on, optimization_barrier, row_major_layout, scale_by_adam
+from ugatit_jax.training.hyperparameters import KINDS, Hyperparameters
 from ugatit_jax.training.learning_rate import learning_rate
 from ugatit_jax.training.types import Metrics, Params
 
-KINDS = ('generator', 'discriminator')
 
-
-def make_optimizers(config: ConfigDict) -> dict[str, optax.GradientTransformationExtraArgs]:
+def make_optimizers(
+    config: ConfigDict, hyperparameters: Hyperparameters
+) -> dict[str, optax.GradientTransformationExtraArgs]:
     """The optimizers of both KINDS."""
-    return {kind: make_optimizer(config, kind) for kind in KINDS}
+    return {kind: make_optimizer(config, hyperparameters, kind) for kind in KINDS}
 
 
-def make_optimizer(config: ConfigDict, kind: str) -> optax.GradientTransformationExtraArgs:
+def make_optimizer(config: ConfigDict, hyperparameters: Hyperparameters, kind: str) -> optax.GradientTransformationExtraArgs:
     """Adam of one of KINDS. With 'coupled' decay torch's L2 term is added to every gradient, after clipping.
 
     `update` takes `metrics`, see compiler.scale_by_adam.
     """
-    o, schedule = config.optimizer, learning_rate(config, kind)
+    o, schedule, weight_decay = config.optimizer, hyperparameters.schedules[kind], hyperparameters.weights['weight_decay']
     adam = scale_by_adam(o.beta1, o.beta2, o.eps, o.eps_mode)
     clip = [optax.clip_by_global_norm(o.clip_norm)] if o.clip_norm else []
-    decay = [optax.add_decayed_weights(o.weight_decay)] if o.weight_decay_mode == 'coupled' else []
+    decay = [optax.add_decayed_weights(weight_decay)] if o.weight_decay_mode == 'coupled' else []
     updates_per_step = config.training.n_critic if kind == 'discriminator' else 1
-    rate = schedule if updates_per_step == 1 else lambda count: schedule(count // updates_per_step)
+
+    def rate(updates: jax.Array) -> jax.Array:
+        return learning_rate(config, schedule, updates // updates_per_step)
+
     return optax.chain(*clip, *decay, adam, optax.scale_by_learning_rate(rate))
 
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 from ml_collections import FrozenConfigDict as ConfigDict
+from orbax.checkpoint import multihost
 
 import ugatit_jax
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
@@ -19,6 +20,7 @@ from ugatit_jax.errors import CommandExit, UserError, first_line
 from ugatit_jax.report import history
 
 OF_THE_HOST = ('config.data.cache_dir', 'config.data.data_dir', 'config.data.workers')  # may differ
+COMPILED_WITHIN_MS = 3_600_000  # an hour: more than any step has taken to compile
 # in the errors of collectives whose other end has gone: of Gloo (CPU), NCCL (GPU) and JAX's coordination service
 LOST = ('Gloo', 'NCCL', 'closed by peer', 'coordination service', 'distributed service', 'heartbeat')
 
@@ -63,6 +65,15 @@ def code_version() -> dict[str, str]:
     for path in sorted(root.rglob('*.py')):
         digest.update(f'{path.relative_to(root)}\n'.encode() + path.read_bytes())
     return history.environment()['versions'] | {'digest': digest.hexdigest()[:12]}
+
+
+def wait_until_all_compiled() -> None:
+    """Waits for the other processes, which may compile what this one finds in its cache.
+
+    On CPUs the first collective waits for the others for 30 seconds, and then takes them for lost.
+    """
+    if jax.process_count() > 1:
+        multihost.get_barrier_sync_fn()(key='compiled', timeout_ms=COMPILED_WITHIN_MS)
 
 
 @contextlib.contextmanager

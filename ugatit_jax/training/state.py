@@ -14,7 +14,8 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS, Networks, domain_of, source_of
 from ugatit_jax.models.spectral_norm import COLLECTION, select_group
 from ugatit_jax.sharding import StateSharding
-from ugatit_jax.training.optimizer import make_optimizer
+from ugatit_jax.training.hyperparameters import hyperparameters
+from ugatit_jax.training.optimizer import make_optimizers
 from ugatit_jax.training.types import Params
 
 
@@ -61,14 +62,15 @@ def state_of_weights(
     config: ConfigDict, generator: Params, discriminator: Params, spectral: Params, key: jax.Array
 ) -> TrainState:
     """The state at step 0 of given weights: fresh optimizers, the average equal to the generators."""
+    optimizers = make_optimizers(config, hyperparameters(config))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         key=jax.random.key_data(key),
         generator=generator,
         discriminator=discriminator,
         spectral=spectral,
-        generator_opt=make_optimizer(config, 'generator').init(generator),
-        discriminator_opt=make_optimizer(config, 'discriminator').init(discriminator),
+        generator_opt=optimizers['generator'].init(generator),
+        discriminator_opt=optimizers['discriminator'].init(discriminator),
         # a copy: the step donates its state, and a buffer cannot be donated twice
         ema=jax.tree.map(jnp.copy, generator) if config.training.ema_decay else {},
     )

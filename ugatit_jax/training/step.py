@@ -14,7 +14,8 @@ from ugatit_jax.models.losses import PENALIZED
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.models.spectral_norm import power_iteration_steps, select_group
 from ugatit_jax.training.gradient_accumulation import accumulate_gradients
-from ugatit_jax.training.learning_rate import learning_rates
+from ugatit_jax.training.hyperparameters import Hyperparameters
+from ugatit_jax.training.learning_rate import learning_rate
 from ugatit_jax.training.objectives import (
     DiffAugment,
     Penalty,
@@ -41,19 +42,23 @@ class Discriminators(NamedTuple):
 
 def make_train_step(
     networks: Networks, config: ConfigDict, gather: Callable[[Params], Params] = lambda params: params
-) -> Callable[[TrainState, Images], tuple[TrainState, Metrics]]:
-    """The pure train_step(state, batch) -> (state, metrics), not jitted; config is resolved.
+) -> Callable[[TrainState, Images, Hyperparameters], tuple[TrainState, Metrics]]:
+    """The pure train_step(state, batch, hyperparameters) -> (state, metrics), not jitted; config is resolved.
 
     batch is {'A', 'B'}, float [B, h, w, C] in [-1, 1], or [draws * B, h, w, C] where a step draws several batches (see
     `split_draws`). Metrics are scalars, means over the global batch: the losses whose gradients the step took (the
     discriminators' of their last update), the norms of the gradients, and the learning rates. gather(params) makes
     sharded parameters whole (sharding.py).
     """
-    optimizers, microbatches = make_optimizers(config), config.training.accumulate
-    policy, draws = parse_policy(config.augment.diffaugment), draws_per_step(config)
+    microbatches, policy, draws = (
+        config.training.accumulate,
+        parse_policy(config.augment.diffaugment),
+        draws_per_step(config),
+    )
     penalized = config.loss.adversarial in PENALIZED
 
-    def train_step(state: TrainState, batch: Images) -> tuple[TrainState, Metrics]:
+    def train_step(state: TrainState, batch: Images, hyperparameters: Hyperparameters) -> tuple[TrainState, Metrics]:
+        optimizers, weights = make_optimizers(config, hyperparameters), hyperparameters.weights
         *critic_batches, real = split_draws(batch, draws)
         d_key, g_key = jax.random.split(step_key(state, DIFFAUGMENT_KEY), 2) if policy else (None, None)
         generator = gather(state.generator)
@@ -83,7 +88,7 @@ def make_train_step(
                 fake = {domain: jax.lax.stop_gradient(made[f'fake_{domain}']) for domain in 'AB'}
                 diffaugment = DiffAugment(policy, key, rows)
                 return jax.grad(discriminator_objective, has_aux=True)(
-                    discriminator, networks, config, real, fake, both, diffaugment, penalty
+                    discriminator, networks, config, weights, real, fake, both, diffaugment, penalty
                 )
 
             grads, metrics = accumulate_gradients(gradients, real, microbatches)
@@ -113,7 +118,7 @@ def make_train_step(
             outputs = depend_on_update(outputs, discriminators.opt_state)
             diffaugment = DiffAugment(policy, g_key, rows)
             (grads, outputs_grads), metrics = jax.grad(generator_objective, (0, 1), has_aux=True)(
-                generator, outputs, networks, config, real, updated, vectors, diffaugment
+                generator, outputs, networks, config, weights, real, updated, vectors, diffaugment
             )
             return jax.tree.map(jnp.add, grads, *outputs_vjp(outputs_grads)), metrics
 
@@ -123,7 +128,7 @@ def make_train_step(
         )
         new_generator = clip_rho(new_generator)  # paper, equation 2
 
-        metrics = d_metrics | g_metrics | norms | learning_rates(config, state.step)
+        metrics = d_metrics | g_metrics | norms | learning_rates(config, hyperparameters, state.step)
         state = state.replace(
             step=state.step + 1,
             generator=new_generator,
@@ -142,6 +147,14 @@ def split_draws(batch: Images, draws: int) -> list[Images]:
     """{'A', 'B'} [draws * B, ...], the draws of an example together, as one {'A', 'B'} [B, ...] for each draw."""
     split = {domain: x.reshape(-1, draws, *x.shape[1:]) for domain, x in batch.items()}
     return [{domain: x[:, draw] for domain, x in split.items()} for draw in range(draws)]
+
+
+def learning_rates(config: ConfigDict, hyperparameters: Hyperparameters, step: jax.Array) -> Metrics:
+    """The rates of the step after `step` steps; the discriminators' where they have their own."""
+    rates = {'learning_rate': 'generator'}
+    if config.optimizer.learning_rate_D is not None:
+        rates['learning_rate_D'] = 'discriminator'
+    return {name: learning_rate(config, hyperparameters.schedules[kind], step) for name, kind in rates.items()}
 
 
 def update_ema(config: ConfigDict, state: TrainState, generator: Params) -> Params:
