@@ -20,7 +20,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 from PIL import Image
 
 from benchmarks.pytorch_sides import DISCRIMINATORS, GENERATORS, Loader, official
@@ -51,13 +51,13 @@ OFFICIAL_WEIGHTS = {
 logger = logging.getLogger(__name__)
 
 
-def first_weights(config: ConfigDict) -> dict[str, np.ndarray]:
+def first_weights(config: FrozenConfigDict) -> dict[str, np.ndarray]:
     """Our weights before the first step under the official names."""
     state, names = jax.device_get(init_state(make_networks(config), config)), OfficialNames.of_config('pytorch', config)
     return write_networks(names, state.generator) | write_networks(names, state.discriminator, state.spectral)
 
 
-def reader(source: Source, config: ConfigDict, first: int) -> Callable[[], Any]:
+def reader(source: Source, config: FrozenConfigDict, first: int) -> Callable[[], Any]:
     """() -> the next image, a tensor [1, 3, h, w] in [-1, 1]: shuffled by epoch, cropped and flipped as the config says."""
     import torch
 
@@ -83,7 +83,7 @@ def reader(source: Source, config: ConfigDict, first: int) -> Callable[[], Any]:
     return read
 
 
-def train(options: argparse.Namespace, config: ConfigDict, folder: pathlib.Path) -> None:
+def train(options: argparse.Namespace, config: FrozenConfigDict, folder: pathlib.Path) -> None:
     """Trains in turns of options.every steps and saves after each."""
     import torch
 
@@ -116,21 +116,23 @@ def train(options: argparse.Namespace, config: ConfigDict, folder: pathlib.Path)
         logger.info('step %d: %s', step, model.last_line)
 
 
-def evaluate(config: ConfigDict, folder: pathlib.Path) -> None:
+def evaluate(config: FrozenConfigDict, folder: pathlib.Path) -> None:
     """Writes evaluation.jsonl: a row for each saved step, as a training of ours does."""
-    config.evaluation.every = config.evaluation.every or 1
     evaluator = make_evaluator(config, open_datasets(config), make_networks(config), make_mesh(1))
     rows = []
     for path in sorted(folder.glob('official_params_*.pt')):
         generators = read_official(str(path), config.data.image_size, None, None).generator
         rows.append({'step': int(path.stem[-7:])} | evaluator.metrics(generators))
         logger.info('%s evaluated', path)
-    atomic_write_text(str(folder / 'evaluation.jsonl'), ''.join(json.dumps(row) + '\n' for row in rows))
+    atomic_write_text(folder / 'evaluation.jsonl', ''.join(json.dumps(row) + '\n' for row in rows))
 
 
 def run(options: argparse.Namespace) -> None:
     """Trains what is missing, then evaluates."""
     config, folder = load_generators(options.like).config, pathlib.Path(options.workdir)
+    config = ConfigDict(config)
+    config.evaluation.every = config.evaluation.every or 1  # else nothing would be evaluated
+    config = FrozenConfigDict(config)
     if (config.model.reference, config.model.mlp_pool, config.data.batch_size) != ('pytorch', '1', 1):
         raise UserError(
             f'--like={options.like} is not a run with model.reference=pytorch, model.mlp_pool=1, data.batch_size=1'
@@ -139,7 +141,7 @@ def run(options: argparse.Namespace) -> None:
         raise UserError(f'--like={options.like} has a rate that falls; this comparison is of optimizer.decay=constant')
     folder.mkdir(parents=True, exist_ok=True)
     train(options, config, folder)
-    evaluate(ConfigDict(config).unlock(), folder)
+    evaluate(config, folder)
 
 
 def main(arguments: list[str] | None = None) -> int:

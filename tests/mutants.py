@@ -112,31 +112,31 @@ MUTANTS = [
     # step and objectives
     Mutant(
         'training/objectives.py',
-        "total = loss_weight(config, 'cycle_weight', there)",
-        "total = loss_weight(config, 'cycle_weight', back)",
+        "total = weights[f'cycle_weight_{there}']",
+        "total = weights[f'cycle_weight_{back}']",
         'training/test_step.py -k weight_of',
     ),
     Mutant(
         'training/objectives.py',
-        "loss_weight(config, 'identity_weight', back)",
-        "loss_weight(config, 'identity_weight', there)",
+        "weights[f'identity_weight_{back}']",
+        "weights[f'identity_weight_{there}']",
         'training/test_step.py -k weight_of',
     ),
     Mutant(
         'training/objectives.py',
-        "loss_weight(config, 'cam_weight', back)",
-        "loss_weight(config, 'cam_weight', there)",
+        "weights[f'cam_weight_{back}']",
+        "weights[f'cam_weight_{there}']",
         'training/test_step.py -k weight_of',
     ),
     Mutant(
         'training/objectives.py',
-        "+= loss_weight(config, 'adversarial_weight', back)",
-        "+= loss_weight(config, 'adversarial_weight', there)",
+        "+= weights[f'adversarial_weight_{back}']",
+        "+= weights[f'adversarial_weight_{there}']",
         'training/test_step.py -k weight_of',
     ),
     Mutant(
         'training/objectives.py',
-        "metrics['D_A'] + metrics['D_B'] + regularization(config, discriminator)",
+        "metrics['D_A'] + metrics['D_B'] + regularization(config, weights, discriminator)",
         "metrics['D_A'] + metrics['D_B']",
         'training/test_step.py -k weight_of',
     ),
@@ -207,10 +207,10 @@ MUTANTS = [
     Mutant(
         'training/inputs.py', 'jax.process_index(), jax.process_count()', '0, jax.process_count()', 'training/test_inputs.py'
     ),
-    Mutant('training/learning_rate.py', 'linear(count + 1)', 'linear(count)', 'training/test_learning_rate.py'),
-    Mutant('training/learning_rate.py', '/ (epochs - full)', '/ epochs', 'training/test_learning_rate.py'),
+    Mutant('training/learning_rate.py', 'jnp.asarray(count) + 1', 'jnp.asarray(count)', 'training/test_learning_rate.py'),
+    Mutant('training/learning_rate.py', 'full, epochs - full)', 'full, epochs)', 'training/test_learning_rate.py'),
     Mutant('training/learning_rate.py', "'sqrt': 0.5", "'sqrt': 1", 'training/test_learning_rate.py'),
-    Mutant('training/optimizer.py', 'schedule(count // updates_per_step)', 'schedule(count)', 'training/test_optimizer.py'),
+    Mutant('training/optimizer.py', 'updates // updates_per_step', 'updates', 'training/test_optimizer.py'),
     Mutant(
         'training/optimizer.py', 'chain(*clip, *decay, adam,', 'chain(*decay, *clip, adam,', 'training/test_optimizer.py'
     ),

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.config.derived import uses_identity
@@ -59,13 +61,25 @@ def trace_step(
         return train_step(state, step_images(source, state, config, mesh), numbers)
 
     jitted = jax.jit(step_function, donate_argnums=0, out_shardings=(state_sharding(shapes), replicated(mesh)))
-    numbers = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, weak_type=x.weak_type, sharding=replicated(mesh)),
-        jax.eval_shape(lambda: hyperparameters(config)),
+    return jitted.trace(
+        state_sharding.abstract(shapes), abstract_input(config, mesh, counts), abstract_hyperparameters(config, mesh)
     )
-    return jitted.trace(state_sharding.abstract(shapes), abstract_input(config, mesh, counts), numbers)
+
+
+def abstract_hyperparameters(config: ConfigDict, mesh: jax.sharding.Mesh) -> Hyperparameters:
+    """Shapes and sharding of the third input of the compiled step."""
+    return jax.tree.map(
+        lambda number: jax.ShapeDtypeStruct((), jnp.asarray(number).dtype, sharding=replicated(mesh)),
+        hyperparameters(config),
+    )
 
 
 def place_hyperparameters(config: ConfigDict, mesh: jax.sharding.Mesh) -> Hyperparameters:
-    """The third input of the compiled step, on all devices."""
-    return jax.device_put(hyperparameters(config), replicated(mesh))
+    """The third input of the compiled step, on all devices of all processes."""
+    return jax.tree.map(
+        lambda number, abstract: jax.make_array_from_callback(
+            (), abstract.sharding, lambda _: np.asarray(number, abstract.dtype)
+        ),
+        hyperparameters(config),
+        abstract_hyperparameters(config, mesh),
+    )
