@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 ORACLE := .oracle/bin/python
 TORCH ?= torch==2.13.0+cpu
 
-.PHONY: install install-test demo docs-images test test-slow mutants fuzz oracle lint clean
+.PHONY: install install-test demo page docs docs-images test test-slow mutants fuzz oracle lint clean
 
 install: $(VENV)/installed
 
@@ -28,6 +28,16 @@ $(VENV)/installed-test: requirements-test.txt $(VENV)/installed
 demo: install
 	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(RUN) -m ugatit_jax.main --config=configs/demo.py --workdir=runs/demo
 	@echo "Translations at each stage: runs/demo/previews/ (the last: $$(ls runs/demo/previews/*.png | tail -n 1))"
+
+# a web page that runs the emoji model in the visitor's browser, in runs/page; npm gets the runtime
+page: install
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements-test.txt onnx onnxruntime
+	$(RUN) -m ugatit_jax.export --checkpoint=emoji --to=runs/page --page --overwrite
+
+# the documentation as a site, in site/; a dead link is an error
+docs: install-test
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 # docs/demo.png and docs/report.png from a finished make demo; needs Chromium
 WORKDIR ?= runs/demo
@@ -64,4 +74,4 @@ lint: install-test
 	$(RUN) -m ruff format --check .
 
 clean:
-	rm -rf $(VENV) .oracle .cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) site .oracle .cache .pytest_cache .ruff_cache *.egg-info

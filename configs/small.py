@@ -5,7 +5,7 @@
 
 PATH holds trainA, trainB and, better, testA, testB. Without a data.source it trains on the emoji that come with the package.
 On one core of an AMD EPYC a step takes 0.6 s at 64 pixels and 1.2 s at 128, so 20,000 steps are 3.3 and 6.7 hours
-(docs/performance.md, "How long a run takes"). Look at runs/small/report.html while it trains. It can be stopped at any time:
+(docs/training.md, "How long on what"). Look at runs/small/report.html while it trains. It can be stopped at any time:
 the same command goes on.
 """
 

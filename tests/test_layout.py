@@ -11,6 +11,7 @@ from tests.helpers.paths import ROOT
 PACKAGE = ROOT / 'ugatit_jax'
 LAYERS = (  # from the top to the bottom: each imports only from those below it
     'commands',
+    'serve',
     'convert export',
     'training',
     'translate evaluate',

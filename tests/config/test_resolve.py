@@ -27,7 +27,7 @@ def test_reference_fills_what_is_not_set():
 def test_the_small_config_works_at_the_sizes_that_it_names(size):
     config = small.get_config()
     config.data.image_size = size
-    assert resolve(config).training.steps * 0.6 < 4 * 3600  # hours on a CPU at 64 pixels, by docs/performance.md
+    assert resolve(config).training.steps * 0.6 < 4 * 3600  # hours on a CPU at 64 pixels, by docs/training.md
 
 
 def test_a_set_field_wins_over_the_reference():

@@ -68,7 +68,7 @@ def make_networks(config: ConfigDict) -> Networks:
     """Networks of a resolved config (see ugatit_jax.config.resolve)."""
     m = config.model
     dtype = jnp.dtype(config.training.compute_dtype)
-    # a loop over blocks compiles faster, but on a GPU slices weights and stacks activations (docs/performance.md)
+    # a loop over blocks compiles faster, but on a GPU slices weights and stacks activations (docs/performance-log.md)
     scan_blocks = not on_gpu() if config.training.scan_blocks is None else config.training.scan_blocks
 
     def generator(out_channels: int) -> Generator:

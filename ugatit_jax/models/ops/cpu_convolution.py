@@ -16,7 +16,7 @@ from ugatit_jax.models.ops import winograd
 from ugatit_jax.models.ops.padding import Padding, check_fit, pad
 from ugatit_jax.models.ops.thin_convolution import columns_of, is_thin, thin_convolution, transposed, zero_pad
 
-# measured on 2 cores of an AMD EPYC, see docs/performance.md
+# measured on 2 cores of an AMD EPYC, see docs/performance-log.md
 MANY_WEIGHTS = 1500  # weights for each output from which one product for each row of the kernel is faster
 FEW_PIXELS = 64  # outputs per image up to which patches times a matrix are faster
 
