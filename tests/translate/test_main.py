@@ -29,7 +29,7 @@ def test_mistakes_end_in_one_line(workdir, tmp_path, capsys, flags, message):
     assert not (tmp_path / 'out').exists()
 
 
-def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path, capsys):
+def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path, capsys, monkeypatch):
     source = tmp_path / 'x.png'
     Image.fromarray(noise_image(16, 16)).save(source)
     assert run_translate(workdir, source, tmp_path / 'folder') == 0
@@ -43,6 +43,8 @@ def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path,
     assert main([*common, f'--output={tmp_path / "out.webp"}', '--format=png']) == 0
     with Image.open(tmp_path / 'out.webp') as image:
         assert image.format == 'WEBP'
+    monkeypatch.chdir(tmp_path)
+    assert main([*common, '--output=here.png']) == 0 and (tmp_path / 'here.png').is_file()
     assert main([*common, f'--output={source}']) == 2 and 'no input is overwritten' in capsys.readouterr().err
     assert main([f'--checkpoint={workdir}', f'--input={tmp_path}', f'--output={tmp_path / "o"}']) == 2
     assert '--direction is missing: a2b or b2a' in capsys.readouterr().err

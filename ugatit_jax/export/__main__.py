@@ -2,14 +2,16 @@
 
     python -m ugatit_jax.export --checkpoint=WORKDIR --to=FOLDER [--dtype=float16]
     python -m ugatit_jax.export --checkpoint=WORKDIR --to=FILE.onnx --direction=a2b [--dtype=float16|int8]
+    python -m ugatit_jax.export --checkpoint=WORKDIR --to=FOLDER --page
 
 FOLDER has config.json, genA2B.safetensors, genB2A.safetensors and README.md, a model card, laid out as the Hugging Face Hub
 takes models. `ugatit_jax.load(FOLDER)` and --checkpoint=FOLDER of ugatit_jax.translate read it, and so does init_from.
 FILE is a generator for other programs, in the format of its suffix; it is compared with JAX before it is written
-(docs/export.md).
+(docs/export.md). With --page FOLDER is a static web page, which translates images in the visitor's browser (docs/web.md).
 """
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -18,6 +20,18 @@ from ugatit_jax.command import argument_parser, configure_logging, configure_pro
 from ugatit_jax.errors import UserError
 from ugatit_jax.export.model_folder import export_folder
 from ugatit_jax.export.single_file import export_file, suffix_of
+from ugatit_jax.export.web_page import export_page
+
+WORDS = {'folder': 'folders', 'file': 'files, such as x.onnx', 'page': 'pages'}
+# flags that not every kind of output has: those that do
+FLAGS = {
+    'license': ('folder',),
+    'size': ('file',),
+    'batch': ('file',),
+    'images': ('file', 'page'),
+    'overwrite': ('file', 'page'),
+    'runtime': ('page',),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,14 +52,26 @@ def main(arguments: list[str] | None = None) -> int:
     add(
         '--dtype',
         choices=(*DTYPES, 'int8'),
-        default='float32',
-        help='float16 halves what is written; int8: convolutions of a file, calibrated with images (default: float32)',
+        help='float16 halves what is written; int8: convolutions of a file, calibrated with images (default: float32; of a '
+        'page float16, with which it computes in float32)',
     )
     add('--license', default='', metavar='NAME', help="licence of the weights, for a folder's model card, such as mit")
     add('--size', default='', metavar='N|any', help='of a file: side of the squares that it takes (default: any if it can)')
     add('--batch', default='', metavar='N|any', help='of a file: images at once (default: any if it can)')
-    add('--images', default='', metavar='DIR', help="of a file: images to compare on (default: the run's test images)")
-    add('--overwrite', action='store_true', help='replace a file that exists')
+    add(
+        '--images',
+        default='',
+        metavar='DIR',
+        help="of a file or page: images to compare on (default: the run's test images)",
+    )
+    add('--overwrite', action='store_true', help='replace a file or page that exists')
+    add('--page', action='store_true', help="write a web page that runs the model in the visitor's browser")
+    add(
+        '--runtime',
+        default='',
+        metavar='PLACE',
+        help='of a page: onnxruntime-web, its folder or tarball (default: from npm)',
+    )
     options = vars(parser.parse_args(arguments))
     configure_logging(logging.WARNING)
 
@@ -56,17 +82,27 @@ def main(arguments: list[str] | None = None) -> int:
     return run_command(command)
 
 
-def export(checkpoint: str, to: str, **options: Any) -> list[str]:
-    """Writes a folder or a file, as --to says; returns lines to print. Raises UserError for flags of the other."""
+def export(checkpoint: str, to: str, *, page: bool = False, dtype: str | None = None, **options: Any) -> list[str]:
+    """Writes a folder, a file or a page, as --to and --page say; returns lines to print.
+
+    Raises UserError for flags of the others.
+    """
+    if os.path.splitext(to)[1].lower() in ('.html', '.htm'):
+        raise UserError(f'--to={to}: a page is a folder with its index.html; name the folder, and add --page')
     is_file = bool(suffix_of(to))
-    for name in ('license',) if is_file else ('size', 'batch', 'images', 'overwrite'):
-        if options.pop(name):
-            raise UserError(
-                f'--{name} is {"for folders, and" if is_file else "for files, such as x.onnx, and"} --to={to} is not'
-            )
-    if not is_file and options['dtype'] not in DTYPES:
-        raise UserError(f'--dtype={options["dtype"]}: folders are {" or ".join(DTYPES)}; files such as x.onnx can be int8')
-    return (export_file if is_file else export_folder)(checkpoint, to, **options)
+    if page and is_file:
+        raise UserError(f'--page writes a folder, and --to={to} is a file; leave one out')
+    kind = 'page' if page else 'file' if is_file else 'folder'
+    for name, kinds in FLAGS.items():
+        if kind not in kinds and options.pop(name):
+            raise UserError(f'--{name} is for {" and ".join(WORDS[other] for other in kinds)}, and --to={to} is a {kind}')
+    if kind != 'file' and dtype == 'int8':
+        raise UserError(f'--dtype=int8: a {kind} has {" or ".join(DTYPES)}; files such as x.onnx can be int8')
+    write = {'page': export_page, 'file': export_file, 'folder': export_folder}[kind]
+    lines = write(checkpoint, to, dtype=dtype or ('float16' if page else 'float32'), **options)
+    if kind == 'folder' and to.endswith('/'):
+        lines.append('  (its weights; --page writes a web page instead)')
+    return lines
 
 
 if __name__ == '__main__':

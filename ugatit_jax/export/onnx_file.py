@@ -13,6 +13,7 @@ from ugatit_jax.export.onnx_graph import INPUT, OUTPUT, generator_model
 from ugatit_jax.export.target import Run, Target
 from ugatit_jax.images import normalize
 
+SMALL_WEIGHT = 256  # values: what a node more costs
 ERROR = 3  # onnxruntime's level of log messages
 
 
@@ -47,6 +48,23 @@ def write(target: Target, path: str, calibration: np.ndarray | None) -> None:
     onnx.checker.check_model(model, full_check=True)
     if target.dtype == 'int8':
         model = quantized(model, calibration, target.batch or 1)
+    pathlib.Path(path).write_bytes(model.SerializeToString())
+
+
+def store_weights_in_float16(path: str) -> None:
+    """Stores the large float32 weights of a file in float16; what runs it casts them once, and computes in float32."""
+    model = onnx.load(path)
+    casts = []
+    for weight in model.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < SMALL_WEIGHT:
+            continue
+        half = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight).astype(np.float16), f'{weight.name}_float16')
+        casts.append(onnx.helper.make_node('Cast', [half.name], [weight.name], to=onnx.TensorProto.FLOAT))
+        weight.CopyFrom(half)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
     pathlib.Path(path).write_bytes(model.SerializeToString())
 
 

@@ -47,7 +47,7 @@ def sample_images(config: ConfigDict, direction: str, side: int, folder: str = '
         return np.stack(found) if found else np.empty((0, side, side, channels), np.uint8)
 
     if folder:
-        paths = [path for path, _ in expand(folder)]
+        paths = [path for path, _ in expand(folder, '--images')]
         images = squares(lambda i: read_image(paths[i], channels, background), len(paths), COMPARED + CALIBRATION)
         if not len(images):
             raise UserError(f'--images={folder}: there is no image that can be read; the first is {unread[0]}')

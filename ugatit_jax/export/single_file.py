@@ -161,8 +161,11 @@ def make_target(loaded: LoadedGenerators, direction: str, dtype: str, size: int 
     return Target(generator, loaded.generator[name], channels, batch, size, config.data.image_size, dtype, notes)
 
 
-def compare(target: Target, run: Run, samples: SampleImages, where: str) -> str:
-    """Runs the file and the JAX generator on the same images; a line on it. Raises UserError where they differ too much."""
+def compare(target: Target, run: Run, samples: SampleImages, where: str, most: float | None = None) -> str:
+    """Runs the file and the JAX generator on the same images; a line on it. Raises UserError where they differ too much.
+
+    most: the largest difference that is allowed, of 255; by default that of the dtype.
+    """
     differences = np.concatenate([(run(images) - run_jax(target, images)).ravel() for images in batches(target, samples)])
     largest = float(np.abs(differences).max()) * 127.5
     psnr = float(10 * np.log10(4 / max(np.square(differences, dtype=np.float64).mean(), 1e-10)))  # 1e-10: 106 dB at most
@@ -170,8 +173,9 @@ def compare(target: Target, run: Run, samples: SampleImages, where: str) -> str:
     if target.dtype == 'int8':
         fits, bound = psnr >= MIN_PSNR, f'the PSNR has to be {MIN_PSNR:g} dB or more; take --dtype=float16'
     else:
-        fits = largest <= MAX_DIFFERENCE[target.dtype]  # False for NaN
-        bound = f'at most {MAX_DIFFERENCE[target.dtype]:g} is allowed' + (
+        most = MAX_DIFFERENCE[target.dtype] if most is None else most
+        fits = largest <= most  # False for NaN
+        bound = f'at most {most:g} is allowed' + (
             '; take --dtype=float32' if target.dtype != 'float32' else ', so the file would be wrong'
         )
     if not fits:

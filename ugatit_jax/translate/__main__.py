@@ -16,6 +16,7 @@ from ugatit_jax.command import argument_parser, configure_logging, configure_pro
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError, printable
 from ugatit_jax.translate.output_files import DEFAULT_QUALITY, FORMATS, PAGE_NAME
+from ugatit_jax.translate.provenance import parse_credentials
 from ugatit_jax.translate.translate_files import translate_files
 from ugatit_jax.translate.translator import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS, load
 
@@ -75,6 +76,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         'it was killed (a result is there when it is complete)',
     )
     add('--no_metadata', action='store_true', help='do not write into results that they are synthetic, and by which model')
+    add(
+        '--sign',
+        default='',
+        metavar='CERT,KEY',
+        help='put Content Credentials (C2PA) into images: a signed statement that a generative model made them. Two PEM '
+        "files: a certificate, followed by its issuers', and its private key, unencrypted (docs/responsible_use.md)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -90,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
     configure_process()
     if not 1 <= options.quality <= 100:
         raise UserError(f'--quality={options.quality}: it is from 1 to 100')
+    credentials = parse_credentials(options.sign, options.no_metadata)
     if options.direction is None:
         if len(options.input) > 1 or not os.path.isfile(options.input[0]):
             raise UserError(f'--direction is missing: {" or ".join(DIRECTIONS)}')
@@ -117,6 +126,7 @@ def run(options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,
         metadata=not options.no_metadata,
+        credentials=credentials,
     )
     made, failures = outcome.total - outcome.skipped - len(outcome.failures), outcome.failures
     kept = f', {outcome.skipped} were there already' if options.skip_existing else ''

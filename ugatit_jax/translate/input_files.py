@@ -32,14 +32,14 @@ def find_inputs(patterns: list[str], output: str) -> list[tuple[str, str]]:
     return list(found.items())
 
 
-def expand(pattern: str) -> list[tuple[str, str]]:
+def expand(pattern: str, flag: str = '--input') -> list[tuple[str, str]]:
     """(path, name to keep) of everything that one file, folder or pattern names; raises UserError where there is none."""
     if os.path.isdir(pattern):
         return [(os.path.join(pattern, key), key) for key, _ in list_folder(pattern)]
     if os.path.lexists(pattern):
         return [(pattern, os.path.basename(pattern))]
     if not glob.has_magic(pattern):
-        raise UserError(f'--input={pattern}: there is no such file or folder')
+        raise UserError(f'{flag}={pattern}: there is no such file or folder')
     literal = pattern[: min(pattern.index(c) for c in '*?[' if c in pattern)]
     base = os.path.dirname(literal)
     paths = sorted(path for path in glob.glob(pattern, recursive=True) if not os.path.isdir(path))

@@ -1,6 +1,7 @@
 """The files that a translation writes: their names, which files they must not replace, and their format and metadata."""
 
 import collections
+import io
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from ugatit_jax.errors import UserError, listed
 from ugatit_jax.files import atomic_file, remove_abandoned
 from ugatit_jax.models.networks import source_of, target_of
 from ugatit_jax.translate import video
+from ugatit_jax.translate.provenance import Credentials, sign
 
 FORMATS = {'png': 'PNG', 'jpg': 'JPEG', 'webp': 'WEBP'}  # --format -> Pillow's name
 DEFAULT_QUALITY = 95  # of JPEG and WebP; above it JPEG files grow with hardly any gain in quality (Pillow's documentation)
@@ -69,7 +71,8 @@ def split_output(output: str, inputs: list[str]) -> tuple[str, str]:
         return output, ''
     if len(inputs) != 1 or not os.path.isfile(inputs[0]) or video.is_video(inputs[0]):
         raise UserError(f'--output={output} is one image, and --input={" ".join(inputs)} is not; name a folder')
-    return os.path.split(output)
+    folder, name = os.path.split(output)
+    return folder or os.curdir, name
 
 
 def identity_of(path: str) -> tuple[int, int] | None:
@@ -125,10 +128,18 @@ def one_line(metadata: dict[str, str]) -> str:
     return '; '.join(f'{name}: {text}' for name, text in metadata.items())
 
 
-def write_image(path: str, pixels: np.ndarray, metadata: dict[str, str], quality: int = DEFAULT_QUALITY) -> None:
+def write_image(
+    path: str,
+    pixels: np.ndarray,
+    metadata: dict[str, str],
+    quality: int = DEFAULT_QUALITY,
+    credentials: Credentials | None = None,
+    composite: bool = False,
+) -> None:
     """Writes uint8 [h, w, C] in the format of the path's suffix with `metadata` in it, atomically; raises OSError.
 
-    sRGB without a profile; no EXIF but the metadata. 'npy' holds the array alone.
+    sRGB without a profile; no EXIF but the metadata. 'npy' holds the array alone. With credentials the file is signed, last,
+    which raises UserError where it fails; composite: the image also shows its input.
     """
     suffix = pathlib.Path(path).suffix[1:]
     with atomic_file(path) as partial, open(partial, 'wb') as file:
@@ -136,7 +147,12 @@ def write_image(path: str, pixels: np.ndarray, metadata: dict[str, str], quality
             np.save(file, pixels)
             return
         image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        image.save(file, FORMATS[suffix], **writer_options(suffix, metadata, quality))
+        if credentials is None:
+            image.save(file, FORMATS[suffix], **writer_options(suffix, metadata, quality))
+            return
+        unsigned = io.BytesIO()
+        image.save(unsigned, FORMATS[suffix], **writer_options(suffix, metadata, quality))
+        file.write(sign(unsigned.getvalue(), credentials, suffix, composite))
 
 
 def writer_options(suffix: str, metadata: dict[str, str], quality: int) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from ugatit_jax.translate.output_files import (
     validate_not_existing,
     write_image,
 )
+from ugatit_jax.translate.provenance import Credentials, validate_signable
 from ugatit_jax.translate.translator import Translator
 
 READ_AHEAD_BATCHES = 2  # that threads read while one is computed: more than one, as reading times differ
@@ -45,6 +46,7 @@ class OutputOptions(NamedTuple):
     quality: int
     metadata: dict[str, str]  # provenance; {} for none
     page: bool
+    credentials: Credentials | None
 
 
 class Failure(NamedTuple):
@@ -77,6 +79,7 @@ def translate_files(
     overwrite: bool = False,
     skip_existing: bool = False,
     metadata: bool = True,
+    credentials: Credentials | None = None,
 ) -> Outcome:
     """Translates files, folders and patterns into the folder `output`; one image into a file where `output` names one.
 
@@ -96,6 +99,8 @@ def translate_files(
         tasks, done = split_done(planned)
     elif not overwrite:
         validate_not_existing(tasks, output, compare)
+    if credentials:
+        validate_signable(target for task in tasks for target in task.targets.values())
     videos = [task for task in tasks if 'video' in task.targets]
     if videos:
         video.require_av()
@@ -110,7 +115,7 @@ def translate_files(
 
     remove_partials(tasks)
     texts = provenance(translator.model, translator.direction) if metadata else {}
-    output_options = OutputOptions(size, fit, quality, texts, compare)
+    output_options = OutputOptions(size, fit, quality, texts, compare, credentials)
     images = [task for task in tasks if 'image' in task.targets]
     failures, rows = translate_images(translator, images, output_options)
     for task in videos:
@@ -243,7 +248,7 @@ def translate_batch(
         (task, fitted), fake, heatmap, rec = item
         try:
             return write_image_files(task, fitted, fake, heatmap, rec, output_options)
-        except (OSError, ValueError) as error:  # a WebP above its largest side is a ValueError
+        except (OSError, ValueError, UserError) as error:  # a WebP above its largest side is a ValueError
             return Failure(task.name, f'cannot be written: {first_line(error)}')
 
     return list(pool.map(write, zip(batch, out.image, heatmaps, cycled)))
@@ -261,17 +266,19 @@ def write_image_files(
 
     fake, heatmap, rec (the cycle's image, for the strip): as the generators made them, at the size of fitted.pixels.
     """
-    targets, texts, quality = task.targets, output_options.metadata, output_options.quality
+    targets, credentials = task.targets, output_options.credentials
+    texts, quality = output_options.metadata, output_options.quality
     translated = restore(fake, fitted)
-    write_image(targets['image'], translated, texts, quality)
+    write_image(targets['image'], translated, texts, quality, credentials)
     attention = None
     if {'heatmap', 'strip'} & targets.keys() or (output_options.page and heatmap is not None):
         attention = overlay(fitted.original[None], restore_heatmap(heatmap, fitted)[None])[0]
     if 'heatmap' in targets:
-        write_image(targets['heatmap'], attention, texts, quality)
+        write_image(targets['heatmap'], attention, texts, quality, credentials, composite=True)
     if 'strip' in targets:  # from top to bottom, as the official releases save them
         parts = (to_rgb(fitted.original), attention, to_rgb(translated), to_rgb(restore(rec, fitted)))
-        write_image(targets['strip'], strip(dict(zip(('input', 'heatmap', 'output', 'and back'), parts))), texts, quality)
+        drawn = strip(dict(zip(('input', 'heatmap', 'output', 'and back'), parts)))
+        write_image(targets['strip'], drawn, texts, quality, credentials, composite=True)
     return make_row(task.name, fitted.original, translated, attention) if output_options.page else None
 
 

@@ -1,0 +1,284 @@
+"""python -m ugatit_jax.serve: the real server, and its page in headless Chromium."""
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import io
+import json
+import os
+import pathlib
+import re
+import socket
+import struct
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ugatit_jax
+from tests.helpers.browser import be_a_phone, chromium, requested, scrolls_sideways
+from tests.helpers.image_files import encoded, smooth
+from tests.helpers.paths import ROOT
+from tests.helpers.translation import write_checkpoint
+from ugatit_jax.data.sources.emoji import Emoji
+from ugatit_jax.serve import server
+from ugatit_jax.serve.__main__ import main
+from ugatit_jax.serve.examples import find_examples
+from ugatit_jax.serve.model import Limits, ServedModel
+
+needs_gradio = pytest.mark.skipif(
+    importlib.util.find_spec('gradio') is None, reason='gradio is not installed: pip install -e .[serve]'
+)
+WAIT = 60  # seconds: the machine may be busy
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp('w') / 'run', data__source='emoji')
+
+
+class Served:
+    """A running server: url, and its log when it has ended."""
+
+    def __init__(self, workdir: str, folder: pathlib.Path, sign: str):
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            port = free.getsockname()[1]
+        self.temporary = folder
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, '-m', 'ugatit_jax.serve', f'--checkpoint={workdir}', f'--port={port}', sign),
+                *('--max_upload=0.2', '--max_pixels=0.3', '--max_side=100'),
+            ],
+            cwd=ROOT,
+            env={**os.environ, 'TMPDIR': str(folder)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.line = self.process.stdout.readline()
+        self.url = f'http://127.0.0.1:{port}'
+
+    def send(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """(status, body) of a request; POST where there is a body."""
+        names = {name.replace('_', '-'): value for name, value in headers.items()}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.url + path, body, names), timeout=WAIT) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def status_of(self, header: str, part: bytes, times: int = 1) -> int:
+        """The status of a POST with a header of its length and a body of parts, which need not be complete."""
+        with socket.create_connection(('127.0.0.1', int(self.url.rpartition(':')[2])), timeout=WAIT) as connection:
+            head = (
+                f'POST /gradio_api/call/translate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{header}'
+            )
+            connection.sendall(f'{head}\r\n\r\n'.encode())
+            with contextlib.suppress(ConnectionError):  # once it has answered
+                for _ in range(times):
+                    connection.sendall(part)
+            return int(connection.recv(100).split()[1])
+
+    def upload(self, content: bytes, name: str = 'x.png') -> tuple[int, bytes]:
+        """Uploads a file as browsers do."""
+        head = (
+            f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\nContent-Type: image/png\r\n\r\n'
+        )
+        body = head.encode() + content + b'\r\n--edge--\r\n'
+        return self.send('/gradio_api/upload', body, Content_Type='multipart/form-data; boundary=edge')
+
+    def translate(self, path: str, direction: str = 'a2b', size: str = 'train', heatmap: bool = False) -> tuple[str, str]:
+        """(event, data) that the API's call ends with, for a file of the server."""
+        file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
+        body = json.dumps({'data': [file, direction, size, heatmap]}).encode()
+        status, answer = self.send('/gradio_api/call/translate', body, Content_Type='application/json')
+        assert status == 200, answer
+        stream = self.send(f'/gradio_api/call/translate/{json.loads(answer)["event_id"]}')[1].decode()
+        return re.findall(r'event: (\w+)\ndata: (.*)', stream)[-1]
+
+
+@pytest.fixture(scope='module')
+def authority(tmp_path_factory):
+    from tests.helpers.authority import Authority  # skips where c2pa-python is not installed
+
+    return Authority(tmp_path_factory.mktemp('ca'))
+
+
+@pytest.fixture(scope='module')
+def served(workdir, authority, tmp_path_factory):
+    served = Served(workdir, tmp_path_factory.mktemp('t'), '--sign={},{}'.format(*authority.issue('server')))
+    try:
+        assert f'at {served.url}/; Ctrl-C ends it' in served.line, served.process.communicate()
+        yield served
+        served.process.terminate()
+        assert served.process.wait(WAIT) == 0
+        errors = served.process.stderr.read()  # gradio's own, of paths and choices that it refused
+        assert errors.count('Traceback') == errors.count('\ngradio.exceptions.'), errors
+        left = [path for path in served.temporary.rglob('*') if path.is_file()]
+        assert not left  # uploads and results
+        assert not list((ROOT / 'ugatit_jax').rglob('*.pyi'))  # gradio writes them beside modules with components
+    finally:
+        served.process.kill()
+        served.process.communicate()
+
+
+@pytest.fixture(scope='module')
+def browser():
+    with chromium() as driver:
+        yield driver
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it is so large, and has next to no data."""
+    parts = [
+        (b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)),
+        (b'IDAT', zlib.compress(b'0')),
+        (b'IEND', b''),
+    ]
+    chunks = [struct.pack('>I', len(data)) + tag + data + struct.pack('>I', zlib.crc32(tag + data)) for tag, data in parts]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(chunks)
+
+
+def pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))
+
+
+@needs_gradio
+@pytest.mark.parametrize('phone', [False, True])
+def test_an_image_goes_in_and_its_translation_comes_out(served, authority, browser, workdir, tmp_path, phone):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    image = smooth(40, 70, seed=phone)
+    (tmp_path / 'in.png').write_bytes(encoded(image))
+    be_a_phone(browser, phone)
+    browser.get(served.url)
+    wait = WebDriverWait(browser, WAIT)
+
+    def found(selector: str) -> object:
+        return wait.until(lambda _: next(iter(browser.find_elements('css selector', selector)), None))
+
+    found('#given input[type=file]').send_keys(str(tmp_path / 'in.png'))
+    found('#given img[src*="/file="]')
+    if phone:
+        found('input[value="b2a"]').click()
+        found('input[type=checkbox]').click()
+    found('#translate').click()
+    source = found('#translated img[src*="/file="]').get_attribute('src')
+    direction = 'b2a' if phone else 'a2b'
+    assert f'translated_{direction}.png' in source
+    content = served.send(source.removeprefix(served.url))[1]
+    translator = ugatit_jax.load(workdir, direction)
+    np.testing.assert_array_equal(pixels(content), translator(image))
+    assert 'synthetic image' in Image.open(io.BytesIO(content)).text['Description']
+    assert authority.signed_as('png', content) == 'trainedAlgorithmicMedia'
+    if phone:
+        heatmap = served.send(found('#heatmap img[src*="/file="]').get_attribute('src').removeprefix(served.url))[1]
+        assert pixels(heatmap).shape == image.shape
+        assert authority.signed_as('png', heatmap) == 'compositeWithTrainedAlgorithmicMedia'
+    assert not scrolls_sideways(browser)
+    assert browser.execute_script('return window.innerWidth') == (390 if phone else pytest.approx(1000, abs=900))
+    assert all(url.startswith((served.url, 'data:', 'blob:', 'chrome:')) for url in requested(browser))
+
+
+@needs_gradio
+def test_an_example_is_an_image_of_the_data(served, browser):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    be_a_phone(browser, False)
+    browser.get(served.url)
+    wait = WebDriverWait(browser, WAIT)
+    wait.until(lambda _: browser.find_elements('id', 'example'))[0].click()
+    source = wait.until(lambda _: browser.find_elements('css selector', '#given img[src*="/file="]'))[0].get_attribute('src')
+    emoji = Emoji('A', 'test', 16, 3, (255, 255, 255))
+    drawn = pixels(served.send(source.removeprefix(served.url))[1])
+    assert any(np.array_equal(drawn, emoji.read(i)) for i in range(len(emoji)))
+
+
+@needs_gradio
+def test_files_of_other_sizes_and_kinds(served, workdir):
+    assert served.upload(bytes(300_000))[0] == 413
+    assert served.status_of('Content-Length: 1300000', b'') == 413  # before anything is sent
+    assert served.status_of('Transfer-Encoding: chunked', b'40000\r\n' + bytes(0x40000) + b'\r\n', times=6) == 413
+
+    def uploaded(content: bytes) -> str:
+        status, answer = served.upload(content)
+        assert status == 200
+        return json.loads(answer)[0]
+
+    def error(content: bytes, **options) -> str:
+        event, text = served.translate(uploaded(content), **options)
+        assert event == 'error'
+        return text
+
+    assert '5000x5000 pixels: at most 300,000 are accepted' in error(png_header(5_000, 5_000))  # not 'damaged': undecoded
+    assert 'a decompression bomb' in error(png_header(60_000, 60_000))
+    assert 'not an image but text' in error(b'no image')
+    assert 'damaged' in error(encoded(smooth(50, 50))[:600])
+    assert '120x100 pixels, and at its own size at most 10,000' in error(encoded(smooth(100, 120)), size='original')
+    assert 'sideways' in error(encoded(smooth(20, 20)), direction='sideways')
+    assert '4096' in error(encoded(smooth(20, 20)), size='4096')
+    image = smooth(30, 50)
+    event, text = served.translate(uploaded(encoded(image)), size='original', heatmap=False)
+    assert event == 'complete'
+    result, heatmap = json.loads(text)
+    assert heatmap is None
+    content = served.send(f'/gradio_api/file={result["path"]}')[1]
+    np.testing.assert_array_equal(pixels(content), ugatit_jax.load(workdir)(image, size='original'))
+
+
+@needs_gradio
+def test_no_other_file_of_the_server_is_readable(served, workdir, tmp_path):
+    secret = tmp_path / 'secret.png'  # in the temporary folder of this machine
+    secret.write_bytes(encoded(smooth(20, 20)))
+    source = ROOT / 'ugatit_jax' / 'serve' / 'page.py'
+    weights = next(pathlib.Path(workdir).rglob('manifest*'), None) or next(pathlib.Path(workdir).rglob('config*'))
+    tricks = ['/etc/passwd', source, weights, secret, f'{served.temporary}/../../etc/passwd', 'ugatit_jax/serve/page.py']
+    for path in map(str, tricks):
+        for url in (f'/gradio_api/file={path}', f'/file={path}', f'/gradio_api/file={path.replace("/", "%2F")}', f'/{path}'):
+            status, answer = served.send(url)
+            assert status >= 400 or b'<!doctype html>' in answer[:200], (url, status)
+            assert b'root:' not in answer and b'gradio as gr' not in answer
+        event, text = served.translate(path)
+        assert event == 'error' and 'root:' not in text, path
+    status, answer = served.upload(encoded(smooth(20, 20)), name='../../../../tmp/x.png')
+    assert pathlib.Path(json.loads(answer)[0]).resolve().is_relative_to(served.temporary.resolve())
+    assert served.translate(f'{served.url}/gradio_api/startup-events')[0] == 'error'  # it fetches nothing for others
+
+
+def test_one_direction_of_another_kind_of_model(workdir, tmp_path):
+    """A full model takes its own size alone."""
+    full = write_checkpoint(tmp_path / 'full', model__mlp_pool='full', data__source=f'folder:{tmp_path}/gone')
+    translators = {'b2a': ugatit_jax.load(full, 'b2a')}
+    served = ServedModel(translators, Limits(1000, 1000, 64))
+    assert list(served.sizes) == ['train'] and find_examples(translators) == {}
+    (tmp_path / 'x.png').write_bytes(encoded(image := smooth(20, 30)))
+    result = served.translate_upload(str(tmp_path / 'x.png'), str(tmp_path), 'b2a', heatmap=True)
+    np.testing.assert_array_equal(pixels(pathlib.Path(result.image).read_bytes()), translators['b2a'](image))
+    assert result.heatmap.endswith('heatmap_b2a.png')
+    examples = find_examples(translators, str(tmp_path / 'x.png'))['b2a']
+    np.testing.assert_array_equal(examples.draw(3), image)
+
+
+def test_flags_and_missing_packages_are_one_line(workdir, tmp_path, capsys, monkeypatch):
+    def error(*flags: str) -> str:
+        assert main([f'--checkpoint={workdir}', *flags]) == 2
+        line = capsys.readouterr().err
+        assert line.startswith('ugatit_jax: ') and line.count('\n') == 1
+        return line
+
+    assert '--max_upload=0: it is above 0' in error('--max_upload=0')
+    assert '--port=70000' in error('--port=70000')
+    monkeypatch.setattr(server, 'is_installed', lambda module: False)
+    assert 'the page needs gradio; hint: pip install -e .[serve]' in error()
+    monkeypatch.setattr(server, 'is_installed', lambda module: True)
+    monkeypatch.setattr(importlib.metadata, 'version', lambda name: '3.18.0')
+    assert 'gradio 6 or newer, and 3.18.0 is installed' in error()
+    monkeypatch.setattr(importlib.metadata, 'version', lambda name: '6.0.0')
+    assert f'--examples={tmp_path}/none: there is no such file' in error(f'--examples={tmp_path}/none')
+    assert 'is neither a workdir' in error(f'--checkpoint={tmp_path}')

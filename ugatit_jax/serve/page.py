@@ -1,0 +1,138 @@
+"""The page itself, in gradio."""
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+from starlette.middleware import Middleware
+
+from ugatit_jax.data.decode import DecodeError
+from ugatit_jax.errors import UserError
+from ugatit_jax.images import to_rgb
+from ugatit_jax.serve.body_limit import BodyLimit
+from ugatit_jax.serve.examples import Examples
+from ugatit_jax.serve.model import TRAIN, ServedModel
+
+KEPT_SECONDS, CLEANING_SECONDS = 3600, 600  # of uploads and results
+FORM_BYTES = 1_000_000  # of a request, beside the file in it
+# fonts of the visitor's own machine: gradio's themes name some of Google's
+FONTS = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['ui-monospace', 'monospace']}
+PHONE = '.gradio-container { padding: 12px !important; overflow-wrap: anywhere; }'
+
+
+def take_as_uploaded(image: gr.Image) -> None:
+    """Lets a component hand on the path of the file that was uploaded, which by itself it would decode, whatever its size.
+
+    Set on the component: for a class of its own gradio writes a stub file beside this module.
+    """
+    move = image.async_move_resource_to_block_cache
+
+    async def move_file(path: Any) -> str | None:
+        if path is not None and '://' in str(path):  # gradio would download it
+            raise gr.Error('an image is uploaded as a file, not named by a URL', print_exception=False)
+        return await move(path)
+
+    image.async_move_resource_to_block_cache = move_file
+    image.preprocess = lambda payload: None if payload is None else payload.path  # an upload or a result: gradio has looked
+
+
+def launch(
+    model: ServedModel, examples: dict[str, Examples], folder: str, host: str, port: int, max_queue: int
+) -> gr.Blocks:
+    """Starts the server in threads of its own, and returns the page; folder: for uploads and results."""
+    page = build(model, examples, folder)
+    page.queue(max_size=max_queue, default_concurrency_limit=1)
+    page.launch(
+        server_name=host,
+        server_port=port,
+        max_file_size=model.limits.upload,
+        app_kwargs={'middleware': [Middleware(BodyLimit, limit=model.limits.upload + FORM_BYTES)]},
+        allowed_paths=[],
+        share=False,
+        inbrowser=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=True,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        footer_links=[],
+        theme=gr.themes.Default(**FONTS),
+        css=PHONE,
+    )
+    return page
+
+
+def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.Blocks:
+    """The page's components, and what their buttons do."""
+
+    def translate(path: str | None, direction: str, size: str, heatmap: bool = False) -> tuple[str, str | None]:
+        if path is None:
+            raise gr.Error('first choose an image', print_exception=False)
+        try:
+            return model.translate_upload(path, folder, direction, size, heatmap)
+        except (DecodeError, UserError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def draw(direction: str, seed: float | None) -> Image.Image:
+        if direction not in examples:
+            raise gr.Error('there are no examples for this direction', print_exception=False)
+        try:
+            return Image.fromarray(to_rgb(examples[direction].draw(int(seed or 0))))
+        except DecodeError as error:
+            raise gr.Error(f'the example cannot be read: {error}', print_exception=False) from error
+
+    directions = [(f'{direction[0].upper()} to {direction[2].upper()}', direction) for direction in model.translators]
+    sizes = [(text, size) for size, text in model.sizes.items()]
+    with gr.Blocks(title='U-GAT-IT', analytics_enabled=False, delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as page:
+        gr.Markdown(
+            f'# {model.any.loaded.name}\n'
+            f'Step {model.any.loaded.step}, {model.any.loaded.weights} weights. Results are made by a generative model: say '
+            'so where you show them. Images are computed on this server and deleted after an hour.'
+        )
+        with gr.Row():
+            with gr.Column(min_width=280):
+                given = gr.Image(
+                    type='filepath',
+                    format='png',  # of examples and the webcam; uploads are kept as they are
+                    label='image',
+                    sources=['upload', 'clipboard', 'webcam'],
+                    height=300,
+                    elem_id='given',
+                )
+                take_as_uploaded(given)
+                direction = gr.Radio(directions, value=directions[0][1], label='direction', visible=len(directions) > 1)
+                size = gr.Dropdown(sizes, value=TRAIN, label='size that the generator sees', visible=len(sizes) > 1)
+                heatmap = gr.Checkbox(False, label='heatmap: where the generator looked', visible=model.has_heatmap)
+                button = gr.Button('Translate', variant='primary', elem_id='translate')
+                with gr.Row(visible=bool(examples)):
+                    seed = gr.Number(0, precision=0, label='seed', min_width=90, elem_id='seed')
+                    example = gr.Button('Example', min_width=120, elem_id='example')
+            with gr.Column(min_width=280):
+                translated = result_image('translated')
+                attention = result_image('heatmap', visible=False)
+        heatmap.change(lambda shown: gr.Image(visible=shown), heatmap, attention, queue=False, api_name=False)
+        button.click(
+            translate,
+            [given, direction, size, heatmap],
+            [translated, attention],
+            api_name='translate',
+            scroll_to_output=True,
+        )
+        example.click(draw, [direction, seed], given, api_name='example')
+    return page
+
+
+def result_image(label: str, visible: bool = True) -> gr.Image:
+    """A place for a result, which can be saved as it is."""
+    return gr.Image(
+        format='png',
+        type='filepath',
+        label=label,
+        height=300,
+        interactive=False,
+        visible=visible,
+        buttons=['download', 'fullscreen'],  # by default also one that publishes it elsewhere
+        elem_id=label,
+    )
