@@ -142,6 +142,12 @@ def test_the_page_translates_as_jax_does(page, browser, workdir, tmp_path):
         assert differs(page.result(), translator(image, size=size)) <= BOUND
     assert browser.find_element('id', 'save').get_attribute('download') == 'translated_b2a.png'
     assert browser.execute_script('return window.innerWidth') == 390 and not scrolls_sideways(browser)
+    colours = []
+    for scheme in ('light', 'dark'):
+        features = {'features': [{'name': 'prefers-color-scheme', 'value': scheme}]}
+        browser.execute_cdp_cmd('Emulation.setEmulatedMedia', features)
+        colours.append(browser.execute_script('return getComputedStyle(document.body).backgroundColor'))
+    assert colours == ['rgb(255, 255, 255)', 'rgb(21, 24, 27)']
     assert all(url.startswith((page.url, f'blob:{page.url}', 'data:')) for url in requested(browser))
     assert [entry for entry in browser.get_log('browser') if entry['level'] == 'SEVERE'] == []
 

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.helpers.browser import chromium
 from tests.helpers.run_workdir import COLOURS, config_of, make_workdir, short_row_of
 from ugatit_jax.report import history
 from ugatit_jax.report.run_page import write_run_page
@@ -61,20 +62,8 @@ def test_a_folder_without_a_run_is_an_error_and_left_alone(tmp_path, capsys):
 @pytest.fixture(scope='module')
 def browser():
     """Headless Chromium."""
-    from selenium import webdriver
-
-    binaries = [shutil.which(name) for name in ('chromium', 'chromium-browser', 'google-chrome')]
-    driver = shutil.which('chromedriver')
-    if not any(binaries) or not driver:
-        pytest.skip('no Chromium with its chromedriver here (Debian: chromium chromium-driver)')
-    options = webdriver.ChromeOptions()
-    options.binary_location = next(filter(None, binaries))
-    for flag in ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'):
-        options.add_argument(flag)
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield browser
-    browser.quit()
+    with chromium() as driver:
+        yield driver
 
 
 def test_in_a_browser(browser, tmp_path):
