@@ -70,7 +70,7 @@ $(ORACLE):
 
 lint: install-test
 	$(RUN) -m ruff check .
-	$(VENV)/bin/shellcheck --external-sources launch/*.sh tests/helpers/*.sh .ci/run
+	$(VENV)/bin/shellcheck --external-sources launch/*.sh benchmarks/*.sh tests/helpers/*.sh .ci/run
 	$(RUN) -m ruff format --check .
 
 clean:
