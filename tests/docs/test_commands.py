@@ -44,7 +44,11 @@ TOY = [*SMALL, '--config.training.ema_decay=0', '--config.training.ema_warmup=Fa
 OPENSSL = shutil.which('openssl')
 NO_INCEPTION = '--config.evaluation.inception_weights=none'  # they would be downloaded
 
-PARSED_ONLY = ('benchmarks.', 'ugatit_jax.serve')  # these take minutes, or never end; tests of their own run them
+PARSED_ONLY = (
+    'benchmarks.',
+    'ugatit_jax.serve',
+    'http.server',
+)  # these take minutes, or never end; tests of their own run them
 
 # flags that make a command small, behind its own
 SHRINK = {
@@ -122,14 +126,23 @@ def is_long(module: str, arguments: list[str]) -> bool:
 
 
 def lacks_something(module: str, arguments: list[str]) -> bool:
-    """Whether a command needs what is not here: torch, or the runs of launch/ablation.sh."""
-    return module == 'ugatit_jax.evaluate.ablation' or '--to=x.pt' in arguments and not importlib.util.find_spec('torch')
+    """Whether a command needs what may not be here: torch, npm, or the runs of launch/ablation.sh."""
+    return (
+        module == 'ugatit_jax.evaluate.ablation'
+        or '--page' in arguments
+        or '--to=x.pt' in arguments
+        and not importlib.util.find_spec('torch')
+    )
 
 
 def parse_module(page: Page, module: str, arguments: list[str]) -> None:
     """Checks that the module has a command that knows these flags."""
     page.monkeypatch.setattr(sys, 'argv', [module, *arguments])
     page.monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', parse_only)
+    if module == 'http.server':
+        with pytest.raises(Parsed):
+            runpy.run_module(module, run_name='__main__')
+        return page.monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', PARSE_ARGS)
     command = command_of(module)
     with pytest.raises(Parsed):
         command(arguments) if 'arguments' in command.__code__.co_varnames[:1] else command()

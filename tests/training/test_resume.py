@@ -169,7 +169,7 @@ def test_averaged_generators_are_drawn_and_scored(tmp_path, monkeypatch):
         drawn, scored = [], []
 
         @jax.jit
-        def step(state, _):
+        def step(state, batch, hyperparameters):
             generator = jax.tree.map(jnp.zeros_like, state.generator)
             ema = jax.tree.map(jnp.ones_like, state.ema)
             return state.replace(step=state.step + 1, generator=generator, ema=ema), dict.fromkeys(
