@@ -19,7 +19,7 @@ part() {  # part NAME COMMAND...: its output to OUT/NAME.log
   local name=$1
   shift
   echo "$(date +%T) $name"
-  timeout --signal=TERM --kill-after=60 "$((minutes * 60))" "$PYTHON" -m "$@" >"$OUT/$name.log" 2>&1
+  timeout --preserve-status --signal=TERM --kill-after=60 "$((minutes * 60))" "$PYTHON" -m "$@" >"$OUT/$name.log" 2>&1
   local code=$?
   case $code in
     0 | 75) ;;  # 75: a training that was stopped and saved its state
