@@ -19,12 +19,14 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from ugatit_jax import sharding
 from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
+from ugatit_jax.convert.official_layout import write_networks
+from ugatit_jax.convert.official_names import OfficialNames
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.compile import place_hyperparameters, trace_step
 from ugatit_jax.training.inputs import abstract_input
 from ugatit_jax.training.memory import trim_memory
-from ugatit_jax.training.state import init_state
+from ugatit_jax.training.state import TrainState, init_state
 from ugatit_jax.training.step import make_train_step
 
 RESIDENT_IMAGES = (64, 64)  # training images of A and B that a step with data.device_resident draws from
@@ -91,6 +93,12 @@ def lower(config: ConfigDict) -> tuple[jax.stages.Lowered, sharding.StateShardin
     shapes = jax.eval_shape(lambda: init_state(networks, config))
     train_step = make_train_step(networks, config, state_sharding.gather)
     return trace_step(train_step, shapes, config, state_sharding, RESIDENT_IMAGES).lower(), state_sharding
+
+
+def official_weights(state: TrainState, config: ConfigDict) -> dict[str, np.ndarray]:
+    """The weights of a state on the host under the names of the official PyTorch code, u and v included."""
+    names = OfficialNames.of_config('pytorch', config)
+    return write_networks(names, state.generator) | write_networks(names, state.discriminator, state.spectral)
 
 
 class Step:

@@ -1,6 +1,8 @@
-"""Trains the official PyTorch code on the emoji from our first weights, its train loop unchanged, to compare results.
+r"""Trains the official PyTorch code on the emoji from our first weights, its train loop unchanged, to compare results.
 
-    python -m ugatit_jax.main --config=configs/default.py --workdir=runs/ours ...       # ours, see docs/results.md
+    python -m ugatit_jax.main --config=configs/default.py --workdir=runs/ours --config.data.source=emoji \
+      --config.data.image_size=64 --config.data.load_size=72 --config.model.reference=pytorch --config.model.ch=32 \
+      --config.model.n_layers_global=6 --config.optimizer.decay=constant --config.evaluation.every=1000   # ours
     python -m benchmarks.official_run --reference=PATH --like=runs/ours --workdir=runs/official --steps=10000 --every=1000
 
 PATH: a checkout of the official code. Networks, sizes, crops, flips, rates and weights are those of the config of --like, a
@@ -23,12 +25,11 @@ import numpy as np
 from ml_collections import ConfigDict, FrozenConfigDict
 from PIL import Image
 
+from benchmarks.common import official_weights
 from benchmarks.pytorch_sides import DISCRIMINATORS, GENERATORS, Loader, official
 from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.command import configure_process, run_command
 from ugatit_jax.config.derived import load_size
-from ugatit_jax.convert.official_layout import write_networks
-from ugatit_jax.convert.official_names import OfficialNames
 from ugatit_jax.convert.read_official import read_official
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.sources.open_source import Source, open_source
@@ -49,12 +50,6 @@ OFFICIAL_WEIGHTS = {
 }
 
 logger = logging.getLogger(__name__)
-
-
-def first_weights(config: FrozenConfigDict) -> dict[str, np.ndarray]:
-    """Our weights before the first step under the official names."""
-    state, names = jax.device_get(init_state(make_networks(config), config)), OfficialNames.of_config('pytorch', config)
-    return write_networks(names, state.generator) | write_networks(names, state.discriminator, state.spectral)
 
 
 def reader(source: Source, config: FrozenConfigDict, first: int) -> Callable[[], Any]:
@@ -89,7 +84,8 @@ def train(options: argparse.Namespace, config: FrozenConfigDict, folder: pathlib
 
     options.ch, options.n_res, options.image_size = config.model.ch, config.model.n_res, config.data.image_size
     layers = config.model.n_layers_global, config.model.n_layers_local
-    model = official(options, first_weights(config), folder, layers)
+    start = official_weights(jax.device_get(init_state(make_networks(config), config)), config)
+    model = official(options, start, folder, layers)
     for optimizer in (model.G_optim, model.D_optim):
         optimizer.param_groups[0]['lr'] = config.optimizer.learning_rate
         optimizer.param_groups[0]['weight_decay'] = config.optimizer.weight_decay

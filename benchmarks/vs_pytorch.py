@@ -24,7 +24,7 @@ import tempfile
 import jax
 import numpy as np
 
-from benchmarks.common import Step, configure, make_parser, publish, table, timed, versions
+from benchmarks.common import Step, configure, make_parser, official_weights, publish, table, timed, versions
 from benchmarks.common import peak_memory as peak_of_jax
 from benchmarks.pytorch_sides import (
     Run,
@@ -56,8 +56,6 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
     """Our side, which writes the weights that the others begin with to `folder` unless it translates."""
     # here: the memory of the PyTorch sides' processes is measured, too
     from ugatit_jax.checkpoint.generators import LoadedGenerators
-    from ugatit_jax.convert.official_layout import write_networks
-    from ugatit_jax.convert.official_names import OfficialNames
     from ugatit_jax.translate.translator import Translator
 
     config = configure(
@@ -75,7 +73,7 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
         }
     )
     step = Step(config)
-    state, names = jax.device_get(step.state), OfficialNames.of_config('pytorch', config)
+    state = jax.device_get(step.state)
     if translating:
         loaded = LoadedGenerators('none/checkpoints/0', 0, config, 'raw', {'genA2B': state.generator['genA2B']})
         translator = Translator(loaded, 'a2b', batch_size=options.batch_size)
@@ -87,11 +85,7 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
             return {}
 
         return translate
-    np.savez(
-        folder / 'weights.npz',
-        **write_networks(names, state.generator),
-        **write_networks(names, state.discriminator, state.spectral),
-    )
+    np.savez(folder / 'weights.npz', **official_weights(state, config))
     pixels = dict(zip('AB', random_pixels(options)))
     step.input = jax.tree.map(lambda x, old: jax.device_put(x, old.sharding), pixels, step.input)
 

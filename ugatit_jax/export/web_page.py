@@ -14,7 +14,7 @@ from ugatit_jax.export.sample_images import sample_images
 from ugatit_jax.export.single_file import compare, make_target
 from ugatit_jax.export.web_runtime import KINDS, runtime_files
 from ugatit_jax.files import is_installed, partial_folder, partial_name
-from ugatit_jax.models.networks import generator_of, target_of
+from ugatit_jax.models.networks import direction_of, generator_of, source_of
 
 FORMAT = 'ugatit_jax page 1'
 SOURCES = ('index.html', 'page.css', 'page.js', 'worker.js', 'resize.js', 'licenses.txt')  # of the folder web
@@ -95,14 +95,14 @@ def validate_channels(loaded: LoadedGenerators, name: str) -> None:
 
 def file_of(name: str) -> str:
     """The model's file of 'genA2B': 'a2b.onnx'."""
-    return f'{name.removeprefix("gen").lower()}.onnx'
+    return f'{direction_of(name).lower()}.onnx'
 
 
 def write_model(folder: pathlib.Path, loaded: LoadedGenerators, name: str, dtype: str, images: str) -> str:
     """Writes one generator and compares it with JAX; returns a line on that, or raises UserError."""
     from ugatit_jax.export import onnx_file  # needs the extra
 
-    config, direction = loaded.config, name.removeprefix('gen').lower()
+    config, direction = loaded.config, direction_of(name).lower()
     side = config.data.image_size
     target = make_target(loaded, direction, 'float32', side if config.model.mlp_pool == 'full' else None, 1)
     path = str(folder / file_of(name))
@@ -129,10 +129,10 @@ def description(folder: pathlib.Path, loaded: LoadedGenerators) -> dict[str, Any
     """What model.json tells the page."""
     data = loaded.config.data
     models = {
-        name.removeprefix('gen').lower(): {
+        direction_of(name).lower(): {
             'file': file_of(name),
             'bytes': (folder / file_of(name)).stat().st_size,
-            'channels': data[f'channels_{"B" if target_of(name) == "A" else "A"}'],
+            'channels': data[f'channels_{source_of(name)}'],
         }
         for name in loaded.generator
     }
