@@ -79,6 +79,8 @@ def test_known_generators_have_known_numbers(datasets, evaluator, caplog):
     assert metrics['identity_l1'] == pytest.approx((0.25 + 0.125) / 2)
     # a shift of the colours does not change the domain, and the classifier knows real images
     assert metrics['domain_accuracy_A2B'] < 0.5 and metrics['domain_accuracy_real'] > 0.9
+    # the shift of 0.25 in whole grey levels; less where it is cut off at white
+    assert 0.2 < metrics['outside_l1_A2B'] <= 0.26 and 0.1 < metrics['outside_l1_B2A'] <= 0.13
     assert metrics['pointing_accuracy_A2B'] == 1 and 0.1 < metrics['heatmap_chance'] < 0.6
     assert not any(name.startswith(('kid', 'fid', 'truth')) for name in metrics)  # drawn faces are no pairs
     outputs = evaluate(shifts(0, 0))['A2B'].outputs
@@ -105,7 +107,11 @@ def test_a_classifier_that_takes_all_for_b_is_warned_of(datasets, evaluator, cap
 
 def test_without_cam_there_are_no_heatmap_metrics(datasets, evaluator):
     metrics = evaluator(datasets, Painters(heatmap=False)).metrics(shifts(0, 0))
-    assert 'cycle_l1_A2B' in metrics and not any('heat' in name or 'pointing' in name for name in metrics)
+    assert (
+        'cycle_l1_A2B' in metrics
+        and 'outside_l1_A2B' in metrics
+        and not any('heat' in name or 'pointing' in name for name in metrics)
+    )
 
 
 def test_the_identity_is_of_the_targets_images(datasets, evaluator):

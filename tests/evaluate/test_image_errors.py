@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.helpers.array_source import noise
-from ugatit_jax.evaluate.image_errors import l1, psnr, ssim
+from ugatit_jax.evaluate.image_errors import l1, outside_l1, psnr, ssim
 
 
 def test_l1_and_psnr_of_each_image():
@@ -38,3 +38,11 @@ def test_ssim_of_each_image():
     expected = [ssim_of_the_paper(*pair) for pair in zip(a, b, strict=True)]
     assert expected[0] == 1 and expected[3] < 0.3 < expected[1] < 0.9 and 0.4 < expected[2] < 0.9
     np.testing.assert_allclose(ssim(a, b), expected, atol=1e-3)  # variances in float32
+
+
+def test_changes_inside_of_a_mask_do_not_count_outside():
+    a, masks = np.zeros((2, 4, 4, 3), np.float32), np.zeros((2, 4, 4), bool)
+    masks[:, :2] = True
+    b = a + masks[..., None]
+    b[1, 3, 0] = 0.8  # one of eight pixels outside
+    np.testing.assert_allclose(outside_l1(a, b, masks), [0, 0.1], atol=1e-7)

@@ -11,7 +11,7 @@ from ugatit_jax.evaluate.evaluator import Evaluator
 from ugatit_jax.evaluate.inception_weights import PUBLISHED, cached_path
 from ugatit_jax.evaluate.metrics import (
     EFFNET_METRICS,
-    HEATMAP_METRICS,
+    MASK_METRICS,
     IMAGE_METRICS,
     INCEPTION_METRICS,
     TRUTH_METRICS,
@@ -48,7 +48,7 @@ def validate_keep_best(config: ConfigDict, step_metrics: Collection[str], evalua
             f'training.keep_best={best}: checkpoints are compared by the evaluation of their own step, so '
             f'evaluation.every={every} has to be a divisor or multiple of training.checkpoint_every={saved}'
         )
-    if name in HEATMAP_METRICS and not evaluator.has_masks:
+    if name in MASK_METRICS and not evaluator.has_masks:
         raise UserError(
             f'training.keep_best={best} needs images with masks of what has to change, data.source=synthetic:faces; '
             f'choose one of {", ".join(IMAGE_METRICS + INCEPTION_METRICS)}'

@@ -26,13 +26,14 @@ from ugatit_jax.evaluate.direction import DirectionOutputs, run_direction
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.heatmap import heatmap_metrics
+from ugatit_jax.evaluate.image_errors import outside_l1
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
 from ugatit_jax.evaluate.inception_weights import cached_path, load_weights
 from ugatit_jax.evaluate.metrics import MetricValue, flatten_metrics
 from ugatit_jax.evaluate.paired_test import NOTE, PairedTest, find_pairs
 from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.truth import NO_SSIM
-from ugatit_jax.images import to_rgb
+from ugatit_jax.images import normalize, to_rgb
 from ugatit_jax.models.networks import DIRECTIONS, Networks, source_of, target_of
 from ugatit_jax.progress import announced, track
 
@@ -187,9 +188,11 @@ class Evaluator:
         metrics['domain_accuracy'] = MetricValue(float(np.mean(logits > 0)))
         metrics['domain_accuracy_real'] = MetricValue(self.classifier_accuracy)
         get_mask = getattr(self.sources[source], 'mask', None)
-        if get_mask is not None and outputs.heatmap is not None:
+        if get_mask is not None:
             masks = np.stack([get_mask(i) for i in self.indices[source]])
-            metrics |= means(heatmap_metrics(outputs.heatmap, masks))
+            metrics |= means({'outside_l1': outside_l1(normalize(outputs.real), normalize(outputs.fake), masks)})
+            if outputs.heatmap is not None:
+                metrics |= means(heatmap_metrics(outputs.heatmap, masks))
         if self.extractor is not None:
             real = self.real_features
             metrics |= inception_metrics(

@@ -16,6 +16,12 @@ def l1(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs(a - b).mean(axis=(1, 2, 3), dtype=np.float64)
 
 
+def outside_l1(a: np.ndarray, b: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """mean |a - b| of images [n, h, w, C] in [-1, 1] outside of masks bool [n, h, w], which leave some pixels: [n]."""
+    outside = ~masks
+    return (np.abs(a - b).mean(axis=-1, dtype=np.float64) * outside).sum(axis=(1, 2)) / outside.sum(axis=(1, 2))
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """10 log10(2^2 / mean (a - b)^2) in dB of images [n, h, w, C] in [-1, 1], whose range is 2: [n]."""
     mse = np.square(a - b).mean(axis=(1, 2, 3), dtype=np.float64)

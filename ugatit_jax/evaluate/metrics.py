@@ -7,7 +7,7 @@ import numpy as np
 from ugatit_jax.models.networks import DIRECTIONS
 
 IMAGE_METRICS = ('domain_accuracy', 'cycle_l1', 'cycle_psnr', 'identity_l1', 'identity_psnr')  # need nothing but images
-HEATMAP_METRICS = ('pointing_accuracy', 'heatmap_inside', 'heatmap_iou')  # need masks
+MASK_METRICS = ('outside_l1', 'pointing_accuracy', 'heatmap_inside', 'heatmap_iou')  # need masks of what has to change
 INCEPTION_METRICS = ('kid', 'fid', 'precision', 'recall')  # need the weights of InceptionV3
 EFFNET_METRICS = ('kid_effnet', 'truth_perceptual')  # need the weights of EfficientNet-Lite0
 TRUTH_METRICS = ('truth_l1', 'truth_l1_share', 'truth_psnr', 'truth_ssim', 'truth_perceptual')  # need true pairs
@@ -65,6 +65,9 @@ METRICS = {  # in the order in which they are shown
     'cycle_psnr': Format('cycle PSNR (dB)', 1, 2, 'there and back'),
     'identity_l1': Format('identity L1', 1, 4, "the generator on its target's images, values in [-1, 1]"),
     'identity_psnr': Format('identity PSNR (dB)', 1, 2, "the generator on its target's images"),
+    'outside_l1': Format(
+        'change outside', 1, 4, 'outputs to inputs where nothing has to change, values in [-1, 1]; lower is better'
+    ),
     'pointing_accuracy': Format('pointing accuracy', 1, 3, "the heatmap's maximum lies where the image has to change"),
     'heatmap_inside': Format('heat inside', 1, 3, 'share of the heat where the image has to change'),
     'heatmap_iou': Format('heatmap IoU', 1, 3, 'of the hottest pixels and as many that have to change'),
@@ -74,7 +77,7 @@ METRICS = {  # in the order in which they are shown
 
 def metric_names() -> list[str]:
     """Names under which a training run may log evaluations: the mean of both directions, and each direction."""
-    names = dict.fromkeys(IMAGE_METRICS + HEATMAP_METRICS + INCEPTION_METRICS + EFFNET_METRICS + TRUTH_METRICS)
+    names = dict.fromkeys(IMAGE_METRICS + MASK_METRICS + INCEPTION_METRICS + EFFNET_METRICS + TRUTH_METRICS)
     return [f'{name}{suffix}' for name in names for suffix in ('', *(f'_{direction}' for direction in DIRECTIONS))]
 
 
