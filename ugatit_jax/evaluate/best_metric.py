@@ -11,9 +11,9 @@ from ugatit_jax.evaluate.evaluator import Evaluator
 from ugatit_jax.evaluate.inception_weights import PUBLISHED, cached_path
 from ugatit_jax.evaluate.metrics import (
     EFFNET_METRICS,
-    MASK_METRICS,
     IMAGE_METRICS,
     INCEPTION_METRICS,
+    MASK_METRICS,
     TRUTH_METRICS,
     metric_names,
 )
