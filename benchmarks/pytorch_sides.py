@@ -15,6 +15,7 @@ import numpy as np
 from ugatit_jax.images import normalize
 
 WEIGHTS = {'adv_weight': 1, 'cycle_weight': 10, 'identity_weight': 10, 'cam_weight': 1000}
+RELEASE_LAYERS = (7, 5)  # of its global and its local discriminators
 GENERATORS, DISCRIMINATORS = ('genA2B', 'genB2A'), ('disGA', 'disGB', 'disLA', 'disLB')
 
 Run = Callable[[int], dict[str, float]]  # runs so many steps, or translations; the losses of the last step
@@ -45,7 +46,7 @@ def official_on_one_batch(options: argparse.Namespace, folder: pathlib.Path) -> 
     """The official trainer with the weights that are in `folder` and the same batch in every step."""
     import torch
 
-    model = official(options, np.load(folder / 'weights.npz'), folder)
+    model = official(options, np.load(folder / 'weights.npz'), folder, (options.n_layers_global, RELEASE_LAYERS[1]))
     model.reals = [
         torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(model.device) for x in normalize(random_pixels(options))
     ]
@@ -57,7 +58,7 @@ def official(
     options: argparse.Namespace,
     arrays: Mapping[str, np.ndarray],
     folder: pathlib.Path,
-    layers: tuple[int, int] = (7, 5),  # the release's, of the global and the local discriminators
+    layers: tuple[int, int] = RELEASE_LAYERS,
 ) -> Any:
     """The official trainer, without its constructor and loaders, with these weights; options: reference, ch, n_res, size."""
     import torch

@@ -36,7 +36,7 @@ from ugatit_jax.sharding import make_mesh
 DIRECTIONS = ('a2b', 'b2a')
 NAMES = 'dog-face pig alien fish maple-leaf melon sunflower rocket alarm-clock trolleybus'
 SHOWN = [f'{name}.webp' for name in NAMES.split()]
-CELL = 84  # pixels of an image in the sheet
+CELL, GAP, TITLE_WIDTH = 84, 8, 64  # pixels, of an image in the sheet, between its groups, of its titles
 CURVES = {'truth_l1_share': "L1 to the true image, share of the input's", 'truth_perceptual': 'perceptual distance'}
 
 
@@ -96,24 +96,37 @@ def sheet(images: dict[str, np.ndarray], fakes: dict[str, np.ndarray], keys: lis
     for direction in DIRECTIONS:
         source, target = source_of(direction), target_of(direction)
         titles = {f'real {source}': images[source], f'fake {target}': fakes[direction], f'true {target}': images[target]}
-        rows += [(title, of_row[shown]) for title, of_row in titles.items()]
-    canvas = Image.new('RGB', (64 + CELL * len(shown), CELL * len(rows) + 8), 'white')
-    draw = ImageDraw.Draw(canvas)
-    for y, (title, of_row) in enumerate(rows):
-        top = y * CELL + (8 if y >= len(rows) // 2 else 0)
-        draw.text((6, top + CELL // 2 - 6), title, fill='black')
-        for x, pixels in enumerate(of_row):
-            canvas.paste(Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.LANCZOS), (64 + x * CELL, top))
+        rows.append([(title, of_row[shown]) for title, of_row in titles.items()])
+    return draw_sheet(rows, TITLE_WIDTH)
+
+
+def draw_sheet(groups: list[list[tuple[str, np.ndarray]]], title_width: int) -> Image.Image:
+    """Rows of images, a title and uint8 [n, h, w, 3] each, in groups with a gap between them."""
+    rows = [row for group in groups for row in group]
+    canvas = Image.new('RGB', (title_width + CELL * len(rows[0][1]), CELL * len(rows) + GAP * (len(groups) - 1)), 'white')
+    draw, top = ImageDraw.Draw(canvas), 0
+    for group in groups:
+        for title, of_row in group:
+            draw.text((6, top + CELL // 2 - 6), title, fill='black')
+            for x, pixels in enumerate(of_row):
+                cell = Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.LANCZOS)
+                canvas.paste(cell, (title_width + x * CELL, top))
+            top += CELL
+        top += GAP
     return canvas
+
+
+def read_rows(run: pathlib.Path) -> list[dict[str, float]]:
+    """Rows of a run's evaluation.jsonl; none where it has not been evaluated."""
+    file = run / 'evaluation.jsonl'
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
 def read_evaluations(runs: list[pathlib.Path]) -> list[dict[str, float]]:
     """Rows of evaluation.jsonl of all stages, with 'step' counted from the first stage's start."""
     rows, offset = [], 0
     for run in runs:
-        file = run / 'evaluation.jsonl'
-        of_run = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-        rows += [row | {'step': row['step'] + offset} for row in of_run]
+        rows += [row | {'step': row['step'] + offset} for row in read_rows(run)]
         steps = [int(path.name) for path in (run / 'checkpoints').glob('*') if path.name.isdecimal()]
         if not steps:
             raise UserError(f'{run} has no checkpoint: it is not a stage of a training')

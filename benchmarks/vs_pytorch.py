@@ -64,6 +64,7 @@ def ours(options: argparse.Namespace, folder: pathlib.Path, translating: bool) -
             'model.mlp_pool': '1',
             'model.ch': options.ch,
             'model.n_res': options.n_res,
+            'model.n_layers_global': options.n_layers_global,
             'data.image_size': options.image_size,
             'data.batch_size': options.batch_size,
             'augment.crop': False,  # this and the next: all sides see the same images
@@ -215,6 +216,7 @@ def main() -> int:
     parser.add_argument('--image_size', type=int, default=128)
     parser.add_argument('--ch', type=int, default=32)
     parser.add_argument('--n_res', type=int, default=4)
+    parser.add_argument('--n_layers_global', type=int, default=7, help="the release's; 64 pixels need 6")
     parser.add_argument('--batch_size', type=int, default=1)
     parser.add_argument('--compute_dtype', default='float32', help='of ours')
     parser.add_argument('--scan_blocks', action=argparse.BooleanOptionalAction, help='of ours')

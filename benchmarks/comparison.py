@@ -1,0 +1,170 @@
+"""Our training beside the official PyTorch code's on the same data from the same weights: table, figure and images.
+
+    python -m benchmarks.comparison --ours runs/ours0 runs/ours1 --official runs/official --speed runs/speed.json
+
+runs/official is of benchmarks.official_run --like=runs/ours0; the others in --ours are seeds of the same config.
+--speed: what `python -m benchmarks.vs_pytorch --image_size=64 --n_layers_global=6 --sides ours official --json=FILE` wrote,
+pinned to one core; its median CPU seconds a step turn steps into seconds, as the trainings themselves may have shared their
+machine. Writes docs/official_curve.png, docs/official.png and, in docs/results.md, the tables between its markers.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from benchmarks.common import table
+from benchmarks.results import SHOWN, all_images, draw_sheet, read_rows, replace_between, test_sources
+from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
+from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.convert.read_official import read_official
+from ugatit_jax.data.sources.open_source import Source
+from ugatit_jax.errors import UserError
+from ugatit_jax.report.curves import BLUES, ORANGES, STYLE
+from ugatit_jax.translate.translator import Translator
+
+METRICS = {
+    'truth_l1_share': 'truth L1 / input',
+    'truth_perceptual': 'truth perceptual',
+    'domain_accuracy': 'domain accuracy',
+    'kid_effnet': 'KID, EfficientNet-Lite0',
+}
+OFFICIAL = 'official PyTorch'
+SHOWN_STEPS = 3  # rows of images of each side
+
+
+class Side(NamedTuple):
+    """One training."""
+
+    name: str
+    path: pathlib.Path
+    seconds: float  # of a step, on one core
+    rows: dict[int, dict[str, float]]  # evaluations by step
+
+
+def read_sides(options: argparse.Namespace) -> list[Side]:
+    """Our seeds and, last, the official side; raises UserError where one has no evaluations."""
+    speed = json.loads(pathlib.Path(options.speed).read_text())['results']
+    sides = [
+        Side(f'ours, seed {i}', pathlib.Path(run), speed['ours']['cpu_seconds'], {}) for i, run in enumerate(options.ours)
+    ]
+    sides.append(Side(OFFICIAL, pathlib.Path(options.official), speed['official']['cpu_seconds'], {}))
+    for side in sides:
+        side.rows.update({row['step']: row for row in read_rows(side.path)})
+        if not side.rows:
+            raise UserError(f'{side.path} has no evaluation.jsonl: train it with evaluation.every')
+    return sides
+
+
+def same_steps(sides: list[Side]) -> list[int]:
+    """The steps at which all sides were evaluated; raises UserError where there are none."""
+    steps = sorted(set.intersection(*(set(side.rows) for side in sides)))
+    if not steps:
+        raise UserError('the trainings were evaluated at no step in common')
+    return steps
+
+
+def at_equal_steps(sides: list[Side]) -> str:
+    """A row for each step and side."""
+    cells = [
+        (step, side.name, f'{step * side.seconds:.0f}', *numbers(side.rows[step]))
+        for step in same_steps(sides)
+        for side in sides
+    ]
+    return table(('step', 'training', 'seconds', *METRICS.values()), cells)
+
+
+def at_equal_seconds(sides: list[Side]) -> str:
+    """For the official side's evaluations the newest of ours that had as many seconds."""
+    cells = []
+    for step, row in sorted(sides[-1].rows.items()):
+        seconds = step * sides[-1].seconds
+        cells.append((f'{seconds:.0f}', OFFICIAL, step, *numbers(row)))
+        for side in sides[:-1]:
+            within = [ours for ours in side.rows if ours * side.seconds <= seconds]
+            # a training that had ended before has no number at this time
+            if within and seconds <= (max(side.rows) + 1000) * side.seconds:
+                cells.append((f'{seconds:.0f}', side.name, max(within), *numbers(side.rows[max(within)])))
+    return table(('seconds', 'training', 'step', *METRICS.values()), cells)
+
+
+def numbers(row: dict[str, float]) -> list[str]:
+    """The metrics of an evaluation, means of both directions."""
+    return [f'{row[name]:.3f}' if name in row else '' for name in METRICS]
+
+
+def curves(sides: list[Side]) -> Figure:
+    """Truth L1 and perceptual distance, over steps and over seconds."""
+    import matplotlib
+
+    colours = dict(zip([side.name for side in sides], [*BLUES, ORANGES[0]]))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure((8, 5), layout='constrained')
+        for axes_row, (name, title) in zip(figure.subplots(2, 2), list(METRICS.items())[:2]):
+            for axes, unit in zip(axes_row, ('steps', 'minutes')):
+                for side in sides:
+                    steps = np.array(sorted(side.rows))
+                    x = steps if unit == 'steps' else steps * side.seconds / 60
+                    values = [side.rows[step][name] for step in steps]
+                    axes.plot(x, values, color=colours[side.name], marker='.', label=side.name)
+                axes.set_title(title, loc='left')
+                axes.set_xlabel(unit)
+                axes.legend(frameon=False)
+    return figure
+
+
+def generators_at(side: Side, step: int, like: LoadedGenerators) -> LoadedGenerators:
+    """The generators that a side had at a step; the official ones in the config of `like`."""
+    if side.name != OFFICIAL:
+        return load_generators(str(side.path), step=step, weights='raw')
+    path = str(side.path / f'official_params_{step:07d}.pt')
+    return like._replace(generator=read_official(path, like.config.data.image_size, None, None).generator)
+
+
+def sheet(sides: list[Side], sources: dict[str, Source]) -> Image.Image:
+    """A to B of some test images: the input, each side's translations at equal steps, the true image."""
+    steps = same_steps(sides)
+    chosen = sorted({steps[round(i)] for i in np.linspace(0, len(steps) - 1, min(SHOWN_STEPS, len(steps)))})
+    shown = [list(sources['A'].keys).index(key) for key in SHOWN]
+    images = {domain: all_images(source)[shown] for domain, source in sources.items()}
+    like = load_generators(str(sides[0].path), step=chosen[0], weights='raw')
+    groups = [[('real A', images['A'])]]
+    for step in chosen:
+        translators = {side.name: Translator(generators_at(side, step, like), 'a2b') for side in sides}
+        groups.append([(f'{step}: {name}', run(images['A'])) for name, run in translators.items()])
+    return draw_sheet([*groups, [('true B', images['B'])]], title_width=150)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Writes the table, the figure and the images."""
+    configure_process()
+    sides, docs = read_sides(options), pathlib.Path(options.docs)
+    curves(sides).savefig(docs / 'official_curve.png', dpi=110)
+    sheet(sides, test_sources()).save(docs / 'official.png', optimize=True)
+    text = (docs / 'results.md').read_text()
+    for name, content in (('steps', at_equal_steps(sides)), ('seconds', at_equal_seconds(sides))):
+        text = replace_between(text, f'official {name}', content)
+    (docs / 'results.md').write_text(text)
+    print(f'wrote {docs}/official_curve.png, {docs}/official.png and the tables of {docs}/results.md')
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks.comparison', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--ours', nargs='+', required=True, metavar='WORKDIR', help='one or two seeds')
+    parser.add_argument('--official', required=True, metavar='DIR')
+    parser.add_argument('--speed', required=True, metavar='FILE')
+    parser.add_argument('--docs', default='docs', metavar='DIR', help='where to write (default: docs)')
+    options = parser.parse_args(arguments)
+    return run_command(lambda: compare(options))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
