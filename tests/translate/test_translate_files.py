@@ -7,8 +7,6 @@ from PIL import Image
 import ugatit_jax
 from tests.helpers.translation import list_files, noise_image, run_translate, write_checkpoint
 from ugatit_jax.report.drawing import HEADER
-from ugatit_jax.translate.fitting import fit
-from ugatit_jax.translate.translate_files import batches_by_shape
 
 
 @pytest.fixture
@@ -72,15 +70,3 @@ def test_images_of_other_channels(tmp_path, capsys):
     assert Image.open(tmp_path / 'back' / 'x.png').mode == 'RGBA'
     assert run_translate(workdir, tmp_path / 'out', tmp_path / 'jpg', '--format=jpg', direction='b2a') == 2
     assert 'transparency' in capsys.readouterr().err
-
-
-def test_batches_have_one_shape_and_few_images_wait():
-    def images(*sides):
-        return [(i, fit(noise_image(side, side), None, 'stretch', (0, 0, 0))) for i, side in enumerate(sides)]
-
-    def numbers(*sides):
-        return [[i for i, _ in batch] for batch in batches_by_shape(images(*sides), batch_size=2)]
-
-    assert numbers(16, 20, 16, 20, 16) == [[0, 2], [1, 3], [4]]
-    # nine wait, one more than four batches: the first goes alone
-    assert numbers(*range(16, 52, 4), 20) == [[0], [1, 9], *([i] for i in range(2, 9))]
