@@ -18,6 +18,7 @@ LAYERS = (  # from the top to the bottom: each imports only from those below it
     'report',
     'checkpoint',
     'data',
+    'faces',
     'config',
     'models',
     'sharding command',

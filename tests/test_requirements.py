@@ -14,7 +14,7 @@ from tests.helpers.paths import ROOT
 pytestmark = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason='the pins are exact for Python 3.11')
 
 RUNTIME_EXTRAS = ('gcs', 'perceptual', 'video')  # launchers and the container read and write gs://
-TEST_EXTRAS = (*RUNTIME_EXTRAS, 'test', 'hub', 'onnx', 'provenance', 'serve', 'stablehlo', 'tflite')
+TEST_EXTRAS = (*RUNTIME_EXTRAS, 'test', 'faces', 'hub', 'onnx', 'provenance', 'serve', 'stablehlo', 'tflite')
 INSTALLERS = {'pip', 'setuptools', 'wheel'}  # a new environment's own, or of no use after the install
 OTHER_PLATFORMS = {'tensorflow', 'tzdata', 'colorama'}  # pinned or not, they are not installed here
 
