@@ -91,6 +91,16 @@ def test_lines_say_how_far_it_is_and_what_is_left(clock, caplog):
     assert caplog.messages == ['video: 7 frames']
 
 
+def test_a_line_about_a_unit_is_one_of_its_own(clock, caplog, monkeypatch, capsys):
+    with Progress('reading', 3) as bar:
+        bar.say('x.png: 2 faces')
+    assert caplog.messages == ['x.png: 2 faces']
+    monkeypatch.setattr(progress.sys.stderr, 'isatty', lambda: True)
+    with Progress('reading', 3) as bar:
+        bar.say('y.png: 1 face')
+    assert caplog.messages == ['x.png: 2 faces'] and 'y.png: 1 face\n' in capsys.readouterr().err
+
+
 def test_a_terminal_has_a_bar(clock, caplog, monkeypatch, capsys):
     monkeypatch.setattr(progress.sys.stderr, 'isatty', lambda: True)
     for _ in track(range(3), 'reading', 3):

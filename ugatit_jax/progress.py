@@ -105,6 +105,13 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
+    def say(self, line: str) -> None:
+        """A line about one of the units."""
+        if self.bar is not None:
+            tqdm.tqdm.write(printable(line), file=sys.stderr)  # above the bar
+        elif self.active:
+            logger.info('%s', printable(line))
+
     def update(self, count: int = 1) -> None:
         """Counts units that are done."""
         self.done += count

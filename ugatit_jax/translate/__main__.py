@@ -15,6 +15,7 @@ import sys
 from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError, printable
+from ugatit_jax.translate.face_files import FACE_MODES
 from ugatit_jax.translate.output_files import DEFAULT_QUALITY, FORMATS, PAGE_NAME
 from ugatit_jax.translate.provenance import parse_credentials
 from ugatit_jax.translate.translate_files import translate_files
@@ -67,6 +68,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add('--heatmap', action='store_true', help='also write NAME.heatmap: where the generator looked')
     add('--strip', action='store_true', help='also write NAME.strip: input, heatmap, output, and output translated back')
     add('--compare', action='store_true', help=f'also write {PAGE_NAME}: inputs beside outputs, in one file')
+    add(
+        '--faces',
+        nargs='?',
+        choices=FACE_MODES,
+        const=FACE_MODES[0],
+        default='',
+        help='find the faces in photos, translate them with the margin of training sets, and paste them back (paste; also '
+        'where nothing follows), or write them as NAME.face1, NAME.face2 ... (crops). Not with videos, --fit, '
+        '--size=original, --heatmap or --strip; --compare with paste only (docs/faces.md)',
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument('--overwrite', action='store_true', help='replace results that exist (never inputs)')
     existing.add_argument(
@@ -125,6 +136,7 @@ def run(options: argparse.Namespace) -> int:
         compare=options.compare,
         overwrite=options.overwrite,
         skip_existing=options.skip_existing,
+        faces=options.faces,
         metadata=not options.no_metadata,
         credentials=credentials,
     )

@@ -1,9 +1,11 @@
 """The files that a translation writes: their names, which files they must not replace, and their format and metadata."""
 
 import collections
+import glob
 import io
 import os
 import pathlib
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ DEFAULT_QUALITY = 95  # of JPEG and WebP; above it JPEG files grow with hardly a
 MAX_LISTED_FILES = 3  # in one message, which is one line
 EXIF_SOFTWARE, EXIF_DESCRIPTION = 0x0131, 0x010E  # tags of the EXIF standard
 PAGE_NAME = 'index.html'
+FIRST_FACE = '.face1'  # before the suffix of a face's crop
 
 
 class FileTask(NamedTuple):
@@ -31,9 +34,12 @@ class FileTask(NamedTuple):
     targets: dict[str, str]  # 'image' or 'video', and with an image 'heatmap', 'strip' where asked for -> path
 
 
-def plan_outputs(inputs: list[tuple[str, str]], output: str, suffix: str, extras: list[str], page: bool) -> list[FileTask]:
+def plan_outputs(
+    inputs: list[tuple[str, str]], output: str, suffix: str, extras: list[str], page: bool, face_crops: bool = False
+) -> list[FileTask]:
     """Tasks for inputs (path, name): names are kept below `output`, with other suffixes; raises UserError.
 
+    face_crops: the targets of an image are that of its first face, which every result has, and those of others that exist.
     Inputs that differ in their suffix only (a.jpg, a.png) keep it: a.jpg.png, a.png.png. No two outputs have the same name,
     none is outside of `output`, and none is an input, be it by another path or a link.
     """
@@ -48,8 +54,11 @@ def plan_outputs(inputs: list[tuple[str, str]], output: str, suffix: str, extras
         if video.is_video(path):
             suffixes = {'video': video.output_suffix(path)}
         else:
-            suffixes = {'image': suffix} | {extra: f'.{extra}{suffix}' for extra in extras}
+            first = {'image': FIRST_FACE + suffix if face_crops else suffix}
+            suffixes = first | {extra: f'.{extra}{suffix}' for extra in extras}
         targets = {kind: os.path.join(output, stem + own) for kind, own in suffixes.items()}
+        if face_crops and 'image' in targets:
+            targets |= existing_crops(targets['image'])
         for target in targets.values():
             if target in owners:
                 raise UserError(f'{name} and {owners[target]} would both become {target}; translate them into two folders')
@@ -60,6 +69,22 @@ def plan_outputs(inputs: list[tuple[str, str]], output: str, suffix: str, extras
         if source := sources.get(identity_of(target)):
             raise UserError(f'{target} is the input {source}, and no input is overwritten; take another --output')
     return tasks
+
+
+def face_path(first: str, number: int) -> str:
+    """The file of a face, NAME.face2.png, by that of the first, NAME.face1.png."""
+    stem, suffix = os.path.splitext(first)
+    return f'{stem[:-1]}{number}{suffix}'
+
+
+def existing_crops(first: str) -> dict[str, str]:
+    """The files of the second and further faces that are there already, by number: {'2': NAME.face2.png}."""
+    stem, suffix = os.path.splitext(first)
+    paths = glob.glob(f'{glob.escape(stem[:-1])}*{suffix}')
+    numbers = {path: path.removeprefix(stem[:-1]).removesuffix(suffix) for path in paths}
+    return {
+        number: path for path, number in sorted(numbers.items()) if re.fullmatch('[1-9][0-9]*', number) and number != '1'
+    }
 
 
 def split_output(output: str, inputs: list[str]) -> tuple[str, str]:
@@ -113,11 +138,12 @@ def validate_not_existing(tasks: list[FileTask], output: str, page: bool) -> Non
         )
 
 
-def provenance(model: str, direction: str) -> dict[str, str]:
-    """Metadata of every result: that it is synthetic, and which model made it."""
+def provenance(model: str, direction: str, composite: bool = False) -> dict[str, str]:
+    """Metadata of every result: that it, or with `composite` the faces in it, are synthetic, and which model made them."""
+    kind = 'synthetic faces in a photo' if composite else 'synthetic image'
     return {
         'Software': f'ugatit_jax {ugatit_jax.__version__}',
-        'Description': f'synthetic image: translated from {source_of(direction)} to {target_of(direction)} by U-GAT-IT',
+        'Description': f'{kind}: translated from {source_of(direction)} to {target_of(direction)} by U-GAT-IT',
         'Model': model,
         'Direction': direction,
     }

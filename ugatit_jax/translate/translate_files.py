@@ -9,7 +9,8 @@ from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.progress import Progress
 from ugatit_jax.translate import video
 from ugatit_jax.translate.comparison_page import PageRow, make_row, write_page
-from ugatit_jax.translate.image_pipeline import Failure, OutputOptions, translate_images
+from ugatit_jax.translate.face_files import open_photo, validate_faces
+from ugatit_jax.translate.image_pipeline import Failure, ImageWork, OutputOptions, translate_images, whole_image
 from ugatit_jax.translate.input_files import find_inputs, read_image
 from ugatit_jax.translate.output_files import (
     DEFAULT_QUALITY,
@@ -49,6 +50,7 @@ def translate_files(
     compare: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
+    faces: str = '',
     metadata: bool = True,
     credentials: Credentials | None = None,
 ) -> Outcome:
@@ -61,10 +63,12 @@ def translate_files(
     output, file_name = split_output(output, inputs)
     image_format = pathlib.Path(file_name).suffix[1:].lower() or image_format
     image_format = validate_options(translator, size, fit, image_format, extras, compare)
+    if faces:
+        validate_faces(translator, faces, size, fit, extras, compare, file_name)
     found = find_inputs(inputs, output)
     if file_name:
         found = [(path, file_name) for path, _ in found]
-    tasks = plan_outputs(found, output, f'.{image_format}', extras, compare)
+    tasks = plan_outputs(found, output, f'.{image_format}', extras, compare, faces == 'crops')
     planned, done = tasks, []
     if skip_existing:
         tasks, done = split_done(planned)
@@ -74,6 +78,8 @@ def translate_files(
         validate_signable(target for task in tasks for target in task.targets.values())
     videos = [task for task in tasks if 'video' in task.targets]
     if videos:
+        if faces:
+            raise UserError(f'--faces is for photos, and {videos[0].source} is a video; leave one out')
         video.require_av()
         if len(videos) == len(planned) and (extras or compare):
             raise UserError('--heatmap, --strip and --compare are for images; there are only videos')
@@ -85,26 +91,36 @@ def translate_files(
         raise UserError(f'--output={output} cannot be made: {first_line(error)}') from error
 
     remove_partials(tasks)
-    texts = provenance(translator.model, translator.direction) if metadata else {}
+    texts = provenance(translator.model, translator.direction, faces == 'paste') if metadata else {}
     output_options = OutputOptions(size, fit, quality, texts, compare, credentials)
     images = [task for task in tasks if 'image' in task.targets]
-    failures, rows = translate_images(translator, images, output_options)
+
+    def open_work(task: FileTask) -> ImageWork:
+        if faces:
+            return open_photo(translator, task, faces, output_options)
+        return whole_image(translator, task, output_options)
+
+    failures, rows = translate_images(translator, images, open_work)
     for task in videos:
         failures += translate_video(translator, task, output_options)
     if compare:
         for task in done:
-            if 'image' in task.targets and (row := row_of_files(translator, task, output_options)):
+            if 'image' in task.targets and (row := row_of_files(translator, task, output_options, bool(faces))):
                 rows[task.name] = row
         in_order = [rows[task.name] for task in planned if task.name in rows]
         write_page(os.path.join(output, PAGE_NAME), in_order, translator.model, translator.direction, texts.get('Software'))
     return Outcome(len(planned), len(done), failures)
 
 
-def row_of_files(translator: Translator, task: FileTask, output_options: OutputOptions) -> PageRow | None:
-    """The row of an image whose result is there; None where one of the two cannot be read."""
+def row_of_files(translator: Translator, task: FileTask, output_options: OutputOptions, whole: bool) -> PageRow | None:
+    """The row of an image whose result is there; None where one of the two cannot be read.
+
+    whole: the result shows all of the image, whatever `fit` leaves out of what the generator sees.
+    """
     try:
         pixels = read_image(task.source, translator.channels, translator.background)
-        original = translator.fit_image(pixels, output_options.size, output_options.fit).original
+        fitted = translator.fit_image(pixels, output_options.size, output_options.fit)
+        original = pixels if whole else fitted.original
         translated = read_image(task.targets['image'], translator.out_channels, translator.background)
         attention = read_image(task.targets['heatmap'], 3, translator.background) if 'heatmap' in task.targets else None
         return make_row(task.name, original, translated, attention)
