@@ -4,6 +4,12 @@
     python -m ugatit_jax.main --config=configs/default.py --workdir=W --config.data.source=prepared:DIR
 
 The encoded files are stored as they are; unreadable ones are reported and left out, as in training.
+
+With --faces it makes a folder of images of photos, to look through and train on: the faces of one or both domains, cut out
+upright as `ugatit_jax.translate --faces` cuts them (docs/faces.md); the other domain's files are copied:
+
+    python -m ugatit_jax.data.prepare --source=folder:PATH --output=DIR --faces=A
+    python -m ugatit_jax.main --config=configs/default.py --workdir=W --config.data.source=folder:DIR
 """
 
 import argparse
@@ -22,6 +28,7 @@ from etils import epath
 
 from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.data import scan
+from ugatit_jax.data.prepare_faces import DOMAINS, prepare_faces
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.prepared import BUILDER_NAME, INFO, VERSION, prepared_directory
 from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
@@ -141,6 +148,12 @@ def main(arguments: list[str] | None = None) -> int:
         default=scan.MAX_BAD_FRACTION,
         help='largest share of unreadable files that are left out (default: %(default)s)',
     )
+    parser.add_argument(
+        '--faces',
+        choices=DOMAINS,
+        default='',
+        help='write a folder of images, not shards: each face in the photos of these domains as a PNG',
+    )
     options = parser.parse_args(arguments)
     configure_logging(logging.WARNING)
     return run_command(lambda: run(options))
@@ -148,6 +161,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     """Prepares as the flags say and prints what was written."""
+    if options.faces:
+        if options.channels != 3:
+            raise UserError(f'--faces is for RGB images, not for --channels={options.channels}; leave one out')
+        for split, made in prepare_faces(options.source, options.output, options.faces, options.max_bad_fraction).items():
+            print(f'{split}: {made.summary()}')
+        print(f'look through them, then train with --config.data.source=folder:{options.output}')
+        return
     counts = prepare(options.source, options.output, options.channels, options.max_bad_fraction)
     for split, (images, left_out) in counts.items():
         print(f'{split}: {images} images, {left_out} files left out')
