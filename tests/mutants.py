@@ -401,6 +401,23 @@ MUTANTS = [
         'content = out',
         'translate/test_fitting.py',
     ),
+    # faces
+    Mutant('faces/crop.py', 'x = face.x + above', 'x = face.x - above', 'faces/test_crop.py'),
+    Mutant('faces/crop.py', 'y = face.y - above', 'y = face.y + above', 'faces/test_crop.py'),
+    Mutant('faces/crop.py', 'to_part = (cos, -sin,', 'to_part = (cos, sin,', 'faces/test_crop.py'),
+    Mutant('faces/crop.py', 'c + (a + b - 1) / 2', 'c', 'faces/test_crop.py'),
+    Mutant('faces/crop.py', 'part + mask * (', 'part + (', 'faces/test_crop.py'),
+    Mutant('faces/crop.py', '-left, -top, right', '-left, right', 'faces/test_crop.py'),
+    Mutant('faces/detect.py', 'Face(best.x / scale', 'Face(best.x', 'faces/test_detect.py'),
+    Mutant('faces/detect.py', 'return box.turn + tilt', 'return box.turn - tilt', 'faces/test_detect.py'),
+    Mutant('faces/detect.py', 'if votes < with_eyes:', 'if False:', 'faces/test_detect.py'),
+    Mutant('faces/found.py', 'face.side >= MIN_SIDE', 'True', 'faces/test_found.py'),
+    Mutant(
+        'translate/face_files.py', 'range(len(crops), 0, -1)', 'range(1, len(crops) + 1)', 'translate/test_face_files.py'
+    ),
+    Mutant('translate/face_files.py', 'made = photo.copy()', 'made = seen.copy()', 'translate/test_face_files.py'),
+    Mutant('translate/face_files.py', 'credentials, composite=True', 'credentials', 'translate/test_face_files.py'),
+    Mutant('translate/image_pipeline.py', 'if work.failed:', 'if False:', 'translate/test_image_pipeline.py'),
     # conversion and checkpoints
     Mutant(
         'convert/official_layout.py',

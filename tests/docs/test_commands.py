@@ -25,6 +25,7 @@ from PIL import Image
 from configs import demo
 from tests.helpers.command import SMALL
 from tests.helpers.doc_blocks import PYTHON, SHELL, TEXT, Block, blocks_of, calls_of, variables_of
+from tests.helpers.drawn_face import photo
 from tests.helpers.image_files import make_folder, smooth
 from tests.helpers.official_files import official_of, tree_of
 from tests.helpers.paths import ROOT
@@ -274,6 +275,10 @@ def site(tmp_path_factory):
         shutil.copytree(work / 'data' / 'mine' / source, work / target)
     for name in ('photo.jpg', 'in.png'):
         Image.fromarray(smooth(40, 48)).save(work / name)
+    shutil.copytree(work / 'data' / 'mine' / 'trainB', work / 'data' / 'album' / 'trainB')
+    for place in ('.', 'album', 'data/album/trainA'):
+        (work / place).mkdir(exist_ok=True)
+        Image.fromarray(photo(120, 100, (60, 50, 80, 0))).save(work / place / 'group.jpg')
     film(work / 'film.mp4')
     config = small_config(model__reference='pytorch')
     write_zip(work / 'official_params_latest.pt', tree_of(official_of(config, 'pytorch')))
