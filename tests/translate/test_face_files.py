@@ -1,5 +1,7 @@
 """--faces: photos with translated faces in them, and crops."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -126,6 +128,13 @@ def test_flags_that_contradict_faces_end_in_one_line(workdir, tmp_path, capsys, 
     assert run_translate(workdir, tmp_path / 'x.png', tmp_path / 'out', *flags) == 2
     err = capsys.readouterr().err
     assert err.startswith('ugatit_jax: ') and err.count('\n') == 1 and message in err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_missing_package_is_said_before_any_work(workdir, folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cv2', None)
+    assert run_translate(workdir, folder, tmp_path / 'out', '--faces') == 2
+    assert capsys.readouterr().err == "ugatit_jax: --faces needs OpenCV; hint: pip install 'ugatit_jax[faces]'\n"
     assert not (tmp_path / 'out').exists()
 
 
