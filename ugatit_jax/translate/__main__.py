@@ -65,6 +65,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar='SIDE',
         help='images above (2 * SIDE)^2 pixels go by tiles, with the same result; 0 for never (default: %(default)s)',
     )
+    add(
+        '--temporal',
+        type=int,
+        default=0,
+        metavar='FRAMES',
+        help="of videos: average what makes the frames' look over about so many, against flicker; 0 (default) for none",
+    )
     add('--heatmap', action='store_true', help='also write NAME.heatmap: where the generator looked')
     add('--strip', action='store_true', help='also write NAME.strip: input, heatmap, output, and output translated back')
     add('--compare', action='store_true', help=f'also write {PAGE_NAME}: inputs beside outputs, in one file')
@@ -129,6 +136,7 @@ def run(options: argparse.Namespace) -> int:
         options.output,
         size=options.size,
         fit=options.fit,
+        temporal=options.temporal,
         image_format=options.format,
         quality=options.quality,
         heatmap=options.heatmap,

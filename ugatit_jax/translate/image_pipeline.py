@@ -32,6 +32,7 @@ class OutputOptions(NamedTuple):
 
     size: int | str
     fit: str | None
+    temporal: int  # frames that a video is averaged over; 0 for none
     quality: int
     metadata: dict[str, str]  # provenance; {} for none
     page: bool

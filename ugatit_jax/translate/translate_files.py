@@ -25,6 +25,7 @@ from ugatit_jax.translate.output_files import (
     validate_not_existing,
 )
 from ugatit_jax.translate.provenance import Credentials, validate_signable
+from ugatit_jax.translate.temporal import validate_temporal
 from ugatit_jax.translate.translator import Translator
 
 
@@ -43,6 +44,7 @@ def translate_files(
     *,
     size: int | str = 'train',
     fit: str | None = None,
+    temporal: int = 0,
     image_format: str = 'png',
     quality: int = DEFAULT_QUALITY,
     heatmap: bool = False,
@@ -77,10 +79,14 @@ def translate_files(
     if credentials:
         validate_signable(target for task in tasks for target in task.targets.values())
     videos = [task for task in tasks if 'video' in task.targets]
+    if temporal and not videos:
+        raise UserError('--temporal is for videos; there are only images')
     if videos:
         if faces:
             raise UserError(f'--faces is for photos, and {videos[0].source} is a video; leave one out')
         video.require_av()
+        if temporal:
+            validate_temporal(temporal)
         if len(videos) == len(planned) and (extras or compare):
             raise UserError('--heatmap, --strip and --compare are for images; there are only videos')
     if strip:
@@ -92,7 +98,7 @@ def translate_files(
 
     remove_partials(tasks)
     texts = provenance(translator.model, translator.direction, faces == 'paste') if metadata else {}
-    output_options = OutputOptions(size, fit, quality, texts, compare, credentials)
+    output_options = OutputOptions(size, fit, temporal, quality, texts, compare, credentials)
     images = [task for task in tasks if 'image' in task.targets]
 
     def open_work(task: FileTask) -> ImageWork:
@@ -158,6 +164,7 @@ def translate_video(translator: Translator, task: FileTask, output_options: Outp
                 task.targets['video'],
                 size=output_options.size,
                 fit=output_options.fit,
+                temporal=output_options.temporal,
                 comment=one_line(output_options.metadata),
                 progress=bar.update,
             )

@@ -1,8 +1,9 @@
 """Translates video files with PyAV: frame by frame in batches, audio copied as it is.
 
-Frames are independent of each other, as images are; nothing enforces consistency over time.
+Frames are independent of each other, as images are, unless --temporal averages their look (temporal.py).
 """
 
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import numpy as np
 from ugatit_jax.data.decode import MAX_PIXELS
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.files import atomic_file
+from ugatit_jax.translate.temporal import FilmTranslator
 
 if TYPE_CHECKING:
     import av
@@ -62,6 +64,7 @@ def translate_video(
     *,
     size: int | str = 'train',
     fit: str | None = None,
+    temporal: int = 0,
     comment: str = '',
     progress: Callable[[int], Any] = lambda frames: None,
 ) -> int:
@@ -69,7 +72,8 @@ def translate_video(
 
     H.264, or VP9 in .webm, with the input's timestamps; audio streams are copied, subtitles left out. Frames are upright and
     as large as in the input, with fit='short_side_crop' their middle square. Only batch_size frames are held at a time.
-    comment: metadata of the file. progress: called with the number of frames done since the last call.
+    temporal: frames that the look is averaged over, 0 for none. comment: metadata of the file. progress: called with the
+    number of frames done since the last call.
     """
     require_av()
     import av
@@ -88,7 +92,9 @@ def translate_video(
             validate_streams(reader)
             if comment:
                 writer.metadata['comment'] = comment
-            return translate_streams(reader, writer, translator, size, fit, target, progress)
+            translate = FilmTranslator(translator, temporal) if temporal else translator
+            frames = functools.partial(translate, size=size, fit=fit)
+            return translate_streams(reader, writer, translator, frames, target, progress)
     except (av.FFmpegError, OSError) as error:
         raise UserError(first_line(error)) from error
 
@@ -111,12 +117,11 @@ def translate_streams(
     reader: 'av.container.InputContainer',
     writer: 'av.container.OutputContainer',
     translator: 'Translator',
-    size: int | str,
-    fit: str | None,
+    translate: Callable[[np.ndarray], np.ndarray],
     target: str,
     progress: Callable[[int], Any],
 ) -> int:
-    """Frames through the translator, audio packets as they come; returns the number of frames."""
+    """Frames through `translate`, audio packets as they come; returns the number of frames."""
     video = reader.streams.video[0]
     video.thread_type = 'AUTO'
     codec = 'libvpx-vp9' if target.lower().endswith('.webm') else 'libx264'
@@ -125,7 +130,7 @@ def translate_streams(
     for packets, frames in read_batches(reader, video, translator.batch_size):
         if frames:
             images = np.stack([upright(frame, PIXEL_FORMATS[translator.channels]) for frame in frames])
-            images = translator(images.reshape(*images.shape[:3], -1), size=size, fit=fit)
+            images = translate(images.reshape(*images.shape[:3], -1))
             if stream is None:
                 stream = add_video_stream(writer, codec, images.shape[2], images.shape[1], video)
             for frame, image in zip(frames, images):
