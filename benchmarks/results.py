@@ -29,7 +29,7 @@ from ugatit_jax.evaluate.colour_match import colour_statistics, match_colours
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.truth import compare
-from ugatit_jax.models.networks import source_of, target_of
+from ugatit_jax.models.names import source_of, target_of
 from ugatit_jax.report.curves import BLUES, ORANGES, STYLE
 from ugatit_jax.sharding import make_mesh
 

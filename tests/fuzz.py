@@ -197,7 +197,8 @@ def make_model_folder(folder: pathlib.Path) -> None:
 
     from tests.helpers.small import small_config
     from ugatit_jax.checkpoint.model_folder import write_model_folder
-    from ugatit_jax.models.networks import GENERATORS, make_networks
+    from ugatit_jax.models.names import GENERATORS
+    from ugatit_jax.models.networks import make_networks
 
     config = FrozenConfigDict(small_config())
     networks, x = make_networks(config), np.zeros((1, 32, 32, 3), np.float32)

@@ -1,11 +1,13 @@
 """Value ranges of images: uint8 in files and on the host, float32 in [-1, 1] in the networks."""
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import jax
 import numpy as np
 
-Array = TypeVar('Array', np.ndarray, jax.Array)
+if TYPE_CHECKING:  # commands that only look at images start without it
+    import jax
+
+Array = TypeVar('Array', np.ndarray, 'jax.Array')
 
 
 def normalize(pixels: Array) -> Array:

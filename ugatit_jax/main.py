@@ -9,13 +9,10 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from ugatit_jax.command import configure_logging, configure_process, hide_gpus_from_tensorflow, join_processes, run_command
+from ugatit_jax.command import configure_logging, configure_process, join_processes, run_command
 from ugatit_jax.config.flags import parse_flags
 from ugatit_jax.config.help import help_text
 from ugatit_jax.errors import UserError
-from ugatit_jax.evaluate.run import evaluate_run
-from ugatit_jax.training.dry_run import dry_run
-from ugatit_jax.training.loop import train
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, or the name of one of configs/: cat2dog.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')
@@ -45,11 +42,18 @@ def run(argv: list[str]) -> None:
     if flags.FLAGS.distributed:
         join_processes()
     configure_process(flags.FLAGS.compilation_cache)
-    hide_gpus_from_tensorflow()
     if flags.FLAGS.mode == 'eval':
+        from ugatit_jax.evaluate.run import evaluate_run
+
         evaluate_run(flags.FLAGS.config, flags.FLAGS.workdir, flags.FLAGS.step)
+    elif flags.FLAGS.dry_run:
+        from ugatit_jax.training.dry_run import dry_run
+
+        dry_run(flags.FLAGS.config, flags.FLAGS.workdir)
     else:
-        (dry_run if flags.FLAGS.dry_run else train)(flags.FLAGS.config, flags.FLAGS.workdir)
+        from ugatit_jax.training.loop import train
+
+        train(flags.FLAGS.config, flags.FLAGS.workdir)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,7 +8,6 @@ Training writes it, too, while it runs.
 import sys
 
 from ugatit_jax.command import argument_parser, run_command
-from ugatit_jax.report.run_page import write_run_page
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,6 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argument_parser('ugatit_jax.run_page', __doc__)
     parser.add_argument('workdir', metavar='WORKDIR', help='the folder of a run')
     options = parser.parse_args(arguments)
+    from ugatit_jax.report.run_page import write_run_page
+
     return run_command(lambda: print(write_run_page(options.workdir)))
 
 

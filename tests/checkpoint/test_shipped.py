@@ -8,7 +8,7 @@ from ugatit_jax.checkpoint.model_folder import SHIPPED, shipped_names
 from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.sources.open_source import open_source
-from ugatit_jax.models.networks import source_of, target_of
+from ugatit_jax.models.names import source_of, target_of
 
 
 @pytest.mark.parametrize('direction', ['a2b', 'b2a'])

@@ -4,7 +4,6 @@ import pytest
 
 from tests.helpers.official_files import refusal, tree_of
 from tests.helpers.torch_writer import write_zip
-from ugatit_jax.convert import __main__ as convert_command
 from ugatit_jax.convert.__main__ import main
 
 
@@ -21,7 +20,7 @@ def test_the_command(arrays, tmp_path, capsys):
 
 @pytest.mark.parametrize('direction', ['B2A', 'b2a'])
 def test_the_direction_is_taken_in_both_cases(direction, capsys, monkeypatch):
-    monkeypatch.setattr(convert_command, 'convert', lambda source, target, **options: [options['direction']])
+    monkeypatch.setattr('ugatit_jax.convert.convert.convert', lambda source, target, **options: [options['direction']])
     assert main(['--from=x', '--to=y', f'--direction={direction}']) == 0
     assert capsys.readouterr().out == 'B2A\n'
 

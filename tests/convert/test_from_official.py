@@ -30,7 +30,8 @@ from ugatit_jax.convert.official_layout import write_networks
 from ugatit_jax.convert.official_names import TENSORFLOW_NETWORKS, OfficialNames
 from ugatit_jax.convert.to_files import differences_from_pytorch, official_arrays
 from ugatit_jax.errors import UserError
-from ugatit_jax.models.networks import GENERATORS, domain_of, make_networks, source_of
+from ugatit_jax.models.names import GENERATORS, domain_of, source_of
+from ugatit_jax.models.networks import make_networks
 from ugatit_jax.models.spectral_norm import advance
 from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training.loop import train

@@ -307,9 +307,10 @@ def page(request, site, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, tracker())
     monkeypatch.setattr(demo, 'get_config', shrunken(demo.get_config))
     if request.param == 'quick':
-        monkeypatch.setattr(training, 'train', dry_run.dry_run)  # settings, data and shapes
-        monkeypatch.setattr(training, 'evaluate_run', lambda config, workdir, _: dry_run.dry_run(config, workdir))
-        monkeypatch.setattr('ugatit_jax.training.loop.train', dry_run.dry_run)
+        monkeypatch.setattr('ugatit_jax.training.loop.train', dry_run.dry_run)  # settings, data and shapes
+        monkeypatch.setattr(
+            'ugatit_jax.evaluate.run.evaluate_run', lambda config, workdir, _: dry_run.dry_run(config, workdir)
+        )
         monkeypatch.setattr(dry_run, 'compile_step', lambda *_: (None, []))
         monkeypatch.setattr(dry_run.memory, 'log_memory', lambda *_: None)
     made = Page(work, monkeypatch, request.param == 'real')

@@ -14,7 +14,7 @@ from ugatit_jax.data import Datasets, open_datasets
 from ugatit_jax.data.sources.open_source import Selected
 from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.evaluator import Evaluator
-from ugatit_jax.models import GeneratorOutput
+from ugatit_jax.models.generator import GeneratorOutput
 
 CONFIG = small_config(evaluation__batch_size=2)
 

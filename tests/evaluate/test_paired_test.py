@@ -13,7 +13,7 @@ from ugatit_jax.evaluate.classifier import Classifier, ClassifierNetwork
 from ugatit_jax.evaluate.evaluator import DirectionScores, Evaluator
 from ugatit_jax.evaluate.paired_test import NOTE, PairedTest, find_pairs
 from ugatit_jax.evaluate.run import make_galleries
-from ugatit_jax.models import GeneratorOutput
+from ugatit_jax.models.generator import GeneratorOutput
 
 CONFIG = small_config(evaluation__batch_size=2)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.helpers.small import small_generator
 from ugatit_jax.compiler import portable
-from ugatit_jax.models import Generator
+from ugatit_jax.models.generator import Generator
 
 SIDE = 32  # of small_generator
 

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from configs import default
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.models import Generator
+from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.networks import make_networks
 
 

@@ -10,7 +10,8 @@ from configs import default
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.models.networks import DIRECTIONS, generator_of, make_networks, source_of
+from ugatit_jax.models.names import DIRECTIONS, generator_of, source_of
+from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.__main__ import main
 
 STEP = 7

@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ugatit_jax.models import Discriminator, losses
+from ugatit_jax.models import losses
+from ugatit_jax.models.discriminator import Discriminator
+from ugatit_jax.models.names import ADVERSARIAL, PENALIZED
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:
@@ -54,7 +56,7 @@ FORMULAS = {  # of the discriminators on (real, fake), of the generators on fake
 FORMULAS |= {'dragan': FORMULAS['gan'], 'wgan-lp': FORMULAS['wgan-gp']}
 
 
-@pytest.mark.parametrize('kind', losses.ADVERSARIAL)
+@pytest.mark.parametrize('kind', ADVERSARIAL)
 @pytest.mark.parametrize('shape', [(2, 4, 4, 1), (3, 2)])
 def test_every_adversarial_loss_is_its_formula(kind, shape):
     real, fake = draw(0, *shape) * 2, draw(1, *shape) * 2 - 0.5
@@ -135,8 +137,8 @@ def test_penalties_against_finite_differences(discriminator):
         )
         norms = {name: np.linalg.norm(x[:, 0] - x[:, 1], axis=-1) / (2 * eps) for name, x in out.items()}
         assert min(map(min, norms.values())) < 1 < max(map(max, norms.values()))  # or wgan-lp would be as wgan-gp
-        actual = jax.jit(lambda params: {kind: penalties(logits, params, images, kind) for kind in losses.PENALIZED})(params)
-        for kind in losses.PENALIZED:
+        actual = jax.jit(lambda params: {kind: penalties(logits, params, images, kind) for kind in PENALIZED})(params)
+        for kind in PENALIZED:
             for name, norm in norms.items():
                 excess = np.maximum(norm - 1, 0) if kind == 'wgan-lp' else norm - 1
                 np.testing.assert_allclose(actual[kind][name], (excess**2).mean(), rtol=1e-6, err_msg=f'{kind} {name}')

@@ -12,7 +12,7 @@ from tests.helpers.goldens import Golden, assert_close, outputs_of
 from ugatit_jax.convert.official_layout import write_networks
 from ugatit_jax.convert.official_names import TENSORFLOW_NETWORKS
 from ugatit_jax.models import losses
-from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
+from ugatit_jax.models.names import DISCRIMINATORS, GENERATORS
 from ugatit_jax.models.spectral_norm import advance, power_iteration_steps
 from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.objectives import DiffAugment, generate, generator_objective

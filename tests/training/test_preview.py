@@ -8,7 +8,7 @@ from PIL import Image
 from configs import default
 from ugatit_jax.data import open_datasets
 from ugatit_jax.images import denormalize
-from ugatit_jax.models import GeneratorOutput
+from ugatit_jax.models.generator import GeneratorOutput
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.training import preview
 from ugatit_jax.training.preview import PreviewImages, choose, draw

@@ -7,7 +7,8 @@ import pytest
 
 from configs import default
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.models.networks import GENERATORS, make_networks
+from ugatit_jax.models.names import GENERATORS
+from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.rho import compiled_rho_statistics, rho_layers
 
 

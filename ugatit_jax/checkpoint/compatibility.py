@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ugatit_jax.config import default
-from ugatit_jax.config.fields import fields, validate_values
+from ugatit_jax.config.fields import by_dotted_name, fields, validate_values
 from ugatit_jax.config.resolve import fill_unset_fields
 from ugatit_jax.errors import UserError
 
@@ -52,7 +51,7 @@ def complete(stored: dict[str, Any]) -> dict[str, Any]:
     filled = as_json(default.get_config())
     for group, value in stored.items():
         filled[group] = filled.get(group, {}) | value if isinstance(value, dict) else value
-    values = flatten_dict(filled, sep='.')
+    values = by_dotted_name(filled)
     validate_values({name: values.get(name) for name in fields() if name.startswith(('model.', 'data.'))})
     config = ConfigDict(filled)
     fill_unset_fields(config)

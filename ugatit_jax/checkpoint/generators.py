@@ -2,12 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etils import epath
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.hub import is_on_hub, open_hub_model
 from ugatit_jax.checkpoint.model_folder import (
     CONFIG,
@@ -17,9 +16,11 @@ from ugatit_jax.checkpoint.model_folder import (
     read_model_folder,
     shipped_names,
 )
-from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
 from ugatit_jax.errors import UserError
 from ugatit_jax.files import absolute
+
+if TYPE_CHECKING:
+    from ugatit_jax.checkpoint.checkpoints import Checkpoints
 
 
 class LoadedGenerators(NamedTuple):
@@ -51,6 +52,8 @@ def load_generators(
     """
     if is_on_hub(path) or (found := workdir_of(path)) is None:
         return load_model_folder(path, step, weights, names)
+    from ugatit_jax.checkpoint.checkpoints import Checkpoints  # here: a model folder is read without Orbax
+
     workdir, step_of_path = found
     checkpoints = Checkpoints(workdir)
     with explain_damage(checkpoints, step_of_path):
@@ -101,8 +104,10 @@ def load_model_folder(path: str, step: int | str, weights: str, names: tuple[str
 
 
 @contextlib.contextmanager
-def explain_damage(checkpoints: Checkpoints, step_of_path: int | None) -> Iterator[None]:
+def explain_damage(checkpoints: 'Checkpoints', step_of_path: int | None) -> Iterator[None]:
     """Adds to the error of a damaged checkpoint which one to take instead; step_of_path: as `workdir_of` returns it."""
+    from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
+
     try:
         yield
     except DamagedCheckpoint as error:

@@ -20,10 +20,10 @@ from safetensors import SafetensorError
 
 from ugatit_jax.checkpoint.compatibility import as_json, complete
 from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.models.networks import GENERATORS, make_networks, network_shapes
+from ugatit_jax.models.names import GENERATORS
+from ugatit_jax.models.networks import make_networks, network_shapes
 
 CONFIG, FORMAT = 'config.json', 'ugatit_jax generators 1'
-DTYPES = ('float32', 'float16')
 SHIPPED = pathlib.Path(__file__).parent / 'shipped'  # folders that come with the package, known by their names
 
 

@@ -4,9 +4,10 @@ from ml_collections import ConfigDict
 
 from ugatit_jax.config.reference import reference_load_size
 from ugatit_jax.errors import UserError
-from ugatit_jax.models.networks import DIRECTIONS
+from ugatit_jax.models.names import DIRECTIONS
 
 MAX_DIGITS = 10  # of a step
+POLICIES = ('color', 'translation', 'cutout')  # of augment.diffaugment, see data/diffaugment.py
 LOSS_WEIGHTS = ('adversarial_weight', 'cycle_weight', 'identity_weight', 'cam_weight')
 
 
@@ -57,3 +58,15 @@ def parse_profile_steps(text: str, last: int) -> tuple[int, int] | None:
             'step (training.steps)'
         )
     return steps
+
+
+def parse_policy(text: str) -> tuple[str, ...]:
+    """'color,translation' to ('color', 'translation'); '' to (); raises UserError for unknown names."""
+    policy = tuple(part.strip() for part in text.split(',') if part.strip())
+    unknown = [part for part in policy if part not in POLICIES]
+    if unknown:
+        raise UserError(
+            f'augment.diffaugment={text!r}: {unknown[0]!r} is not one of {", ".join(POLICIES)} '
+            "(several are joined by commas, '' is off)"
+        )
+    return policy

@@ -10,17 +10,13 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ugatit_jax.config import default
 from ugatit_jax.config.derived import LOSS_WEIGHTS
 from ugatit_jax.config.reference import NAMES
 from ugatit_jax.errors import UserError
-from ugatit_jax.models.decoder_norm import DECODER_NORMS, UP_NORMS
-from ugatit_jax.models.losses import ADVERSARIAL
-from ugatit_jax.models.networks import DIRECTIONS
+from ugatit_jax.models.names import ADVERSARIAL, DECODER_NORMS, DIRECTIONS, UP_NORMS
 
 INT32 = 2**31 - 1  # steps are int32 on devices
 SIDE = 8192  # pixels: data.decode refuses larger images
@@ -78,7 +74,15 @@ def padding() -> Field:
 
 def compute_dtype() -> Field:
     """A type of activations; float64 is for comparisons with the PyTorch release, where x64 is enabled."""
-    return choice('float32', 'bfloat16', *(['float64'] if jax.config.jax_enable_x64 else []))
+    wanted, allowed = choice('float32', 'bfloat16')
+    return Field(wanted, lambda x: allowed(x) or x == 'float64' and x64_enabled())
+
+
+def x64_enabled() -> bool:
+    """Whether JAX computes in float64 where it is asked to."""
+    import jax  # here: settings are read without it
+
+    return jax.config.jax_enable_x64
 
 
 def colour() -> Field:
@@ -196,9 +200,17 @@ def fields() -> dict[str, Field]:
     }
 
 
+def by_dotted_name(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """The values of nested dicts: {'data.source': ...} of {'data': {'source': ...}}."""
+    found = {}
+    for name, value in values.items():
+        found |= by_dotted_name(value, f'{prefix}{name}.') if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
 def validate_fields(config: ConfigDict, *groups: str) -> None:
     """Raises UserError for a field, of all or of these groups, that cannot be what it is, that is missing or unknown."""
-    known, found = fields(), flatten_dict(config.to_dict(), sep='.')
+    known, found = fields(), by_dotted_name(config.to_dict())
     for name in sorted(found.keys() ^ known.keys()):
         if name in known:
             raise UserError(f'config: there is no {name}; a config begins as that of ugatit_jax.config.default.get_config()')
@@ -222,7 +234,7 @@ def validate_name(name: str) -> None:
 
 def validate_values(values: dict[str, Any]) -> None:
     """Raises UserError for a value, by its field's dotted name, that the field cannot be, whatever the others are."""
-    known, unset = fields(), flatten_dict(default.get_config().to_dict(), sep='.')
+    known, unset = fields(), by_dotted_name(default.get_config().to_dict())
     for name, value in values.items():
         allowed = known[name].allows(value) or value is None and unset[name] is None
         require(allowed, f'{name}={shown(value)}', known[name].wanted)

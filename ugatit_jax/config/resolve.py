@@ -8,7 +8,7 @@ from ugatit_jax.config.fields import shown, validate_fields
 from ugatit_jax.config.reference import reference_fields
 from ugatit_jax.config.validate import validate_combinations, validate_sizes
 from ugatit_jax.errors import UserError
-from ugatit_jax.models.losses import PENALIZED
+from ugatit_jax.models.names import PENALIZED
 
 GRADIENT_PENALTY_WEIGHT = 10.0  # the TensorFlow release's
 DECAY_START = 0.5  # both releases'

@@ -12,7 +12,7 @@ from ugatit_jax.config.derived import draws_per_step, parse_profile_steps, uses_
 from ugatit_jax.config.fields import require, shown
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
-from ugatit_jax.models.networks import DIRECTIONS
+from ugatit_jax.models.names import DIRECTIONS
 
 MAX_EXAMPLES = 2**32  # of a run: which image is the i-th is defined below (data.shuffle)
 

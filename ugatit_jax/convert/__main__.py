@@ -9,12 +9,10 @@ FILE_OR_DIR is a PyTorch file (NAME_params_*.pt, or a generator's state_dict) or
 
 import argparse
 import logging
+import os
 import sys
 
-import jax
-
 from ugatit_jax.command import argument_parser, configure_logging, run_command
-from ugatit_jax.convert.convert import convert
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,10 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
     add('--weights', choices=('raw', 'ema'), default='raw', help='generators of a workdir (default: raw)')
     options = vars(parser.parse_args(arguments))
     configure_logging(logging.WARNING)
+    os.environ.setdefault('JAX_PLATFORMS', 'cpu')  # nothing is computed; leaves accelerators to training
+    from ugatit_jax.convert.convert import convert
+
     source, target = options.pop('source'), options.pop('to')
     return run_command(lambda: print('\n'.join(convert(source, target, **options))))
 
 
 if __name__ == '__main__':
-    jax.config.update('jax_platforms', 'cpu')  # nothing is computed; leaves accelerators to training
     sys.exit(main())

@@ -19,7 +19,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ugatit_jax.convert.official_names import NETWORKS, Entry, OfficialNames
-from ugatit_jax.models.networks import GENERATORS
+from ugatit_jax.models.names import GENERATORS
 from ugatit_jax.models.spectral_norm import EPS
 
 AXES = {'conv': (3, 2, 0, 1), 'dense': (1, 0), 'flatten': (1, 0)}  # of our array, in the official order

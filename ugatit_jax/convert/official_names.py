@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 from ml_collections import ConfigDict
 
 from ugatit_jax.models.generator import SIDE_MULTIPLE
-from ugatit_jax.models.networks import GENERATORS, reach_of
+from ugatit_jax.models.names import GENERATORS, reach_of
 
 RELEASES = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}
 NETWORKS = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')  # in the order of a PyTorch release's file

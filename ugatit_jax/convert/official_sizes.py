@@ -17,7 +17,8 @@ from ugatit_jax.convert.official_names import Entry, OfficialNames
 from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
-from ugatit_jax.models.networks import GENERATORS, make_networks, network_shapes, reach_of
+from ugatit_jax.models.names import GENERATORS, reach_of
+from ugatit_jax.models.networks import make_networks, network_shapes
 
 REFERENCES = {'pytorch': 'pytorch', 'tensorflow': 'paper'}  # model.reference of a release
 DEPTHS = {'n_layers_global': 7, 'n_layers_local': 5}  # the paper's; the PyTorch release builds no others

@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
-from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint import tensorflow_file, torch_file
 from ugatit_jax.config import default
+from ugatit_jax.config.fields import by_dotted_name
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.convert.official_layout import read_networks
 from ugatit_jax.convert.official_names import NETWORKS, TENSORFLOW_NETWORKS, OfficialNames
 from ugatit_jax.convert.official_sizes import infer_settings, validate_arrays
 from ugatit_jax.errors import UserError, listed
-from ugatit_jax.models.networks import DISCRIMINATORS, GENERATORS
+from ugatit_jax.models.names import DISCRIMINATORS, GENERATORS
 
 HALVES = (np.float16, ml_dtypes.bfloat16)  # become float32 without loss
 LISTED = 4  # names in a message that may have hundreds
@@ -141,7 +141,7 @@ def convert_arrays(
     """Weights and config from the official arrays of `networks`; `settings` are fields that do not follow from shapes."""
     settings = infer_settings(path, release, arrays, networks, image_size) | dict(settings or {})
     config = default.get_config()
-    defaults = flatten_dict(config.to_dict(), sep='.')
+    defaults = by_dotted_name(config.to_dict())
     config.update_from_flattened_dict(settings)
     config = resolve(config)
     names = OfficialNames.of_config(release, config)

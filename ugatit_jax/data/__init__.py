@@ -1,4 +1,4 @@
-"""The data path: open_datasets(config), train_batches(...), eval_images(...). Importing it needs no TensorFlow."""
+"""The data path: open_datasets(config), train_batches(...), eval_images(...). Imports neither JAX nor TensorFlow."""
 
 from ugatit_jax.data.datasets import Datasets, eval_images, open_datasets
 from ugatit_jax.data.pipeline import train_batches

@@ -9,26 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ugatit_jax.config.derived import POLICIES
 from ugatit_jax.data.augment import uniform
-from ugatit_jax.errors import UserError
 
-POLICIES = ('color', 'translation', 'cutout')
 MAX_SHIFT = 0.125  # of the side; the authors'
 HOLE = 0.5  # of the side; the authors'
 
 Array = jax.Array
-
-
-def parse_policy(text: str) -> tuple[str, ...]:
-    """'color,translation' to ('color', 'translation'); '' to (); raises UserError for unknown names."""
-    policy = tuple(part.strip() for part in text.split(',') if part.strip())
-    unknown = [part for part in policy if part not in POLICIES]
-    if unknown:
-        raise UserError(
-            f'augment.diffaugment={text!r}: {unknown[0]!r} is not one of {", ".join(POLICIES)} '
-            "(several are joined by commas, '' is off)"
-        )
-    return policy
 
 
 def diffaugment(images: Array, key: Array, policy: tuple[str, ...], rows: Array | None = None) -> Array:

@@ -14,7 +14,6 @@ upright as `ugatit_jax.translate --faces` cuts them (docs/faces.md); the other d
 
 import argparse
 import contextlib
-import io
 import logging
 import os
 import pathlib
@@ -22,56 +21,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-import numpy as np
-import tensorflow_datasets as tfds
 from etils import epath
 
 from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.data import scan
 from ugatit_jax.data.prepare_faces import DOMAINS, prepare_faces
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
-from ugatit_jax.data.sources.prepared import BUILDER_NAME, INFO, VERSION, prepared_directory
+from ugatit_jax.data.sources.prepared import INFO, prepared_directory
 from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
-from ugatit_jax.errors import UserError, printable
+from ugatit_jax.errors import UserError
 from ugatit_jax.files import is_remote, partial_folder, prepare_bucket, remove_abandoned, write_bytes
-from ugatit_jax.progress import track
 
 logger = logging.getLogger(__name__)
-
-
-class UnpairedFolder(tfds.core.GeneratorBasedBuilder):
-    """An unpaired image-to-image data set made from folders named trainA, trainB, testA, testB."""
-
-    name = BUILDER_NAME
-    VERSION = tfds.core.Version(VERSION)
-
-    def __init__(self, *, folders: dict[str, tuple[str, list[str]]], **kwargs):
-        """`folders` maps a split to its folder and to the names of the images in it."""
-        self._folders = folders
-        super().__init__(**kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features.FeaturesDict(
-            {
-                'image': tfds.features.Tensor(shape=(), dtype=np.object_),  # Image would refuse WebP, TIFF, .npy and others
-                'name': tfds.features.Text(),
-            }
-        )
-        # without shuffling the order is the folder's, and so are the batches of a run
-        return tfds.core.DatasetInfo(
-            builder=self,
-            features=features,
-            disable_shuffling=True,
-            description='Encoded, unpaired images of two domains.',
-        )
-
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        del dl_manager  # nothing is downloaded
-        return {split: self._generate_examples(*place) for split, place in self._folders.items()}
-
-    def _generate_examples(self, root: str, keys: list[str]) -> Iterator[tuple[int, dict]]:
-        for i, key in enumerate(track(keys, f'writing {root}', len(keys))):
-            yield i, {'image': (epath.Path(root) / key).read_bytes(), 'name': printable(key)}
 
 
 def prepare(
@@ -88,6 +49,8 @@ def prepare(
     directory = prepared_directory(output)
     if directory.exists():
         raise UserError(f'--output={output}: {directory} is already there; choose another folder, or remove that one first')
+    from ugatit_jax.data.unpaired_folder import write_shards
+
     folders, counts = {}, {}
     for split in SPLITS:
         try:
@@ -103,11 +66,7 @@ def prepare(
         counts[split] = (len(report.good), len(report.bad))
     try:
         with building_place(output) as place:
-            builder = UnpairedFolder(folders=folders, data_dir=place, file_format='array_record')
-            # TFDS prints of downloads, sizes and a temporary folder; `track` shows what matters
-            tfds.disable_progress_bar()
-            with contextlib.redirect_stdout(io.StringIO()):
-                builder.download_and_prepare(download_config=tfds.download.DownloadConfig(compute_stats='skip'))
+            write_shards(folders, place)
     except OSError as error:
         raise UserError(f'--output={output} cannot be written: {error}; name another folder, or free some space') from error
     return counts

@@ -10,8 +10,7 @@ evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
 import sys
 
 from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
-from ugatit_jax.evaluate.folders import FEATURES, evaluate_folders
-from ugatit_jax.evaluate.protocols import PROTOCOLS
+from ugatit_jax.evaluate.protocols import FEATURES, PROTOCOLS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging()
 
     def run() -> None:
+        from ugatit_jax.evaluate.folders import evaluate_folders
+
         configure_process()
         evaluate_folders(**vars(options))
 

@@ -15,7 +15,7 @@ from ugatit_jax.command import argument_parser, run_command
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluate.metrics import METRICS, format_number
 from ugatit_jax.files import atomic_write_text
-from ugatit_jax.models.networks import DIRECTIONS
+from ugatit_jax.models.names import DIRECTIONS
 
 PAPER = {  # KID x 100 of the paper's Table 1: selfie2anime, anime2selfie
     'paper': (11.61, 11.52),

@@ -18,7 +18,7 @@ from ugatit_jax.evaluate.metrics import (
     metric_names,
 )
 from ugatit_jax.evaluate.truth import NO_SSIM
-from ugatit_jax.models.networks import DIRECTIONS
+from ugatit_jax.models.names import DIRECTIONS
 
 
 def validate_keep_best(config: ConfigDict, step_metrics: Collection[str], evaluator: Evaluator | None) -> None:

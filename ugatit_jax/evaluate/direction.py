@@ -10,9 +10,10 @@ import numpy as np
 from ugatit_jax import sharding
 from ugatit_jax.evaluate.image_errors import l1, psnr
 from ugatit_jax.images import to_rgb
-from ugatit_jax.models import GeneratorOutput
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.networks import Networks, generator_of, reverse_of
+from ugatit_jax.models.generator import GeneratorOutput
+from ugatit_jax.models.names import generator_of, reverse_of
+from ugatit_jax.models.networks import Networks
 
 
 class DirectionOutputs(NamedTuple):

@@ -34,7 +34,8 @@ from ugatit_jax.evaluate.paired_test import NOTE, PairedTest, find_pairs
 from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.truth import NO_SSIM
 from ugatit_jax.images import normalize, to_rgb
-from ugatit_jax.models.networks import DIRECTIONS, Networks, source_of, target_of
+from ugatit_jax.models.names import DIRECTIONS, source_of, target_of
+from ugatit_jax.models.networks import Networks
 from ugatit_jax.progress import announced, track
 
 logger = logging.getLogger(__name__)

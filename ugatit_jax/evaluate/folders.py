@@ -24,7 +24,6 @@ from ugatit_jax.progress import announced, track
 
 logger = logging.getLogger(__name__)
 
-FEATURES = ('available', 'inception', 'effnet', 'both')  # whose features KID is of
 DIRECTION = 'fake to real'  # the one direction of two folders, in tables and metrics.json
 
 
@@ -40,7 +39,8 @@ def evaluate_folders(
 ) -> Results:
     """Evaluates the images of folder `fake` against those of `real`, and of `source` and `truth` where they are given.
 
-    features: one of FEATURES; 'available' computes what there are weights for, the others raise UserError without theirs.
+    features: one of protocols.FEATURES; 'available' computes what there are weights for, the others raise UserError
+    without theirs.
     source: the inputs, for baselines and domain accuracy. truth: the true image of each of `fake`, under the same name.
     Writes metrics.json and report.html into `output`, by default FAKE-evaluation, and prints the table. Images may be of any
     size. Raises UserError.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ugatit_jax.models.networks import DIRECTIONS
+from ugatit_jax.models.names import DIRECTIONS
 
 IMAGE_METRICS = ('domain_accuracy', 'cycle_l1', 'cycle_psnr', 'identity_l1', 'identity_psnr')  # need nothing but images
 MASK_METRICS = ('outside_l1', 'pointing_accuracy', 'heatmap_inside', 'heatmap_iou')  # need masks of what has to change

@@ -14,7 +14,7 @@ from ugatit_jax.evaluate.metrics import MetricValue
 from ugatit_jax.evaluate.pairs import pair_by_name, require_pairs
 from ugatit_jax.evaluate.truth import can_compute_ssim, compare, truth_metrics
 from ugatit_jax.images import to_rgb
-from ugatit_jax.models.networks import DIRECTIONS, source_of, target_of
+from ugatit_jax.models.names import DIRECTIONS, source_of, target_of
 
 NOTE = (
     'test images of A and B with equal names are taken as true pairs (truth metrics); where they are not, '

@@ -6,6 +6,7 @@ from ugatit_jax.evaluate import kid_fid
 from ugatit_jax.evaluate.kid_fid import standard_error
 from ugatit_jax.evaluate.metrics import MetricValue
 
+FEATURES = ('available', 'inception', 'effnet', 'both')  # whose features KID of two folders is of
 ESTIMATORS = {  # of KID, by protocol
     'fidelity': 'KID over 100 random subsets of min(1000, n / 2)',
     'ugatit': 'KID over consecutive blocks of at most 10 images',

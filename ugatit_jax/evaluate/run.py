@@ -20,7 +20,8 @@ from ugatit_jax.evaluate.galleries import Row, gallery_indices
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
 from ugatit_jax.evaluate.inception_weights import find_inception
 from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
-from ugatit_jax.models.networks import make_networks, source_of, target_of
+from ugatit_jax.models.names import source_of, target_of
+from ugatit_jax.models.networks import make_networks
 from ugatit_jax.report.drawing import overlay
 
 # fields that the parameters of a checkpoint's generators and their outputs depend on: taken from the checkpoint

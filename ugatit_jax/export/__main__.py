@@ -15,12 +15,9 @@ import os
 import sys
 from typing import Any
 
-from ugatit_jax.checkpoint.model_folder import DTYPES
 from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.errors import UserError
-from ugatit_jax.export.model_folder import export_folder
-from ugatit_jax.export.single_file import export_file, suffix_of
-from ugatit_jax.export.web_page import export_page
+from ugatit_jax.export.formats import DTYPES, suffix_of
 
 WORDS = {'folder': 'folders', 'file': 'files, such as x.onnx', 'page': 'pages'}
 # flags that not every kind of output has: those that do
@@ -98,6 +95,10 @@ def export(checkpoint: str, to: str, *, page: bool = False, dtype: str | None = 
             raise UserError(f'--{name} is for {" and ".join(WORDS[other] for other in kinds)}, and --to={to} is a {kind}')
     if kind != 'file' and dtype == 'int8':
         raise UserError(f'--dtype=int8: a {kind} has {" or ".join(DTYPES)}; files such as x.onnx can be int8')
+    from ugatit_jax.export.model_folder import export_folder
+    from ugatit_jax.export.single_file import export_file
+    from ugatit_jax.export.web_page import export_page
+
     write = {'page': export_page, 'file': export_file, 'folder': export_folder}[kind]
     lines = write(checkpoint, to, dtype=dtype or ('float16' if page else 'float32'), **options)
     if kind == 'folder' and to.endswith('/'):

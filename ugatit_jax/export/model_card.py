@@ -5,7 +5,7 @@ import jax
 from ugatit_jax.checkpoint.generators import LoadedGenerators
 from ugatit_jax.config.derived import model_name
 from ugatit_jax.evaluate.metrics import METRICS, format_number
-from ugatit_jax.models.networks import direction_of
+from ugatit_jax.models.names import direction_of
 
 PAPER = 'https://arxiv.org/abs/1907.10830'
 

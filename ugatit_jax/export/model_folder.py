@@ -13,7 +13,8 @@ from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.export.model_card import model_card
 from ugatit_jax.files import partial_folder
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.networks import DIRECTIONS, generator_of, make_networks, source_of
+from ugatit_jax.models.names import DIRECTIONS, generator_of, source_of
+from ugatit_jax.models.networks import make_networks
 from ugatit_jax.report.history import read_rows
 from ugatit_jax.report.run_previews import preview_files
 

@@ -11,7 +11,7 @@ from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.errors import UserError
-from ugatit_jax.models.networks import source_of
+from ugatit_jax.models.names import source_of
 from ugatit_jax.translate.input_files import expand, read_image
 
 COMPARED = 4  # images: enough to see a wrong layer, seconds at 256 pixels

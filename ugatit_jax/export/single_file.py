@@ -2,7 +2,6 @@
 
 import importlib
 import os
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,44 +10,19 @@ import numpy as np
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
 from ugatit_jax.config.derived import model_name
 from ugatit_jax.errors import UserError, first_line, short_line
+from ugatit_jax.export.formats import FORMATS, Format, suffix_of
 from ugatit_jax.export.sample_images import SampleImages, sample_images
 from ugatit_jax.export.target import Run, Target
 from ugatit_jax.files import atomic_file, is_installed
 from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
-from ugatit_jax.models.networks import generator_of, make_networks, source_of
+from ugatit_jax.models.names import generator_of, source_of
+from ugatit_jax.models.networks import make_networks
 
 # Of 255. float32 differs by the order of sums, float16 by 11 bits. One wrong layer changes hundreds
 MAX_DIFFERENCE = {'float32': 0.5, 'float16': 8.0}
 MIN_PSNR = 25.0  # dB, of int8, where an edge that moves by a pixel is a large difference: below it errors are plain to see
-
-
-class Format(NamedTuple):
-    """A kind of file: module with `write`, `load` and `signature`, what it needs, and what it can be."""
-
-    module: str
-    packages: tuple[str, ...]  # modules of the extra
-    extra: str
-    dtypes: tuple[str, ...]
-    dynamic: bool  # whether batch and size may be any
-
-
-FORMATS = {
-    '.onnx': Format('onnx_file', ('onnx', 'onnxruntime'), 'onnx', ('float32', 'float16', 'int8'), True),
-    '.stablehlo': Format('stablehlo_file', ('flatbuffers',), 'stablehlo', ('float32', 'float16'), True),
-    '.tflite': Format('tflite_file', ('tensorflow', 'ai_edge_litert'), 'tflite', ('float32', 'float16', 'int8'), False),
-}
-
-
-def suffix_of(to: str) -> str:
-    """The suffix of --to that names a format, '' for a folder; raises UserError for that of an unknown kind of file."""
-    suffix = os.path.splitext(to)[1].lower()
-    if suffix in FORMATS:
-        return suffix
-    if suffix[1:2].isalpha() and not to.endswith('/'):  # 'models/v1.2' is a folder
-        raise UserError(f'--to={to}: the suffix {suffix} is none of {", ".join(FORMATS)}; a folder has none')
-    return ''
 
 
 def export_file(

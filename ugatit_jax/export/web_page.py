@@ -14,7 +14,7 @@ from ugatit_jax.export.sample_images import sample_images
 from ugatit_jax.export.single_file import compare, make_target
 from ugatit_jax.export.web_runtime import KINDS, runtime_files
 from ugatit_jax.files import is_installed, partial_folder, partial_name
-from ugatit_jax.models.networks import direction_of, generator_of, source_of
+from ugatit_jax.models.names import direction_of, generator_of, source_of
 
 FORMAT = 'ugatit_jax page 1'
 SOURCES = ('index.html', 'page.css', 'page.js', 'worker.js', 'resize.js', 'licenses.txt')  # of the folder web

@@ -23,9 +23,6 @@ from flax import linen as nn
 from ugatit_jax.models.adalin import EPS, LIN, AdaLIN
 from ugatit_jax.models.ops.moment_norm import instance_moments, moment_norm
 
-DECODER_NORMS = ('adalin', 'in', 'ln', 'adain', 'gn')
-UP_NORMS = ('lin', 'in', 'ln', 'gn')
-
 
 def group_norm(x: jax.Array, groups: int, gamma: jax.Array, beta: jax.Array, ddof: int = 0, relu: bool = False) -> jax.Array:
     """gamma * (x - mean) / sqrt(var + eps) + beta over space and the channels of a group, per example.

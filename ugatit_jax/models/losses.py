@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-PENALIZED = ('wgan-gp', 'wgan-lp', 'dragan')  # adversarial losses that need a gradient penalty
-ADVERSARIAL = ('lsgan', 'gan', 'hinge', *PENALIZED)
+from ugatit_jax.models.names import ADVERSARIAL
 
 
 def discriminator_loss(real_logit: jax.Array, fake_logit: jax.Array, kind: str = 'lsgan') -> jax.Array:

@@ -1,4 +1,4 @@
-"""The six networks from a resolved config, and their names."""
+"""The six networks from a resolved config."""
 
 from typing import NamedTuple
 
@@ -8,47 +8,10 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from ugatit_jax.compiler import on_gpu
-from ugatit_jax.models import Discriminator, Generator
+from ugatit_jax.models.discriminator import Discriminator
+from ugatit_jax.models.generator import Generator
+from ugatit_jax.models.names import GENERATORS, domain_of, reach_of, source_of
 from ugatit_jax.models.spectral_norm import COLLECTION, select_group
-
-GENERATORS = ('genA2B', 'genB2A')
-DISCRIMINATORS = ('disGA', 'disLA', 'disGB', 'disLB')  # G global, L local; of domain A, B
-DIRECTIONS = ('A2B', 'B2A')
-
-
-def generator_of(direction: str) -> str:
-    """The generator of 'A2B' or 'a2b': 'genA2B'."""
-    return f'gen{direction.upper()}'
-
-
-def source_of(direction: str) -> str:
-    """The domain that 'A2B', 'a2b' or 'genA2B' translates from: 'A'."""
-    return direction.upper()[-3]
-
-
-def target_of(direction: str) -> str:
-    """The domain that 'A2B', 'a2b' or 'genA2B' translates to: 'B'."""
-    return direction.upper()[-1]
-
-
-def direction_of(generator: str) -> str:
-    """The direction of a generator: 'A2B' of 'genA2B'."""
-    return generator.removeprefix('gen')
-
-
-def reverse_of(direction: str) -> str:
-    """The way back: 'B2A' of 'A2B', 'b2a' of 'a2b'."""
-    return direction[::-1]
-
-
-def domain_of(discriminator: str) -> str:
-    """The domain whose images a discriminator judges: 'A' of 'disGA'."""
-    return discriminator[-1]
-
-
-def reach_of(discriminator: str) -> str:
-    """The module of a discriminator, which both domains have: 'disG' of 'disGA'."""
-    return discriminator[:-1]
 
 
 class Networks(NamedTuple):
@@ -123,7 +86,7 @@ def network_shapes(networks: Networks, name: str, config: ConfigDict) -> dict[st
     """Shapes of a network's parameters, u and v by path, 'ResBlocks/Conv_0/kernel'; computes nothing."""
     side, domain = config.data.image_size, source_of(name) if name in GENERATORS else domain_of(name)
     image = jax.ShapeDtypeStruct((1, side, side, config.data[f'channels_{domain}']), jnp.float32)
-    variables = jax.eval_shape(networks.module(name).init, jax.random.key(0), image)
+    variables = jax.eval_shape(lambda image: networks.module(name).init(jax.random.key(0), image), image)
     vectors = jax.eval_shape(select_group, variables.get(COLLECTION, {}))
     leaves = flatten_dict(variables['params'], sep='/') | flatten_dict(vectors, sep='/')
     return {path: leaf.shape for path, leaf in leaves.items()}

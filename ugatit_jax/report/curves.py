@@ -3,13 +3,14 @@
 import io
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from markupsafe import Markup, escape
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+
+if TYPE_CHECKING:  # imported where curves are drawn: a run starts without it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_POINTS = 240  # of a curve: more cannot be told apart in images of this width
 SMOOTHING = 0.05  # window of the moving average, as a share of the curve's points
@@ -70,7 +71,7 @@ def draw_curves(curves: dict[str, Curve], label: str, linear: bool = False) -> M
     if not linear and everything.min() > 0 and everything.max() > LOG_RATIO * everything.min():
         axes.set_yscale('log')
     elif abs(everything).max() >= 1e4:  # 20k instead of 20000, as wide as the margin
-        axes.yaxis.set_major_formatter(EngFormatter(sep=''))
+        axes.yaxis.set_major_formatter(engineering_notation())
     else:
         axes.ticklabel_format(axis='y', scilimits=(-3, 4), useMathText=True)
     # the legend leaves out a common prefix, but of short names: GA of D_ad_GA, but D_A
@@ -121,21 +122,34 @@ def colours(names: list[str]) -> list[str]:
     return result
 
 
-def new_figure(width: float, height: float) -> tuple[Figure, matplotlib.axes.Axes]:
+def new_figure(width: float, height: float) -> 'tuple[Figure, Axes]':
     """A figure of width x height inches, and its axes over the steps."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height))
         # margins in inches, whatever the size: 0.32 for the numbers on the left, 0.26 for those below
         axes = figure.add_axes((0.32 / width + 0.05, 0.26 / height, 0.93 - 0.32 / width, 1 - 0.5 / height))
         axes.xaxis.set_major_locator(MaxNLocator(4 if width > 3 else 2, integer=True))
-        axes.xaxis.set_major_formatter(EngFormatter(sep=''))
+        axes.xaxis.set_major_formatter(engineering_notation())
         axes.margins(x=0.01)
         axes.tick_params(length=0)
     return figure, axes
 
 
-def svg(figure: Figure, label: str) -> Markup:
+def engineering_notation() -> Any:
+    """Numbers of an axis as 20k, not 20000."""
+    from matplotlib.ticker import EngFormatter
+
+    return EngFormatter(sep='')
+
+
+def svg(figure: 'Figure', label: str) -> Markup:
     """A figure as a small <svg> element for embedding; `label` is for screen readers."""
+    import matplotlib
+
     file = io.StringIO()
     with matplotlib.rc_context(STYLE):
         figure.savefig(file, format='svg', transparent=True)

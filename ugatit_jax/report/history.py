@@ -13,7 +13,6 @@ import sys
 import time
 from typing import Any
 
-import jax
 from etils import epath
 
 from ugatit_jax.files import atomic_write_text, bucket_errors, is_remote, read_bytes, write_bytes
@@ -93,6 +92,8 @@ def read_lines(path: epath.Path) -> tuple[list[tuple[str, dict[str, Any]]], int]
 
 def environment() -> dict[str, Any]:
     """The command, package versions and devices of this process, for the event of its start."""
+    import jax  # here: the page of a run is written without it
+
     module = getattr(getattr(sys.modules.get('__main__'), '__spec__', None), 'name', None)
     start = ['python', '-m', module] if module else ['python', sys.argv[0]]
     versions = {'python': platform.python_version()}

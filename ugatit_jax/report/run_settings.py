@@ -6,7 +6,6 @@ from typing import Any
 
 from etils import epath
 
-from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json, differences
 from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
@@ -22,6 +21,8 @@ def recorded_config(workdir: str, events: list[dict[str, Any]]) -> dict[str, Any
             return event['config']
     if not (epath.Path(workdir) / 'checkpoints').exists():
         return {}
+    from ugatit_jax.checkpoint.checkpoints import Checkpoints  # here: most pages need no Orbax
+
     checkpoints = Checkpoints(workdir)
     try:
         latest = checkpoints.latest()

@@ -10,13 +10,8 @@ internet, and `pip install -e .[serve]` (docs/serve.md).
 import logging
 import sys
 
-from ugatit_jax.checkpoint.generators import parse_step
 from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.errors import UserError
-from ugatit_jax.serve.examples import find_examples
-from ugatit_jax.serve.model import Limits, ServedModel, load_translators
-from ugatit_jax.serve.server import require_gradio, serve
-from ugatit_jax.translate.provenance import parse_credentials
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,6 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
                 raise UserError(f'--{name}={getattr(options, name):g}: it is above 0')
         if not 0 < options.port < 65536:
             raise UserError(f'--port={options.port}: it is from 1 to 65535')
+        from ugatit_jax.checkpoint.generators import parse_step
+        from ugatit_jax.serve.examples import find_examples
+        from ugatit_jax.serve.model import Limits, ServedModel, load_translators
+        from ugatit_jax.serve.server import require_gradio, serve
+        from ugatit_jax.translate.provenance import parse_credentials
+
         require_gradio()
         credentials = parse_credentials(options.sign, options.no_metadata)
         configure_process()

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.config.derived import LOSS_WEIGHTS, loss_weight
-from ugatit_jax.models.networks import DIRECTIONS
+from ugatit_jax.models.names import DIRECTIONS
 from ugatit_jax.training.learning_rate import Schedule, schedule_of
 
 KINDS = ('generator', 'discriminator')  # of networks, each with an optimizer

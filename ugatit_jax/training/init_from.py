@@ -12,7 +12,7 @@ from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json, differences
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
 from ugatit_jax.errors import UserError, listed
-from ugatit_jax.models.networks import GENERATORS
+from ugatit_jax.models.names import GENERATORS
 from ugatit_jax.training.state import TrainState
 
 logger = logging.getLogger(__name__)

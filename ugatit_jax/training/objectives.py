@@ -11,17 +11,10 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from ugatit_jax.compiler import checkpoint
 from ugatit_jax.config.derived import uses_identity
 from ugatit_jax.data.diffaugment import diffaugment
-from ugatit_jax.models import DiscriminatorOutput, losses
-from ugatit_jax.models.networks import (
-    DIRECTIONS,
-    DISCRIMINATORS,
-    Networks,
-    domain_of,
-    generator_of,
-    reverse_of,
-    source_of,
-    target_of,
-)
+from ugatit_jax.models import losses
+from ugatit_jax.models.discriminator import DiscriminatorOutput
+from ugatit_jax.models.names import DIRECTIONS, DISCRIMINATORS, domain_of, generator_of, reverse_of, source_of, target_of
+from ugatit_jax.models.networks import Networks
 from ugatit_jax.models.spectral_norm import COLLECTION
 from ugatit_jax.training.types import Images, Metrics, Params, Weights
 

@@ -14,7 +14,8 @@ from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.files import atomic_write_bytes
 from ugatit_jax.images import to_rgb
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.networks import DIRECTIONS, Networks, generator_of, reverse_of, source_of, target_of
+from ugatit_jax.models.names import DIRECTIONS, generator_of, reverse_of, source_of, target_of
+from ugatit_jax.models.networks import Networks
 from ugatit_jax.report.drawing import grid, overlay
 from ugatit_jax.training.types import Params
 

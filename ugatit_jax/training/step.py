@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.config.derived import draws_per_step
-from ugatit_jax.data.diffaugment import parse_policy
-from ugatit_jax.models.losses import PENALIZED
+from ugatit_jax.config.derived import draws_per_step, parse_policy
+from ugatit_jax.models.names import PENALIZED
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.models.spectral_norm import power_iteration_steps, select_group
 from ugatit_jax.training.gradient_accumulation import accumulate_gradients

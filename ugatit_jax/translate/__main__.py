@@ -15,11 +15,9 @@ import sys
 from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError, printable
-from ugatit_jax.translate.face_files import FACE_MODES
+from ugatit_jax.translate.defaults import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS, FACE_MODES
 from ugatit_jax.translate.output_files import DEFAULT_QUALITY, FORMATS, PAGE_NAME
 from ugatit_jax.translate.provenance import parse_credentials
-from ugatit_jax.translate.translate_files import translate_files
-from ugatit_jax.translate.translator import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS, load
 
 
 def number_or_name(text: str) -> int | str:
@@ -113,7 +111,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Translates as the flags say; returns 1 where some files failed, else 0."""
-    configure_process()
     if not 1 <= options.quality <= 100:
         raise UserError(f'--quality={options.quality}: it is from 1 to 100')
     credentials = parse_credentials(options.sign, options.no_metadata)
@@ -122,6 +119,10 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(f'--direction is missing: {" or ".join(DIRECTIONS)}')
         options.direction = DIRECTIONS[0]
         print(f'--direction={options.direction}, as none was given; the other is {DIRECTIONS[1]}', file=sys.stderr)
+    configure_process()
+    from ugatit_jax.translate.translate_files import translate_files
+    from ugatit_jax.translate.translator import load
+
     translator = load(
         options.checkpoint,
         options.direction,

@@ -10,7 +10,7 @@ from ugatit_jax.data.preprocess import resize
 from ugatit_jax.errors import UserError, first_line, printable
 from ugatit_jax.files import atomic_write_text
 from ugatit_jax.images import to_rgb
-from ugatit_jax.models.networks import source_of, target_of
+from ugatit_jax.models.names import source_of, target_of
 from ugatit_jax.report.html import data_uri, render
 
 MAX_SIDE = 384  # pixels of an image in the page: half a window's width, sharp on most screens

@@ -18,7 +18,6 @@ from ugatit_jax.translate.input_files import read_image
 from ugatit_jax.translate.output_files import FileTask, face_path, write_image
 from ugatit_jax.translate.translator import Translator
 
-FACE_MODES = ('paste', 'crops')
 OPAQUE = 255
 
 

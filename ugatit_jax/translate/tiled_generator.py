@@ -21,10 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from ugatit_jax.models import Generator
 from ugatit_jax.models.adalin import adalin_affine, instance_affine
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.generator import Dense, pool_to
+from ugatit_jax.models.generator import Dense, Generator, pool_to
 from ugatit_jax.models.ops.convolution import Conv, UpConv
 from ugatit_jax.progress import Progress, announced
 from ugatit_jax.translate.tile_geometry import ConvGeometry, cover

@@ -12,15 +12,13 @@ from ugatit_jax.errors import UserError
 from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE, Generator, GeneratorOutput
-from ugatit_jax.models.networks import DIRECTIONS as UPPER_CASE_DIRECTIONS
-from ugatit_jax.models.networks import generator_of, make_networks, reverse_of, source_of, target_of
+from ugatit_jax.models.names import generator_of, reverse_of, source_of, target_of
+from ugatit_jax.models.networks import make_networks
 from ugatit_jax.progress import announced
+from ugatit_jax.translate.defaults import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS
 from ugatit_jax.translate.fitting import FittedImage, fit, restore, restore_heatmap
 from ugatit_jax.translate.tiled_generator import TiledGenerator, unsupported_reason
 
-DIRECTIONS = tuple(direction.lower() for direction in UPPER_CASE_DIRECTIONS)  # as flags and `load` have them
-DEFAULT_TILE = 512  # images up to 1024 x 1024 go untiled: at ch 64 a full-size map takes 256 MB, in float32
-DEFAULT_BATCH_SIZE = 8  # on accelerators, as evaluation.batch_size: no image's result depends on it
 RANGE_TOLERANCE = 1e-3  # of floats in [-1, 1]: rounding errors of other code's normalisation
 
 

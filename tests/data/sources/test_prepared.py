@@ -16,6 +16,7 @@ from tests.helpers.paths import ROOT
 from ugatit_jax.data import open_datasets, prepare
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources.prepared import PreparedSource
+from ugatit_jax.data.unpaired_folder import UnpairedFolder
 from ugatit_jax.errors import UserError
 
 
@@ -156,7 +157,8 @@ def test_damaged_shards_give_the_right_images_or_an_error(copied, places):
 KILLED = """
 import os, signal, sys
 from ugatit_jax.data import prepare
-prepare.UnpairedFolder._generate_examples = lambda self, *place: os.kill(os.getpid(), signal.SIGKILL)
+from ugatit_jax.data.unpaired_folder import UnpairedFolder
+UnpairedFolder._generate_examples = lambda self, *place: os.kill(os.getpid(), signal.SIGKILL)
 prepare.prepare(f'folder:{sys.argv[1]}', sys.argv[2])
 """
 
@@ -178,7 +180,7 @@ def test_an_interrupted_one_leaves_nothing(tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     make_folder(tmp_path / 'set', {'trainA': 4, 'trainB': 4})
-    monkeypatch.setattr(prepare.UnpairedFolder, '_generate_examples', interrupt)
+    monkeypatch.setattr(UnpairedFolder, '_generate_examples', interrupt)
     assert prepare.main([f'--source=folder:{tmp_path / "set"}', f'--output={tmp_path / "out"}']) == 130
     assert capsys.readouterr().err.endswith('ugatit_jax: interrupted\n')
     assert list((tmp_path / 'out').iterdir()) == []
