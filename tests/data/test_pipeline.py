@@ -209,6 +209,12 @@ def test_neither_leaving_nor_exiting_hangs(folder_config):
     assert 'ignored' not in done.stderr  # an exception in a generator that is collected at the exit
 
 
+def test_without_tensorflow_the_hint_is_device_resident(config, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'tensorflow', None)
+    with pytest.raises(UserError, match='data.device_resident=True'):
+        train_batches(Synthetic('A', 'train', 18), Synthetic('B', 'train', 18), config)
+
+
 def test_the_end_of_the_defined_order_is_refused():
     assert len(pipeline.global_indices(np.array([2**32 - 1]), 10, 0, 'A')) == 1
     with pytest.raises(UserError, match='below 4,294,967,296'):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.translation import run_translate
-from tests.translate.test_video import contents, write_video
+from tests.helpers.videos import contents, write_video
 from ugatit_jax.errors import UserError
 from ugatit_jax.translate.temporal import FLOW_SIDE, FilmTranslator, motion
 
@@ -108,6 +108,7 @@ def test_grey_frames_and_the_middle_square():
 
 
 def test_the_command_averages_videos_and_refuses_images(workdir, tmp_path, capsys, monkeypatch):
+    pytest.importorskip('av', reason='PyAV is not installed: pip install ugatit_jax[video]')
     path = write_video(tmp_path / 'film.mp4', sound=False)
     assert (
         run_translate(workdir, path, tmp_path / 'plain')

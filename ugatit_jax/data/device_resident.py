@@ -1,6 +1,6 @@
 """The whole training set on the accelerator: sampling and augmentation are part of the compiled step, the host is idle.
 
-The batch of step k is the pipeline's, bit for bit. The host is not needed after the start.
+The batch of step k is the pipeline's, bit for bit. Needs neither TensorFlow nor the host after the start.
 """
 
 import concurrent.futures

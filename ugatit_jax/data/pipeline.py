@@ -2,8 +2,6 @@
 
 import atexit
 import collections
-import concurrent.futures
-import itertools
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -38,7 +36,7 @@ def train_batches(
     b = batch_size * draws / process_count, and process p gets rows p * b to (p + 1) * b of the global batch, which is the
     same for a step wherever the run began. The domains may have unequal numbers of images. Where a step draws several times
     (`draws_per_step`), the draws of an example follow one another: [b / draws, draws] in one axis. Raises UserError where
-    the batch does not divide over the processes.
+    the batch does not divide over the processes, or without TensorFlow.
     """
     draws = draws_per_step(config)
     local = local_batch_size(config.data.batch_size, process_count) * draws
@@ -89,42 +87,61 @@ def prefetch(batches: Iterator[Batch], put: Callable[[Batch], Any], depth: int =
 
 
 def run_pipeline(images: dict[str, Images], indices: Callable, local: int, start_step: int, workers: int) -> Iterator[Batch]:
-    """Batches read in threads, PREFETCHED_BATCHES ahead of the one that is asked for; closed at the latest at the exit.
+    """Index, read in parallel, batch, prefetch: a tf.data pipeline, closed at the latest at the interpreter's exit.
 
-    indices(first_step, steps) gives the images of both domains in `steps` batches of `local` rows. An image that cannot be
-    read raises in place of its own batch.
+    indices(first_step, steps) gives the images of both domains in `steps` batches of `local` rows.
     """
-    pool = concurrent.futures.ThreadPoolExecutor(workers, 'images')
+    try:
+        import tensorflow as tf  # here, so that everything else of the data path works without it
+    except ImportError as error:
+        raise UserError(
+            'reading images while training needs TensorFlow, which is not installed (pip install tensorflow-cpu); '
+            'data.device_resident=True works without it'
+        ) from error
 
-    def read(batch: Batch, row: int, i: int, j: int) -> None:
-        batch['A'][row], batch['B'][row] = images['A'][i], images['B'][j]
+    failures = []  # raised instead of the batch they belong to: TensorFlow would turn an exception into a page of text
+    blank = tuple(np.zeros(images[domain].shape, np.uint8) for domain in 'AB')
+    chunk_steps = max(1, INDEX_CHUNK // local)
 
-    def start(i: np.ndarray, j: np.ndarray) -> tuple[Batch, list[concurrent.futures.Future]]:
-        batch = {domain: np.empty((local, *images[domain].shape), np.uint8) for domain in 'AB'}
-        return batch, [pool.submit(read, batch, row, int(i[row]), int(j[row])) for row in range(local)]
+    def example_indices(chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return indices(start_step + int(chunk) * chunk_steps, chunk_steps)
+        except UserError as error:
+            failures.append(error)
+            return (np.zeros(chunk_steps * local, np.int64),) * 2
 
-    def steps_of_indices() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        chunk_steps = max(1, INDEX_CHUNK // local)
-        for first_step in itertools.count(start_step, chunk_steps):
-            chunk = indices(first_step, chunk_steps)
-            yield from zip(*(index.reshape(chunk_steps, local) for index in chunk))
+    def example(i: np.ndarray, j: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return images['A'][int(i)], images['B'][int(j)]
+        except Exception as error:
+            failures.append(error)
+            return blank
+
+    def load(i: Any, j: Any) -> dict[str, Any]:
+        pair = tf.numpy_function(example, [i, j], (tf.uint8, tf.uint8), stateful=False)
+        return {domain: tf.ensure_shape(x, images[domain].shape) for domain, x in zip('AB', pair, strict=True)}
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = workers
+    options.autotune.enabled = False  # one stage takes the time, and its number of threads is known
+    dataset = (
+        tf.data.Dataset.counter()
+        .map(lambda chunk: tf.numpy_function(example_indices, [chunk], (tf.int64, tf.int64), stateful=False))
+        .unbatch()
+        .map(load, num_parallel_calls=workers, deterministic=True)
+        .batch(local, drop_remainder=True)
+        .prefetch(PREFETCHED_BATCHES)
+        .with_options(options)
+    )
 
     def batches() -> Iterator[Batch]:
-        ahead = PREFETCHED_BATCHES + workers // local  # every thread has something to read
-        reading = collections.deque()
-        try:
-            for i, j in steps_of_indices():
-                reading.append(start(i, j))
-                if len(reading) > ahead:
-                    batch, rows = reading.popleft()
-                    for row in rows:
-                        row.result()
-                    yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for batch in dataset.as_numpy_iterator():
+            if failures:
+                raise failures[0]
+            yield batch
 
     generator = batches()
-    # collected at the interpreter's exit, it would find its modules gone
+    # reader threads need the interpreter: a pipeline that outlives it would wait for it for ever
     reference = weakref.ref(generator)
     atexit.register(lambda: (alive := reference()) is not None and alive.close())
     return generator

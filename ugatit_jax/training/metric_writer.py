@@ -17,7 +17,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from PIL import Image
 
 from ugatit_jax.checkpoint.compatibility import as_json
-from ugatit_jax.errors import first_line
+from ugatit_jax.errors import first_line, named_line
 from ugatit_jax.evaluate.classifier import reliability_mark
 from ugatit_jax.files import atomic_write_text
 from ugatit_jax.progress import spoken
@@ -26,7 +26,6 @@ from ugatit_jax.report.run_page_writer import RunPageWriter
 from ugatit_jax.report.terms import mean_terms
 from ugatit_jax.training import preview
 from ugatit_jax.training.mirror import Mirror
-from ugatit_jax.training.tensorboard import TensorBoard
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ class MetricWriter:
         self.active = jax.process_index() == 0
         self.workdir, self.progress, self.batch_size = str(workdir), progress, config.data.batch_size
         self.folder = epath.Path(workdir)  # where files are written first, see mirror.py
-        self.bar = None
+        self.bar = self.tensorboard = None
         self.shown = 0.0  # when the terminal was last told of a step
         self.in_flight: collections.deque[dict[str, Any]] = collections.deque()
         self.start_clock()
@@ -87,7 +86,7 @@ class MetricWriter:
         for reason in damaged:
             self.record_event('went back', to=progress.first, reason=reason)
         self.page = RunPageWriter(self.workdir, before=self.mirror.copy)
-        self.tensorboard = TensorBoard(self.folder)
+        self.tensorboard = open_tensorboard(self.folder)
         if sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -147,8 +146,7 @@ class MetricWriter:
         row |= device_memory()
         with self.path.open('a') as file:
             file.write(json.dumps(row) + '\n')
-        self.tensorboard.start()
-        self.tensorboard.scalars(step, {name: value for name, value in row.items() if name != 'step'})
+        self.write_tensorboard('write_scalars', {name: value for name, value in row.items() if name != 'step'})
         self.show(metrics, steps_per_second)
         self.start_clock()
 
@@ -167,7 +165,6 @@ class MetricWriter:
             self.show(metrics, None)
             self.shown -= SILENT_SECONDS - SECOND_LINE_SECONDS
             self.start_clock()  # the first step is slower than any other
-            self.tensorboard.start()  # from here on Python waits for the devices, and may import TensorFlow
         elif time.monotonic() - self.shown >= (SILENT_SECONDS if self.bar is None else BAR_SECONDS):
             metrics = jax.device_get(metrics)
             self.show(metrics, self.speed()[1])
@@ -202,7 +199,7 @@ class MetricWriter:
             return
         with self.evaluation_path.open('a') as file:
             file.write(json.dumps({'step': self.progress.step} | metrics) + '\n')
-        self.tensorboard.scalars(self.progress.step, {f'evaluation/{name}': value for name, value in metrics.items()})
+        self.write_tensorboard('write_scalars', {f'evaluation/{name}': value for name, value in metrics.items()})
         means = {name: f'{value:.4g}' for name, value in metrics.items() if not name.endswith(('_A2B', '_B2A'))}
         if 'domain_accuracy' in means:
             means['domain_accuracy'] += reliability_mark(metrics.get('domain_accuracy_real'))
@@ -214,16 +211,29 @@ class MetricWriter:
         if not self.active:
             return
         preview.save(sheet, self.folder, self.progress.step)
-        self.tensorboard.images(self.progress.step, {'preview': np.asarray(sheet)[None]})
-        distributions = {f'rho/{layer}': np.asarray(values) for layer, values in rho.items()}
-        self.tensorboard.histograms(self.progress.step, distributions)
+        self.write_tensorboard('write_images', {'preview': np.asarray(sheet)[None]})
+        self.write_tensorboard('write_histograms', {f'rho/{layer}': np.asarray(values) for layer, values in rho.items()})
         self.page.refresh()
 
     def flush(self) -> None:
         """To be called before a checkpoint: a run that continues from it makes no row up to here again."""
         if self.active and self.mirror.remote:
-            self.tensorboard.flush()
+            self.call_tensorboard('flush')
             self.mirror.copy()
+
+    def write_tensorboard(self, method: str, values: dict[str, Any]) -> None:
+        """Calls a method of the TensorBoard writer at this step."""
+        self.call_tensorboard(method, self.progress.step, values)
+
+    def call_tensorboard(self, method: str, *arguments: Any) -> None:
+        """Calls a method of the TensorBoard writer; one that fails is given up, with a warning."""
+        if self.tensorboard is None:
+            return
+        try:
+            getattr(self.tensorboard, method)(*arguments)
+        except Exception as error:  # TensorFlow's own kinds, of an earlier write; what else stops a run comes by itself
+            logger.warning('no more TensorBoard files (%s)', named_line(error))
+            self.tensorboard = None
 
     def update_bar(self) -> None:
         """Moves the progress bar to the step."""
@@ -240,7 +250,8 @@ class MetricWriter:
             self.record_event('stopped', reason=reason) if reason else self.record_event('finished')
         except OSError as error:  # a full disk may be the reason itself, which has to be heard
             logger.warning('history.jsonl could not be written (%s)', first_line(error))
-        self.tensorboard.close()
+        for method in ('flush', 'close'):
+            self.call_tensorboard(method)
         self.mirror.close()
         self.page.close()
         self.active = False  # closed once, whoever else closes it
@@ -254,6 +265,17 @@ def device_memory() -> dict[str, int]:
         for name in ('bytes_in_use', 'peak_bytes_in_use')
         if stats and all(name in device for device in stats)
     }
+
+
+def open_tensorboard(folder: epath.Path) -> Any:
+    """clu's TensorBoard writer; None, with a warning, where TensorFlow is not installed."""
+    try:
+        from clu import metric_writers
+        from clu.metric_writers.summary_writer import SummaryWriter
+    except ImportError as error:
+        logger.warning('no TensorBoard files, metrics.jsonl has all numbers: %s', error)
+        return None
+    return metric_writers.AsyncMultiWriter([SummaryWriter(str(folder))])
 
 
 def drop_rows_after(path: epath.Path, step: int) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from ugatit_jax.command import hide_gpus_from_tensorflow
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.errors import UserError, named_line
@@ -182,7 +181,6 @@ def named_builder(name: str, data_dir: str | None) -> Any:
     """The TFDS builder of a data set, downloaded or not; raises UserError for names that TFDS does not know."""
     import tensorflow_datasets as tfds
 
-    hide_gpus_from_tensorflow()  # TFDS reads by it
     try:
         return tfds.builder(name, data_dir=data_dir)
     except Exception as error:  # of many types: an unknown name, a wrong version, a damaged folder
