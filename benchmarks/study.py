@@ -1,11 +1,12 @@
-r"""Which settings help a short training: configs/demo.py with one change after the other, as a table for docs/study.md.
+r"""Which settings help a short training: one change after the other, as a table for docs/study.md.
 
     python -m benchmarks.study --runs=runs/study                                        # drawn faces
     python -m benchmarks.study --runs=runs/study_emoji --source=emoji --steps=3000 --set model.ch=24
-    python -m benchmarks.study --runs=runs/study_cats --source=folder:PATH --rows demo no_stem_norm
+    python -m benchmarks.study --runs=runs/study_cats --source=folder:PATH --rows base no_stem_norm
 
-Each row is a training in RUNS/ROW, evaluated at its end; the same command continues where it was stopped and prints the
-rows that are finished. What is best depends on the set: choose by the images, RUNS/ROW/previews, as well.
+The base is configs/demo.py with the weights that it had first. Each row is a training in RUNS/ROW, evaluated at its end; the
+same command continues where it was stopped and prints the rows that are finished. What is best depends on the set: choose by
+the images, RUNS/ROW/previews, as well.
 """
 
 import argparse
@@ -21,8 +22,9 @@ from ugatit_jax.errors import UserError
 LIGHT_CAM = {'loss.cam_weight': 1.0}
 NO_STEM_NORM = {'model.stem_norm': False}
 KEPT = {'loss.cycle_weight': 20.0, 'loss.identity_weight': 20.0}
-ROWS = {  # what a row changes in configs/demo.py
-    'demo': {},
+BASE = {'model.stem_norm': True, 'loss.cam_weight': 50.0, 'loss.cycle_weight': 10.0, 'loss.identity_weight': 10.0}
+ROWS = {  # what a row changes in that
+    'base': {},
     'no_stem_norm': NO_STEM_NORM,
     'affine': {'model.instance_norm_affine': True},
     'cam_1': LIGHT_CAM,
@@ -55,6 +57,7 @@ def flags(row: str, options: argparse.Namespace) -> list[str]:
         'data.source': options.source,
         'training.steps': options.steps,
         'evaluation.every': options.steps,
+        **BASE,
         **dict(item.split('=', 1) for item in options.set),
         **ROWS[row],
     }

@@ -22,7 +22,7 @@ def get_config() -> config_dict.ConfigDict:
     config.model.ch = 32  # half of the paper's: a quarter of its time
     config.model.n_res = 2  # small images need no larger receptive field
     config.model.n_layers_global = 6  # the paper's 7 needs 96 pixels
-    config.loss.cam_weight = 50.0  # as the demo: at the paper's 1000 runs of this length hardly change the images
+    config.loss.cam_weight = 50.0  # at the paper's 1000 runs of this length hardly change the images
     config.optimizer.learning_rate = 2e-4  # a short run needs a higher rate than the paper's
     config.training.steps = 20_000  # a night on a CPU; more is better, up to 100,000
     config.training.ema_decay = 0.999  # averaged weights give calmer images
