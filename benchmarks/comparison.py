@@ -35,7 +35,6 @@ METRICS = {
     'kid_effnet': 'KID, EfficientNet-Lite0',
 }
 OFFICIAL = 'official PyTorch'
-SHOWN_STEPS = 3  # rows of images of each side
 
 
 class Side(NamedTuple):
@@ -126,10 +125,8 @@ def generators_at(side: Side, step: int, like: LoadedGenerators) -> LoadedGenera
     return like._replace(generator=read_official(path, like.config.data.image_size, None, None).generator)
 
 
-def sheet(sides: list[Side], sources: dict[str, Source]) -> Image.Image:
-    """A to B of some test images: the input, each side's translations at equal steps, the true image."""
-    steps = same_steps(sides)
-    chosen = sorted({steps[round(i)] for i in np.linspace(0, len(steps) - 1, min(SHOWN_STEPS, len(steps)))})
+def sheet(sides: list[Side], sources: dict[str, Source], chosen: list[int]) -> Image.Image:
+    """A to B of some test images: the input, each side's translations at the chosen steps, the true image."""
     shown = [list(sources['A'].keys).index(key) for key in SHOWN]
     images = {domain: all_images(source)[shown] for domain, source in sources.items()}
     like = load_generators(str(sides[0].path), step=chosen[0], weights='raw')
@@ -145,7 +142,7 @@ def compare(options: argparse.Namespace) -> None:
     configure_process()
     sides, docs = read_sides(options), pathlib.Path(options.docs)
     curves(sides).savefig(docs / 'official_curve.png', dpi=110)
-    sheet(sides, test_sources()).save(docs / 'official.png', optimize=True)
+    sheet(sides, test_sources(), options.shown or same_steps(sides)[-1:]).save(docs / 'official.png', optimize=True)
     text = (docs / 'results.md').read_text()
     for name, content in (('steps', at_equal_steps(sides)), ('seconds', at_equal_seconds(sides))):
         text = replace_between(text, f'official {name}', content)
@@ -161,6 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--ours', nargs='+', required=True, metavar='WORKDIR', help='one or two seeds')
     parser.add_argument('--official', required=True, metavar='DIR')
     parser.add_argument('--speed', required=True, metavar='FILE')
+    parser.add_argument('--shown', nargs='+', type=int, metavar='STEP', help='of the images (default: the newest in common)')
     parser.add_argument('--docs', default='docs', metavar='DIR', help='where to write (default: docs)')
     options = parser.parse_args(arguments)
     return run_command(lambda: compare(options))
