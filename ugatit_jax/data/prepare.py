@@ -26,13 +26,10 @@ from etils import epath
 from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.data import scan
 from ugatit_jax.data.prepare_faces import DOMAINS, prepare_faces
-from ugatit_jax.data.sources.folder import FolderSource, split_folder
+from ugatit_jax.data.scan_folder import scan_splits
 from ugatit_jax.data.sources.prepared import INFO, prepared_directory
-from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
 from ugatit_jax.errors import UserError
 from ugatit_jax.files import is_remote, partial_folder, prepare_bucket, remove_abandoned, write_bytes
-
-logger = logging.getLogger(__name__)
 
 
 def prepare(
@@ -52,16 +49,7 @@ def prepare(
     from ugatit_jax.data.unpaired_folder import write_shards
 
     folders, counts = {}, {}
-    for split in SPLITS:
-        try:
-            images = FolderSource(split_folder(root, split), channels)
-        except MissingSplit:
-            if split.startswith('train'):
-                raise
-            logger.warning('%s has no %s: nothing can be evaluated there', root, split)
-            continue
-        report = scan.scan(images)
-        scan.validate_bad_fraction(report, max_bad_fraction, '--max_bad_fraction')
+    for split, images, report in scan_splits(root, channels, max_bad_fraction):
         folders[split] = (images.root, report.keys)
         counts[split] = (len(report.good), len(report.bad))
     try:

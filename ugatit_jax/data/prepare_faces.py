@@ -19,8 +19,8 @@ from PIL import Image
 from ugatit_jax.data import scan
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import resize
-from ugatit_jax.data.sources.folder import FolderSource, split_folder
-from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
+from ugatit_jax.data.scan_folder import scan_splits
+from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.faces.crop import BOX_CENTRE, BOX_SHARE, UPRIGHT_DEGREES, cut
 from ugatit_jax.faces.detect import DETECTOR, require_opencv
@@ -73,16 +73,7 @@ def prepare_faces(
     counts = {}
     try:
         with folder_place(output) as place:
-            for split in SPLITS:
-                try:
-                    images = FolderSource(split_folder(root, split), 3)
-                except MissingSplit:
-                    if split.startswith('train'):
-                        raise
-                    logger.warning('%s has no %s: nothing can be evaluated there', root, split)
-                    continue
-                report = scan.scan(images)
-                scan.validate_bad_fraction(report, max_bad_fraction, '--max_bad_fraction')
+            for split, images, report in scan_splits(root, 3, max_bad_fraction):
                 if split[-1] in domains:
                     made = write_faces(images, report, place / split)
                     if not made.images and split.startswith('train'):

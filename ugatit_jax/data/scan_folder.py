@@ -1,0 +1,28 @@
+"""The splits of a folder of images, scanned: what is made of a folder begins with this."""
+
+import logging
+from collections.abc import Iterator
+
+from ugatit_jax.data import scan
+from ugatit_jax.data.sources.folder import FolderSource, split_folder
+from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
+
+logger = logging.getLogger(__name__)
+
+
+def scan_splits(root: str, channels: int, max_bad_fraction: float) -> Iterator[tuple[str, FolderSource, scan.Report]]:
+    """Each split that a folder has, its images and which of them can be read.
+
+    Raises UserError where a split has too many unreadable files, MissingSplit where there is no trainA or trainB.
+    """
+    for split in SPLITS:
+        try:
+            images = FolderSource(split_folder(root, split), channels)
+        except MissingSplit:
+            if split.startswith('train'):
+                raise
+            logger.warning('%s has no %s: nothing can be evaluated there', root, split)
+            continue
+        report = scan.scan(images)
+        scan.validate_bad_fraction(report, max_bad_fraction, '--max_bad_fraction')
+        yield split, images, report
