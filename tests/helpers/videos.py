@@ -8,18 +8,24 @@ TIMES = [0, 1, 2, 4, 5, 8, 9]  # tenths of seconds, irregular
 SIDES = (32, 24)
 
 
-def write_video(path, sound=True):
-    """Frames that brighten from one to the next over a fixed pattern, and a tone."""
+def brightening_frames():
+    """Frames that brighten from one to the next over a fixed pattern: uint8 [n, h, w, 3]."""
+    frames = np.stack([np.full((SIDES[1], SIDES[0], 3), 30 * i, np.uint8) for i in range(len(TIMES))])
+    frames[:, :, 16:] += 40
+    return frames
+
+
+def write_video(path, sound=True, frames=None, times=TIMES):
+    """Frames uint8 [n, h, w, 3], by default brightening_frames, at `times` in tenths of seconds, and a tone."""
     import av
 
+    frames = brightening_frames() if frames is None else frames
     with av.open(str(path), 'w') as made:
         stream = made.add_stream('mpeg4', rate=10)
-        stream.width, stream.height, stream.pix_fmt = *SIDES, 'yuv420p'
+        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], 'yuv420p'
         stream.codec_context.time_base = Fraction(1, 10)
         tone = made.add_stream('aac', rate=8000) if sound else None
-        for i, time in enumerate(TIMES):
-            pixels = np.full((SIDES[1], SIDES[0], 3), 30 * i, np.uint8)
-            pixels[:, 16:] += 40
+        for pixels, time in zip(frames, times):
             frame = av.VideoFrame.from_ndarray(pixels)
             frame.pts, frame.time_base = time, Fraction(1, 10)
             made.mux(stream.encode(frame))

@@ -61,7 +61,7 @@ def validate_temporal(frames: int) -> None:
     try:
         import cv2  # noqa: F401
     except ImportError as error:
-        raise UserError("--temporal needs OpenCV: pip install 'ugatit_jax[video]'") from error
+        raise UserError("--temporal needs OpenCV: pip install 'ugatit_jax[temporal]'") from error
 
 
 def motion(image: np.ndarray, last_image: np.ndarray) -> np.ndarray:
