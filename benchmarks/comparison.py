@@ -86,8 +86,8 @@ def at_equal_seconds(sides: list[Side]) -> str:
         cells.append((f'{seconds:.0f}', OFFICIAL, step, *numbers(row)))
         for side in sides[:-1]:
             within = [ours for ours in side.rows if ours * side.seconds <= seconds]
-            # a training that had ended before has no number at this time
-            if within and seconds <= (max(side.rows) + 1000) * side.seconds:
+            # a training that had ended before, an interval of evaluations ago, has no number at this time
+            if within and seconds <= (max(side.rows) + min(side.rows)) * side.seconds:
                 cells.append((f'{seconds:.0f}', side.name, max(within), *numbers(side.rows[max(within)])))
     return table(('seconds', 'training', 'step', *METRICS.values()), cells)
 

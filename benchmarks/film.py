@@ -24,7 +24,7 @@ from ugatit_jax.command import configure_process, run_command
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.models.networks import source_of
-from ugatit_jax.translate.temporal import FilmTranslator, colour_histogram
+from ugatit_jax.translate.temporal import FilmTranslator, colour_histogram, histogram_distance
 from ugatit_jax.translate.translator import Translator
 
 CELLS = 5  # images in a row and a column of what the camera sees
@@ -139,7 +139,7 @@ def measure(options: argparse.Namespace) -> None:
     images = np.stack([source.read(i) for i in range(len(source))])
     film = FILMS[options.film](images, options.frames, translator.image_size)
     found, cut = flows(film), len(film) // 2
-    distances = [np.abs(colour_histogram(film[t]) - colour_histogram(film[t - 1])).sum() / 2 for t in range(1, len(film))]
+    distances = [histogram_distance(colour_histogram(film[t]), colour_histogram(film[t - 1])) for t in range(1, len(film))]
     results, films = [], {'input': film}
     results.append({'method': 'input', 'warping': warping_error(film, found, cut), 'sharpness': sharpness(film)})
     for name, translate in methods(translator, options.spans, cut).items():

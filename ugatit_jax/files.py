@@ -11,6 +11,7 @@ import pathlib
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 
 from etils import epath
@@ -184,3 +185,13 @@ def validate_writable(folder: str, flag: str = '--workdir') -> None:
 def cache_folder() -> pathlib.Path:
     """The user's folder for what can be made or downloaded again: XDG_CACHE_HOME/ugatit_jax or ~/.cache/ugatit_jax."""
     return pathlib.Path(os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache') / 'ugatit_jax'
+
+
+@contextlib.contextmanager
+def folder_for_bucket(target: str, last: str) -> Iterator[pathlib.Path]:
+    """A local folder whose files are copied to `target` in a bucket when it is complete; those named `last` at the end."""
+    with tempfile.TemporaryDirectory() as place:
+        yield pathlib.Path(place)
+        files = [path for path in pathlib.Path(place).rglob('*') if path.is_file()]
+        for path in sorted(files, key=lambda path: path.name == last):  # last what says that all is there
+            write_bytes(epath.Path(target) / path.relative_to(place).as_posix(), path.read_bytes())

@@ -16,12 +16,8 @@ import argparse
 import contextlib
 import logging
 import os
-import pathlib
 import sys
-import tempfile
 from collections.abc import Iterator
-
-from etils import epath
 
 from ugatit_jax.command import argument_parser, configure_logging, run_command
 from ugatit_jax.data import scan
@@ -29,7 +25,7 @@ from ugatit_jax.data.prepare_faces import DOMAINS, prepare_faces
 from ugatit_jax.data.scan_folder import scan_splits
 from ugatit_jax.data.sources.prepared import INFO, prepared_directory
 from ugatit_jax.errors import UserError
-from ugatit_jax.files import is_remote, partial_folder, prepare_bucket, remove_abandoned, write_bytes
+from ugatit_jax.files import folder_for_bucket, is_remote, partial_folder, prepare_bucket, remove_abandoned
 
 
 def prepare(
@@ -68,11 +64,8 @@ def building_place(output: str) -> Iterator[str]:
     only read, the files are copied.
     """
     if is_remote(output):
-        with tempfile.TemporaryDirectory() as place:
-            yield place
-            files = [path for path in pathlib.Path(place).rglob('*') if path.is_file()]
-            for path in sorted(files, key=lambda path: path.name == INFO):  # last what says that all is there
-                write_bytes(epath.Path(output) / path.relative_to(place).as_posix(), path.read_bytes())
+        with folder_for_bucket(output, INFO) as place:
+            yield str(place)
         return
     os.makedirs(output, exist_ok=True)
     remove_abandoned(output)

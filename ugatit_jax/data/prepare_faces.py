@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -25,7 +24,14 @@ from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.faces.crop import BOX_CENTRE, BOX_SHARE, UPRIGHT_DEGREES, cut
 from ugatit_jax.faces.detect import DETECTOR, require_opencv
 from ugatit_jax.faces.found import MIN_SIDE, FacesFound, faces_of
-from ugatit_jax.files import is_remote, partial_folder, prepare_bucket, read_bytes, remove_abandoned, write_bytes
+from ugatit_jax.files import (
+    folder_for_bucket,
+    is_remote,
+    partial_folder,
+    prepare_bucket,
+    read_bytes,
+    remove_abandoned,
+)
 from ugatit_jax.progress import track
 
 logger = logging.getLogger(__name__)
@@ -153,11 +159,8 @@ def note(domains: str, counts: dict[str, FaceCounts]) -> dict:
 def folder_place(output: str) -> Iterator[pathlib.Path]:
     """A folder to build in that becomes `output` when it is complete; its files are copied to a bucket. Raises OSError."""
     if is_remote(output):
-        with tempfile.TemporaryDirectory() as place:
-            yield pathlib.Path(place)
-            files = [path for path in pathlib.Path(place).rglob('*') if path.is_file()]
-            for path in sorted(files, key=lambda path: path.name == NOTE):  # last what says that all is there
-                write_bytes(epath.Path(output) / path.relative_to(place).as_posix(), path.read_bytes())
+        with folder_for_bucket(output, NOTE) as place:
+            yield place
         return
     parent = os.path.dirname(os.path.abspath(output))
     os.makedirs(parent, exist_ok=True)

@@ -68,7 +68,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         type=int,
         default=0,
         metavar='FRAMES',
-        help="of videos: average what makes the frames' look over about so many, against flicker; 0 (default) for none",
+        help='of videos: average about so many frames along the motion, against flicker; 0 (default) for none',
     )
     add('--heatmap', action='store_true', help='also write NAME.heatmap: where the generator looked')
     add('--strip', action='store_true', help='also write NAME.strip: input, heatmap, output, and output translated back')

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ugatit_jax.translate.translator import Translator
 
 HISTOGRAM_BINS = 16  # of each channel
-CUT_DISTANCE = 0.3  # half the L1 distance of the histograms, 0 to 1, from which on a frame begins another shot
+CUT_DISTANCE = 0.3  # histogram_distance above which a frame begins another shot
 FLOW_SIDE = 512  # the longer side of the images that flow is found in: it is smooth, and takes long in large ones
 FIT = 12.0  # of 0 to 255: a moved pixel that differs by so much keeps exp(-1) of its weight
 FLICKER = 48.0  # likewise, of the outputs: what differs more is another look, whose trace would be seen
@@ -43,7 +43,7 @@ class FilmTranslator:
         histogram, made = colour_histogram(image), translated.astype(np.float32)
         if self.last is not None:
             last_image, last_histogram, last_made = self.last
-            if np.abs(histogram - last_histogram).sum() / 2 <= CUT_DISTANCE:
+            if histogram_distance(histogram, last_histogram) <= CUT_DISTANCE:
                 places = motion(image, last_image)
                 differs = np.abs(image - move(last_image.astype(np.float32), places)).max(axis=-1, keepdims=True)
                 change = move(last_made, places) - made
@@ -101,3 +101,8 @@ def colour_histogram(frame: np.ndarray) -> np.ndarray:
     bins = frame.reshape(-1, frame.shape[-1]) // (256 // HISTOGRAM_BINS)
     counts = [np.bincount(channel, minlength=HISTOGRAM_BINS) for channel in bins.T]
     return np.stack(counts) / bins.size
+
+
+def histogram_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Half the L1 distance of two histograms: 0 for equal ones to 1."""
+    return float(np.abs(a - b).sum() / 2)

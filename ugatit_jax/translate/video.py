@@ -1,6 +1,6 @@
 """Translates video files with PyAV: frame by frame in batches, audio copied as it is.
 
-Frames are independent of each other, as images are, unless --temporal averages their look (temporal.py).
+Frames are independent of each other, as images are, unless --temporal averages them along the motion (temporal.py).
 """
 
 import functools
@@ -72,7 +72,7 @@ def translate_video(
 
     H.264, or VP9 in .webm, with the input's timestamps; audio streams are copied, subtitles left out. Frames are upright and
     as large as in the input, with fit='short_side_crop' their middle square. Only batch_size frames are held at a time.
-    temporal: frames that the look is averaged over, 0 for none. comment: metadata of the file. progress: called with the
+    temporal: frames to average over, 0 for none. comment: metadata of the file. progress: called with the
     number of frames done since the last call.
     """
     require_av()
