@@ -1,5 +1,6 @@
 """python -m ugatit_jax.serve: the real server, and its page in headless Chromium."""
 
+import base64
 import contextlib
 import importlib.metadata
 import importlib.util
@@ -25,7 +26,9 @@ from tests.helpers.browser import be_a_phone, chromium, requested, scrolls_sidew
 from tests.helpers.image_files import encoded, smooth
 from tests.helpers.paths import ROOT
 from tests.helpers.translation import write_checkpoint
+from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources.emoji import Emoji
+from ugatit_jax.errors import UserError
 from ugatit_jax.serve import server
 from ugatit_jax.serve.__main__ import main
 from ugatit_jax.serve.examples import find_examples
@@ -53,7 +56,7 @@ class Served:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, '-m', 'ugatit_jax.serve', f'--checkpoint={workdir}', f'--port={port}', sign),
-                *('--max_upload=0.2', '--max_pixels=0.3', '--max_side=100'),
+                *('--max_upload=0.2', '--max_pixels=0.4', '--max_side=100'),
             ],
             cwd=ROOT,
             env={**os.environ, 'TMPDIR': str(folder)},
@@ -187,6 +190,67 @@ def test_an_image_goes_in_and_its_translation_comes_out(served, authority, brows
 
 
 @needs_gradio
+def test_a_camera_is_translated_while_it_runs(served, authority):
+    """With the camera that Chromium makes up; frames come and go without a file."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with chromium('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream') as browser:
+        browser.get(served.url)
+        wait = WebDriverWait(browser, WAIT)
+
+        def click(selector: str) -> None:
+            wait.until(lambda _: next(filter(shown, browser.find_elements('css selector', selector)), None)).click()
+
+        def shown(element: object) -> bool:
+            return element.is_displayed() and element.is_enabled()
+
+        def live(other: str = '') -> str:
+            source = 'return document.querySelector(\'#live img[src^="data:image/jpeg"]\')?.src'
+            return wait.until(lambda _: (found := browser.execute_script(source)) != other and found)
+
+        click('#camera_tab-button')
+        click('#camera [title="grant webcam access"]')
+        wait.until(lambda _: browser.execute_script('return document.querySelector("#camera video")?.readyState === 4'))
+        click('#camera [title="start recording"]')
+        first = live()
+        second = live(first)  # the made-up camera's clock moves on
+        assert all(url.startswith((served.url, 'data:', 'blob:', 'chrome:')) for url in requested(browser))
+    for source in (first, second):
+        content = base64.b64decode(source.partition(',')[2])
+        assert 'synthetic image' in str(dict(Image.open(io.BytesIO(content)).getexif()))
+        assert authority.signed_as('jpg', content) == 'trainedAlgorithmicMedia'
+    assert pixels(content).shape[1] > pixels(content).shape[0] > 16
+
+
+def test_frames_are_translated_as_images(workdir):
+    served = ServedModel({'a2b': ugatit_jax.load(workdir)}, Limits(1000, 1000, 64))
+    image = smooth(20, 30)
+    made = pixels(served.translate_frame(encoded(image), 'a2b'))
+    assert abs(made.astype(int) - ugatit_jax.load(workdir)(image)).mean() < 4  # JPEG
+    with pytest.raises(UserError, match='direction b2a: this model has a2b'):
+        served.translate_frame(encoded(image), 'b2a')
+    with pytest.raises(DecodeError, match='60x60 pixels: at most 1,000 are accepted'):
+        served.translate_frame(encoded(smooth(60, 60)), 'a2b')
+
+
+@needs_gradio
+def test_frames_of_a_camera_are_data_and_nothing_else():
+    """A path or a URL would be read or fetched by the server."""
+    import gradio as gr
+    from gradio.data_classes import ImageData
+
+    from ugatit_jax.serve.page import take_frames
+
+    camera = gr.Image(sources=['webcam'], streaming=True)
+    take_frames(camera)
+    assert camera.preprocess(ImageData(url='data:image/jpeg;base64,AAEC')) == bytes([0, 1, 2])
+    assert camera.preprocess(None) is None
+    for url, path in (('https://example.com/x.jpg', None), (None, '/etc/passwd'), ('data:text/html;base64,AAEC', None)):
+        with pytest.raises(gr.Error, match='a frame is sent as data'):
+            camera.preprocess(ImageData(url=url, path=path))
+
+
+@needs_gradio
 def test_an_example_is_an_image_of_the_data(served, browser):
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -216,7 +280,7 @@ def test_files_of_other_sizes_and_kinds(served, workdir):
         assert event == 'error'
         return text
 
-    assert '5000x5000 pixels: at most 300,000 are accepted' in error(png_header(5_000, 5_000))  # not 'damaged': undecoded
+    assert '5000x5000 pixels: at most 400,000 are accepted' in error(png_header(5_000, 5_000))  # not 'damaged': undecoded
     assert 'a decompression bomb' in error(png_header(60_000, 60_000))
     assert 'not an image but text' in error(b'no image')
     assert 'damaged' in error(encoded(smooth(50, 50))[:600])

@@ -1,5 +1,6 @@
 """A video in, a video out: images translated, times and sound kept."""
 
+import threading
 import types
 
 import numpy as np
@@ -19,6 +20,7 @@ class Negative:
 
     channels = out_channels = 3
     batch_size = 3
+    background = (0, 128, 255)
 
     def __init__(self):
         self.largest = 0
@@ -95,6 +97,93 @@ def test_all_containers_of_the_listed_suffixes_are_read(tmp_path, suffix):
     assert video.translate_video(Negative(), str(tmp_path / f'x{suffix}'), str(tmp_path / 'out.mp4')) == 3
 
 
+def write_one_frame(path, codec, pixel_format, image, frames=1, muxer=None):
+    """A film of one image: uint8 [h, w, 3], or [h, w, 4] with alpha."""
+    with av.open(str(path), 'w', format=muxer) as made:
+        stream = made.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], pixel_format
+        for _ in range(frames):
+            frame = av.VideoFrame.from_ndarray(image, format='rgba' if image.shape[-1] == 4 else 'rgb24')
+            made.mux(stream.encode(frame))
+        made.mux(stream.encode())
+    return path.read_bytes()
+
+
+def test_transparent_frames_are_seen_over_the_background(tmp_path):
+    """Hidden colours, here red, are not seen, as in images."""
+    image = np.zeros((24, 32, 4), np.uint8) + np.uint8([255, 0, 0, 0])
+    image[:, :16] = 10, 200, 30, 255
+    write_one_frame(tmp_path / 'x.mkv', 'ffv1', 'bgra', image)
+    assert video.translate_video(Negative(), str(tmp_path / 'x.mkv'), str(tmp_path / 'out.mp4')) == 1
+    made = 255 - contents(tmp_path / 'out.mp4')[1][0].astype(int)
+    assert abs(made[4:20, 4:12] - (10, 200, 30)).max() < 8 and abs(made[4:20, 20:28] - Negative.background).max() < 8
+
+
+def test_films_of_ten_bits_are_read(tmp_path):
+    image = np.full((24, 32, 3), (200, 100, 50), np.uint8)
+    write_one_frame(tmp_path / 'x.mkv', 'ffv1', 'yuv422p10le', image)
+    assert video.translate_video(Negative(), str(tmp_path / 'x.mkv'), str(tmp_path / 'out.mp4')) == 1
+    assert abs(255 - contents(tmp_path / 'out.mp4')[1].astype(int) - image).max() < 8
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_films_whose_size_changes_are_refused(tmp_path, monkeypatch, batch_size):
+    """As recordings of calls: with any batch size, and nothing is left behind."""
+    monkeypatch.setattr(Negative, 'batch_size', batch_size)
+    shots = [
+        write_one_frame(tmp_path / f'{side}.ts', 'mpeg2video', 'yuv420p', np.zeros((side, side, 3), np.uint8), frames=3)
+        for side in (32, 48)
+    ]
+    (tmp_path / 'in').mkdir()
+    (tmp_path / 'in' / 'x.ts').write_bytes(b''.join(shots))
+    with pytest.raises(UserError, match='size, from 32x32 to 48x48; convert it'):
+        video.translate_video(Negative(), str(tmp_path / 'in' / 'x.ts'), str(tmp_path / 'in' / 'out.mp4'))
+    assert [path.name for path in (tmp_path / 'in').iterdir()] == ['x.ts']
+
+
+def test_the_next_batch_is_decoded_while_one_is_computed(tmp_path, monkeypatch):
+    """Translating the first batch waits until the second one is decoded, and the second until the first is encoded."""
+    events = {name: [threading.Event() for _ in range(3)] for name in ('decoded', 'encoded')}
+    read_batches, write = video.read_batches, video.OutputStreams.write
+
+    def read(*arguments):
+        for batch, event in zip(read_batches(*arguments), events['decoded']):
+            event.set()
+            yield batch
+
+    def encode(self, packets, frames, images):
+        write(self, packets, frames, images)
+        if frames:
+            next(event for event in events['encoded'] if not event.is_set()).set()
+
+    monkeypatch.setattr(video, 'read_batches', read)
+    monkeypatch.setattr(video.OutputStreams, 'write', encode)
+    waited = iter([events['decoded'][1], events['encoded'][0], events['encoded'][1]])
+
+    class Waiting(Negative):
+        def __call__(self, images, size, fit):
+            assert next(waited).wait(20)
+            return super().__call__(images, size, fit)
+
+    path = write_video(tmp_path / 'x.mp4')
+    assert video.translate_video(Waiting(), path, str(tmp_path / 'y.mp4')) == len(TIMES)
+
+
+def test_an_error_of_the_encoder_ends_the_work(tmp_path, monkeypatch):
+    """Not when the whole film is translated: at most one batch waits for the encoder."""
+    done = []
+
+    def fail(self, packets, frames, images):
+        if frames:
+            raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(video.OutputStreams, 'write', fail)
+    path = write_video(tmp_path / 'x.mp4', sound=False, frames=np.zeros((24, 24, 32, 3), np.uint8), times=range(24))
+    with pytest.raises(UserError, match='No space left'):
+        video.translate_video(Negative(), path, str(tmp_path / 'y.mp4'), progress=done.append)
+    assert len(done) <= 2 and not list(tmp_path.glob('*y.mp4*'))
+
+
 def test_frames_too_large_to_decode_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(video, 'MAX_PIXELS', SIDES[0] * SIDES[1] - 1)
     path = write_video(tmp_path / 'x.mp4', sound=False)
@@ -127,9 +216,13 @@ def test_frames_are_turned_as_players_turn_them(rotation, corner):
     pixels = np.zeros((4, 6, 3), np.uint8)
     pixels[0, 0] = 255
     frame = types.SimpleNamespace(
-        rotation=rotation, colorspace=video.BT709, height=4, to_ndarray=lambda format, src_colorspace: pixels
+        rotation=rotation,
+        colorspace=video.BT709,
+        height=4,
+        format=types.SimpleNamespace(components=()),
+        to_ndarray=lambda format, src_colorspace: pixels,
     )
-    assert (video.upright(frame, 'rgb24')[corner] == 255).all()
+    assert (video.upright(frame, 3, (0, 0, 0))[corner] == 255).all()
 
 
 def test_files_without_images_are_refused(tmp_path):

@@ -12,13 +12,14 @@ from ugatit_jax.data.decode import DecodeError, decode, failure_reason, open_ima
 from ugatit_jax.errors import UserError, short_line
 from ugatit_jax.report.drawing import overlay
 from ugatit_jax.translate.fitting import restore, restore_heatmap
-from ugatit_jax.translate.output_files import provenance, write_image
+from ugatit_jax.translate.output_files import encode_image, provenance, write_image
 from ugatit_jax.translate.provenance import Credentials
 from ugatit_jax.translate.translator import DIRECTIONS, Translator, load
 
 logger = logging.getLogger(__name__)
 
 CHANNELS = (1, 3, 4)  # of images that a browser shows
+FRAME_QUALITY = 85  # of JPEG, for images that are seen for a moment
 TRAIN, ORIGINAL = 'train', 'original'  # sizes, as --size of ugatit_jax.translate has them
 
 
@@ -87,12 +88,10 @@ class ServedModel:
 
         Raises DecodeError for a file that is no image or too large, UserError for a direction or size that is not offered.
         """
-        if direction not in self.translators:
-            raise UserError(f'direction {direction}: this model has {" and ".join(self.translators)}')
+        translator = self.translator(direction)
         if size not in self.sizes:
             raise UserError(f'size {size}: it is one of {", ".join(self.sizes)}')
-        translator = self.translators[direction]
-        pixels = self.read(path, translator)
+        pixels = self.decode(pathlib.Path(path).read_bytes(), translator)
         if size == ORIGINAL and pixels.shape[0] * pixels.shape[1] > self.limits.side**2:
             raise UserError(
                 f'the image has {pixels.shape[1]}x{pixels.shape[0]} pixels, and at its own size at most '
@@ -103,7 +102,7 @@ class ServedModel:
             out = translator.run(fitted.pixels[None])
         except jax.errors.JaxRuntimeError as error:
             raise UserError(f'{short_line(error)}; a smaller size takes less memory') from error
-        texts = provenance(translator.model, direction) if self.metadata else {}
+        texts = self.texts(direction)
         results = pathlib.Path(folder, secrets.token_hex(16))  # nobody guesses it: who knows a path may read the file
 
         def written(name: str, image: np.ndarray, composite: bool = False) -> str:
@@ -117,9 +116,24 @@ class ServedModel:
         attention = overlay(fitted.original[None], restore_heatmap(out.heatmap[0], fitted)[None])[0]
         return Result(image, written(f'heatmap_{direction}', attention, composite=True))
 
-    def read(self, path: str, translator: Translator) -> np.ndarray:
-        """The file as uint8 [h, w, C]; its number of pixels is read from its header, before it is decoded."""
-        data = pathlib.Path(path).read_bytes()
+    def translate_frame(self, data: bytes, direction: str) -> bytes:
+        """A camera's image file translated at the size of training, as a JPEG file; raises as translate_upload."""
+        translator = self.translator(direction)
+        translated = translator(self.decode(data, translator))
+        return encode_image(translated, 'jpg', self.texts(direction), FRAME_QUALITY, self.credentials)
+
+    def translator(self, direction: str) -> Translator:
+        """Of a direction; raises UserError for one that is not offered."""
+        if direction not in self.translators:
+            raise UserError(f'direction {direction}: this model has {" and ".join(self.translators)}')
+        return self.translators[direction]
+
+    def texts(self, direction: str) -> dict[str, str]:
+        """Metadata of results."""
+        return provenance(self.translators[direction].model, direction) if self.metadata else {}
+
+    def decode(self, data: bytes, translator: Translator) -> np.ndarray:
+        """An image file as uint8 [h, w, C]; its number of pixels is read from its header, before it is decoded."""
         try:
             with open_image(data) as image:
                 width, height = image.size

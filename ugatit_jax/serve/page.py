@@ -1,8 +1,10 @@
 """The page itself, in gradio."""
 
+import base64
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import ImageData
 from PIL import Image
 from starlette.middleware import Middleware
 
@@ -14,6 +16,9 @@ from ugatit_jax.serve.examples import Examples
 from ugatit_jax.serve.model import TRAIN, ServedModel
 
 KEPT_SECONDS, CLEANING_SECONDS = 3600, 600  # of uploads and results
+FRAME_SECONDS = 0.1  # between two images of a camera; slower where the generator is
+CAMERA_SIZE = {'width': {'ideal': 640}, 'height': {'ideal': 480}}  # by itself gradio takes more, which generators do not see
+CAMERA_SECONDS = 60  # of a visitor's camera in a row: others wait meanwhile
 FORM_BYTES = 1_000_000  # of a request, beside the file in it
 # fonts of the visitor's own machine: gradio's themes name some of Google's
 FONTS = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['ui-monospace', 'monospace']}
@@ -34,6 +39,25 @@ def take_as_uploaded(image: gr.Image) -> None:
 
     image.async_move_resource_to_block_cache = move_file
     image.preprocess = lambda payload: None if payload is None else payload.path  # an upload or a result: gradio has looked
+
+
+def take_frames(camera: gr.Image) -> None:
+    """Lets a component hand on the bytes of the camera's images, which gradio would write into files of another format."""
+
+    def preprocess(payload: ImageData | None) -> bytes | None:
+        if payload is None:
+            return None
+        kind, _, text = (payload.url or '').partition(',')
+        if not (kind.startswith('data:image/') and kind.endswith(';base64')):
+            raise gr.Error('a frame is sent as data', print_exception=False)
+        return base64.b64decode(text)
+
+    camera.preprocess = preprocess
+
+
+def show_frames(image: gr.Image) -> None:
+    """Lets a component show the bytes of a JPEG file without a file."""
+    image.postprocess = lambda data: data and ImageData(url=f'data:image/jpeg;base64,{base64.b64encode(data).decode()}')
 
 
 def launch(
@@ -83,6 +107,12 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
         except DecodeError as error:
             raise gr.Error(f'the example cannot be read: {error}', print_exception=False) from error
 
+    def translate_frame(data: bytes | None, direction: str) -> bytes | None:
+        try:
+            return data and model.translate_frame(data, direction)
+        except (DecodeError, UserError) as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
     directions = [(f'{direction[0].upper()} to {direction[2].upper()}', direction) for direction in model.translators]
     sizes = [(text, size) for size, text in model.sizes.items()]
     with gr.Blocks(title='U-GAT-IT', analytics_enabled=False, delete_cache=(CLEANING_SECONDS, KEPT_SECONDS)) as page:
@@ -91,7 +121,8 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
             f'Step {model.any.loaded.step}, {model.any.loaded.weights} weights. Results are made by a generative model: say '
             'so where you show them. Images are computed on this server and deleted after an hour.'
         )
-        with gr.Row():
+        direction = gr.Radio(directions, value=directions[0][1], label='direction', visible=len(directions) > 1)
+        with gr.Tab('Image'), gr.Row():
             with gr.Column(min_width=280):
                 given = gr.Image(
                     type='filepath',
@@ -102,7 +133,6 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
                     elem_id='given',
                 )
                 take_as_uploaded(given)
-                direction = gr.Radio(directions, value=directions[0][1], label='direction', visible=len(directions) > 1)
                 size = gr.Dropdown(sizes, value=TRAIN, label='size that the generator sees', visible=len(sizes) > 1)
                 heatmap = gr.Checkbox(False, label='heatmap: where the generator looked', visible=model.has_heatmap)
                 button = gr.Button('Translate', variant='primary', elem_id='translate')
@@ -112,6 +142,20 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
             with gr.Column(min_width=280):
                 translated = result_image('translated')
                 attention = result_image('heatmap', visible=False)
+        with gr.Tab('Camera', elem_id='camera_tab'), gr.Row():
+            with gr.Column(min_width=280):
+                camera = gr.Image(
+                    sources=['webcam'],
+                    streaming=True,
+                    webcam_options=gr.WebcamOptions(constraints={'video': CAMERA_SIZE}),
+                    label='camera',
+                    height=300,
+                    elem_id='camera',
+                )
+                take_frames(camera)
+            with gr.Column(min_width=280):
+                live = result_image('live')
+                show_frames(live)
         heatmap.change(lambda shown: gr.Image(visible=shown), heatmap, attention, queue=False, api_name=False)
         button.click(
             translate,
@@ -121,6 +165,15 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
             scroll_to_output=True,
         )
         example.click(draw, [direction, seed], given, api_name='example')
+        camera.stream(
+            translate_frame,
+            [camera, direction],
+            live,
+            stream_every=FRAME_SECONDS,
+            time_limit=CAMERA_SECONDS,
+            show_progress='hidden',
+            api_name=False,
+        )
     return page
 
 

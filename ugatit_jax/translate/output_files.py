@@ -171,14 +171,22 @@ def write_image(
     with atomic_file(path) as partial, open(partial, 'wb') as file:
         if suffix == 'npy':
             np.save(file, pixels)
-            return
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        if credentials is None:
-            image.save(file, FORMATS[suffix], **writer_options(suffix, metadata, quality))
-            return
-        unsigned = io.BytesIO()
-        image.save(unsigned, FORMATS[suffix], **writer_options(suffix, metadata, quality))
-        file.write(sign(unsigned.getvalue(), credentials, suffix, composite))
+        else:
+            file.write(encode_image(pixels, suffix, metadata, quality, credentials, composite))
+
+
+def encode_image(
+    pixels: np.ndarray,
+    suffix: str,
+    metadata: dict[str, str],
+    quality: int = DEFAULT_QUALITY,
+    credentials: Credentials | None = None,
+    composite: bool = False,
+) -> bytes:
+    """A file of uint8 [h, w, C] as `write_image` writes it; suffix: png, jpg or webp."""
+    image, encoded = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels), io.BytesIO()
+    image.save(encoded, FORMATS[suffix], **writer_options(suffix, metadata, quality))
+    return encoded.getvalue() if credentials is None else sign(encoded.getvalue(), credentials, suffix, composite)
 
 
 def writer_options(suffix: str, metadata: dict[str, str], quality: int) -> dict[str, Any]:

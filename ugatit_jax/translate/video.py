@@ -6,13 +6,15 @@ Frames are independent of each other, as images are, unless --temporal averages 
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from ugatit_jax.data.decode import MAX_PIXELS
+from ugatit_jax.data.decode import MAX_PIXELS, convert_channels
 from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.files import atomic_file
 from ugatit_jax.translate.temporal import FilmTranslator
@@ -71,7 +73,7 @@ def translate_video(
     """Translates every frame of `source` into the file `target` and returns their number; raises UserError.
 
     H.264, or VP9 in .webm, with the input's timestamps; audio streams are copied, subtitles left out. Frames are upright and
-    as large as in the input, with fit='short_side_crop' their middle square. Only batch_size frames are held at a time.
+    as large as in the input, with fit='short_side_crop' their middle square. Three times batch_size frames are held at most.
     temporal: frames to average over, 0 for none. comment: metadata of the file. progress: called with the
     number of frames done since the last call.
     """
@@ -113,6 +115,14 @@ def container_format(path: str) -> str:
     return {'.mkv': 'matroska', '.webm': 'webm', '.mov': 'mov'}.get(pathlib.Path(path).suffix.lower(), 'mp4')
 
 
+class Batch(NamedTuple):
+    """What lies between two batches of frames in a file, and those that follow it."""
+
+    packets: list['av.Packet']  # of audio
+    frames: list['av.VideoFrame']  # of one size
+    images: np.ndarray  # of the frames, upright: uint8 [n, h, w, C]
+
+
 def translate_streams(
     reader: 'av.container.InputContainer',
     writer: 'av.container.OutputContainer',
@@ -121,62 +131,103 @@ def translate_streams(
     target: str,
     progress: Callable[[int], Any],
 ) -> int:
-    """Frames through `translate`, audio packets as they come; returns the number of frames."""
+    """Frames through `translate`, audio packets as they come; returns the number of frames.
+
+    While one batch is computed, a thread decodes the next one and another encodes the one before.
+    """
     video = reader.streams.video[0]
     video.thread_type = 'AUTO'
-    codec = 'libvpx-vp9' if target.lower().endswith('.webm') else 'libx264'
-    audio = {stream.index: writer.add_stream_from_template(stream) for stream in reader.streams.audio}
-    stream, count, pending = None, 0, []  # audio is pending until the first frames tell the size of the video
-    for packets, frames in read_batches(reader, video, translator.batch_size):
-        if frames:
-            images = np.stack([upright(frame, PIXEL_FORMATS[translator.channels]) for frame in frames])
-            images = translate(images.reshape(*images.shape[:3], -1))
-            if stream is None:
-                stream = add_video_stream(writer, codec, images.shape[2], images.shape[1], video)
-            for frame, image in zip(frames, images):
-                writer.mux(stream.encode(make_frame(image, frame, stream.pix_fmt)))
-            count += len(frames)
-            progress(len(frames))
-        pending += packets
-        if stream is not None:
-            for packet in pending:
-                packet.stream = audio[packet.stream.index]
-                writer.mux(packet)
-            pending = []
-    if stream is None:
+    batches = read_batches(reader, video, translator)
+    output, count = OutputStreams(reader, writer, video, target), 0
+    with ThreadPoolExecutor(1) as decoding, ThreadPoolExecutor(1) as encoding:
+        ahead, written = decoding.submit(next, batches, None), encoding.submit(output.write, [], [], [])
+        while (batch := ahead.result()) is not None:
+            ahead = decoding.submit(next, batches, None)
+            images = translate(batch.images) if batch.frames else []
+            written.result()  # so at most one batch waits, and an error ends the work
+            written = encoding.submit(output.write, batch.packets, batch.frames, images)
+            count += len(batch.frames)
+            progress(len(batch.frames))
+        written.result()
+    if not count:
         raise UserError('there is no frame in it that can be read')
-    writer.mux(stream.encode())
+    output.finish()
     return count
 
 
+class OutputStreams:
+    """The streams of a translated video; the video's own is added when the first frame tells its size."""
+
+    def __init__(
+        self,
+        reader: 'av.container.InputContainer',
+        writer: 'av.container.OutputContainer',
+        video: 'av.VideoStream',
+        target: str,
+    ):
+        self.writer, self.video = writer, video
+        self.codec = 'libvpx-vp9' if target.lower().endswith('.webm') else 'libx264'
+        self.audio = {stream.index: writer.add_stream_from_template(stream) for stream in reader.streams.audio}
+        self.stream: av.VideoStream | None = None
+        self.pending: list[av.Packet] = []  # audio until the video's stream is there
+
+    def write(self, packets: list['av.Packet'], frames: list['av.VideoFrame'], images: Sequence[np.ndarray]) -> None:
+        """Encodes translated images, uint8 [h, w, 1 or 3], with the times of their frames, and copies audio packets."""
+        if frames and self.stream is None:
+            self.stream = add_video_stream(self.writer, self.codec, images[0].shape[1], images[0].shape[0], self.video)
+        for frame, image in zip(frames, images):
+            self.writer.mux(self.stream.encode(make_frame(image, frame, self.stream.pix_fmt)))
+        self.pending += packets
+        if self.stream is not None:
+            for packet in self.pending:
+                packet.stream = self.audio[packet.stream.index]
+                self.writer.mux(packet)
+            self.pending = []
+
+    def finish(self) -> None:
+        """Writes what the encoder still holds."""
+        self.writer.mux(self.stream.encode())
+
+
 def read_batches(
-    reader: 'av.container.InputContainer', video: 'av.VideoStream', batch_size: int
-) -> Iterator[tuple[list['av.Packet'], list['av.VideoFrame']]]:
-    """(audio packets, frames) in the file's order, at most batch_size frames, of one size, at a time; raises UserError."""
-    packets, frames = [], []
+    reader: 'av.container.InputContainer', video: 'av.VideoStream', translator: 'Translator'
+) -> Iterator[Batch]:
+    """Audio packets and frames in the file's order, at most batch_size frames at a time; raises UserError."""
+
+    def batch() -> Batch:
+        images = [upright(frame, translator.channels, translator.background) for frame in frames]
+        return Batch(packets, frames, np.stack(images) if images else np.zeros(0, np.uint8))
+
+    packets, frames, size = [], [], None
     for packet in reader.demux([video, *reader.streams.audio]):
         if packet.stream.type == 'audio':
             if packet.dts is not None:  # the empty packet that demux ends with
                 packets.append(packet)
             continue
         for frame in packet.decode():
-            if frames and (frame.width, frame.height) != (frames[0].width, frames[0].height):
+            size = size or (frame.width, frame.height)
+            if size != (frame.width, frame.height):
                 raise UserError(
-                    f'frames change their size, from {frames[0].width}x{frames[0].height} to {frame.width}x{frame.height}'
+                    f'frames change their size, from {size[0]}x{size[1]} to {frame.width}x{frame.height}; convert it to one '
+                    'size first: ffmpeg -i FILE -vf scale=WIDTH:HEIGHT NEW'
                 )
             frames.append(frame)
-            if len(frames) == batch_size:
-                yield packets, frames
+            if len(frames) == translator.batch_size:
+                yield batch()
                 packets, frames = [], []
-    yield packets, frames
+    yield batch()
 
 
-def upright(frame: 'av.VideoFrame', pixel_format: str) -> np.ndarray:
-    """uint8 [h, w, 3] (or [h, w]) of a frame, rotated as players rotate it."""
+def upright(frame: 'av.VideoFrame', channels: int, background: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [h, w, channels] of a frame, rotated as players rotate it, and over `background` where it is transparent."""
     # where a file does not name its colour space, players take BT.709 for high definition and FFmpeg does not
     unnamed = frame.colorspace == UNSPECIFIED and frame.height >= HD_HEIGHT
+    transparent = any(component.is_alpha for component in frame.format.components)
+    pixel_format = 'rgba' if transparent else PIXEL_FORMATS[channels]
     image = frame.to_ndarray(format=pixel_format, src_colorspace='ITU709' if unnamed else None)
-    return np.rot90(image, round(frame.rotation / 90) % 4)
+    if transparent:
+        image = np.asarray(convert_channels(Image.fromarray(image), channels, background))
+    return np.rot90(image.reshape(*image.shape[:2], channels), round(frame.rotation / 90) % 4)
 
 
 def add_video_stream(
