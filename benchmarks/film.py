@@ -126,9 +126,9 @@ def methods(translator: Translator, spans: list[int], cut: int) -> dict[str, Cal
     return result
 
 
-def in_turn(translate: Callable[..., np.ndarray], film: np.ndarray) -> np.ndarray:
+def in_turn(translate: Callable[..., np.ndarray], film: np.ndarray, batch_size: int = 8) -> np.ndarray:
     """Frames in batches, as a video is read."""
-    return np.concatenate([translate(film[i : i + 8]) for i in range(0, len(film), 8)])
+    return np.concatenate([translate(film[i : i + batch_size]) for i in range(0, len(film), batch_size)])
 
 
 def measure(options: argparse.Namespace) -> None:
