@@ -25,6 +25,7 @@ from ugatit_jax.training.init_from import start_from
 from ugatit_jax.training.inputs import open_inputs
 from ugatit_jax.training.metric_writer import MetricWriter, Progress
 from ugatit_jax.training.nan_guard import NanGuard
+from ugatit_jax.training.precision import warn_of_emulated_bfloat16
 from ugatit_jax.training.preemption import Preemption
 from ugatit_jax.training.processes import explain_lost_process, validate_agreement, wait_until_all_compiled
 from ugatit_jax.training.profiler import Profiler
@@ -53,6 +54,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     """The run itself; `stack` closes what is open, however the run ends."""
     validate_agreement(config, workdir)
     validate_workdir(workdir)
+    warn_of_emulated_bfloat16(config.training.compute_dtype)
     mesh = make_mesh(config.data.batch_size, config.training.accumulate)
     state_sharding = StateSharding(mesh, config.training.shard_params)
 
