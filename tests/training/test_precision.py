@@ -2,7 +2,10 @@
 
 import pytest
 
+from tests.helpers.small import small_config
+from ugatit_jax.errors import UserError
 from ugatit_jax.training import precision
+from ugatit_jax.training.loop import train
 
 X86 = 'processor\t: 0\nflags\t\t: fpu avx2 {}\n\nprocessor\t: 1\nflags\t\t: avx512_bf16\n'
 ARM = 'processor\t: 0\nFeatures\t: fp asimd {}\n'
@@ -29,3 +32,12 @@ def test_bfloat16_without_such_products_is_named(tmp_path, monkeypatch, caplog, 
     as_on(backend)
     precision.warn_of_emulated_bfloat16(dtype)
     assert ('here set training.compute_dtype=float32' in caplog.text) == warned
+
+
+def test_a_training_says_so_before_it_opens_its_data(tmp_path, monkeypatch, caplog):
+    (tmp_path / 'cpuinfo').write_text(X86.format('avx512f'))
+    monkeypatch.setattr(precision, 'CPU_INFO', str(tmp_path / 'cpuinfo'))
+    config = small_config(training__compute_dtype='bfloat16', data__source=f'folder:{tmp_path}/gone')
+    with pytest.raises(UserError, match='gone'):
+        train(config, str(tmp_path / 'run'))
+    assert 'this CPU has no bfloat16 products' in caplog.text
