@@ -44,9 +44,9 @@ WORKDIR ?= runs/demo
 docs-images: install
 	$(RUN) -m benchmarks.docs_images --workdir=$(WORKDIR)
 
-# a process for each core, up to four: each takes 2 to 4 GB; the tests of a file share what they set up
+# a process for each core, up to four; the tests of a file share what they set up; tests/conftest.py says which files come first
 test: install-test lint
-	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(RUN) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 test-slow: install-test
 	$(RUN) -m pytest -m slow

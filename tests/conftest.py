@@ -12,9 +12,12 @@ import pytest
 from tests.helpers.paths import REFERENCE, ROOT
 from ugatit_jax.command import GC_THRESHOLD
 
-# the tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise much (at level 0 the program of
-# one step at batch 1 gave NaN gradients on jax 0.10.2, though every part of it alone, and levels 1 to 3, did not)
-os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=1'.strip()
+# The tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise, and fusions become its code at
+# once, not by way of MLIR: a step compiles in half of the CPU seconds. At level 0 the program of one step at batch 1
+# gives NaN gradients on jax 0.10.2 (levels 1 to 3 do not, nor does any part of it alone): steps of tests have 2 images.
+os.environ['XLA_FLAGS'] = (
+    f'{os.environ.get("XLA_FLAGS", "")} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false'.strip()
+)
 # programs compiled by one run of the tests serve the next, and the processes that tests start
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'compiled'))
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
@@ -23,6 +26,18 @@ jax.config.update('jax_platforms', os.environ['JAX_PLATFORMS'])
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 gc.set_threshold(GC_THRESHOLD, 10, 10)  # as the commands do
+
+# those that take longest: begun first, so that no process is left with one of them when the others are done
+LONGEST = (
+    'training/test_goldens.py',
+    'training/test_step.py',
+    'training/test_loop.py',
+    'evaluate/test_run.py',
+    'training/test_step_options.py',
+    'convert/test_from_official.py',
+    'training/test_processes.py',
+    'training/test_memory.py',
+)
 
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and so would the commands that they start
@@ -45,6 +60,12 @@ def as_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """--golden FILE compares with another file in the format of the reference data."""
     parser.addoption('--golden', action='append', default=[], metavar='FILE.npz', help='also compare with this golden')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; make test hands out files in this order."""
+    places = {ROOT / 'tests' / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,6 +13,7 @@ from ugatit_jax.training.metric_writer import MEASURED
 
 SMALL = (
     '--config.data.image_size=32',
+    '--config.data.batch_size=2',
     '--config.model.n_layers_global=4',
     '--config.model.n_layers_local=3',
     '--config.model.ch=2',

@@ -105,7 +105,7 @@ def outputs_of(golden: Golden, name: str, params: dict, spectral: dict | None, i
     """Forward of a network under the golden's names and layout."""
     variables = {'params': params}
     if spectral is not None:
-        variables[COLLECTION] = jax.tree.map(lambda leaf: leaf[None], spectral)
+        variables[COLLECTION] = jax.tree.map(lambda leaf: np.asarray(leaf)[None], spectral)
     out = jax.jit(golden.networks.module(name).apply)(variables, image)
     image = np.asarray(out.image if spectral is None else out.logit)
     if golden.release == 'pytorch':

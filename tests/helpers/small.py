@@ -12,9 +12,9 @@ from ugatit_jax.models.networks import make_networks
 
 
 def small_config(**fields: object) -> FrozenConfigDict:
-    """Resolved, 32 pixels, ch 2, 1 residual block; fields as training__remat=True."""
+    """Resolved, 32 pixels, batch 2, ch 2, 1 residual block; fields as training__remat=True."""
     config = default.get_config()
-    config.data.image_size, config.model.ch, config.model.n_res = 32, 2, 1
+    config.data.image_size, config.data.batch_size, config.model.ch, config.model.n_res = 32, 2, 2, 1
     config.model.n_layers_global, config.model.n_layers_local = 4, 3
     return resolve(with_fields(config, **fields))
 

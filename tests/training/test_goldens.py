@@ -5,6 +5,7 @@ import pathlib
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -61,7 +62,7 @@ def test_forward(golden):
         if name in spectral:
             vectors = spectral[name]
             if golden.release == 'tensorflow':  # which iterates in evaluation, too
-                vectors = advance(discriminator[name], vectors)
+                vectors = jax.jit(advance)(discriminator[name], vectors)
         domain = name[3] if name in GENERATORS else name[-1]
         out = outputs_of(golden, name, (generator | discriminator)[name], vectors, images[domain])
         if golden.release == 'tensorflow':
@@ -77,20 +78,27 @@ def test_spectral_vectors_after_a_forward(golden):
     if not stored:
         pytest.skip('no vectors after a forward in this file: test_steps has them')
     _, discriminator, spectral = golden.read('init/')
-    after = {name: advance(discriminator[name], spectral[name]) for name in DISCRIMINATORS}
+    after = {name: jax.jit(advance)(discriminator[name], spectral[name]) for name in DISCRIMINATORS}
     assert_close(write_networks(golden.names, discriminator, after), stored, rtol=1e-4)
 
 
-def test_steps(golden):
-    """Losses of every stored step, gradients of the first, everything after the last."""
+@pytest.mark.parametrize('copies', [2, pytest.param(1, marks=pytest.mark.slow)])
+def test_steps(golden, copies):
+    """Losses of every stored step, gradients of the first, everything after the last.
+
+    All are means over the batch, so that a batch of every image twice has those of the file. Without the copies XLA has to
+    optimise, as tests/conftest.py says, and to compile takes twice as long.
+    """
     steps = sorted({int(match[1]) for name in golden.arrays if (match := re.match(r'step(\d+)/loss/', name))})
     if not steps:
         pytest.skip('no steps in this file: test_generator_losses has its losses')
     start = golden.read('init/')
-    state = state_of_weights(golden.config, *start, jax.random.key(0))
-    train_step = jax.jit(make_train_step(golden.networks, golden.config))
+    # one program, where each of its zeros would be one
+    state = jax.jit(functools.partial(state_of_weights, golden.config))(*start, jax.random.key(0))
+    options = {'xla_backend_optimization_level': 0 if copies > 1 else 1}
+    train_step = jax.jit(make_train_step(golden.networks, golden.config), compiler_options=options)
     for k in steps:
-        images = golden.images(k)
+        images = {domain: jnp.repeat(image, copies, axis=0) for domain, image in golden.images(k).items()}
         state, metrics = train_step(state, images, hyperparameters(golden.config))
         assert_close(metrics, golden.below(f'step{k}/loss/'), **PYTORCH)
         if k == 0:
@@ -116,7 +124,7 @@ def gradients_of(golden: Golden, opt_state: tuple, params: dict) -> dict[str, np
     """The first step's gradients, without weight decay, from Adam's first moment: (1 - beta1) * (g + decay * w)."""
     moments = next(part.mu for part in opt_state if hasattr(part, 'mu'))
     o = golden.config.optimizer
-    gradients = jax.tree.map(lambda m, w: m / (1 - o.beta1) - o.weight_decay * w, moments, params)
+    gradients = jax.tree.map(lambda m, w: np.asarray(m) / (1 - o.beta1) - o.weight_decay * np.asarray(w), moments, params)
     return write_networks(golden.names, gradients)
 
 

@@ -23,10 +23,10 @@ from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
 
 
-@functools.cache  # every set of fields is compiled once
+@functools.cache  # rates and weights are inputs: sets of fields that differ in those share a program
 def step_once(**fields):
-    """(state before, state after, metrics) of one step of the small config with these fields."""
-    config = small_config(**fields)
+    """(state before, state after, metrics) of one step of the small config with an average and these fields."""
+    config = small_config(training__ema_decay=0.75, **fields)
     networks = make_networks(config)
     start = init_state(networks, config)
     state, metrics = jax.jit(make_train_step(networks, config))(start, random_batch(config, 0, 2), hyperparameters(config))
@@ -52,7 +52,7 @@ def test_rho_is_clipped_wherever_it_is():
 
 
 def test_rho_stays_in_the_unit_interval_under_a_wild_rate_and_the_average_follows():
-    start, state, _ = step_once(optimizer__learning_rate=0.3, training__ema_decay=0.75)
+    start, state, _ = step_once(optimizer__learning_rate=0.3)
     rhos = [leaf for path, leaf in jax.tree.leaves_with_path(state.generator) if path[-1].key == 'rho']
     assert len(rhos) == 2 * 4 and all(0 <= rho.min() and rho.max() <= 1 for rho in rhos)
     assert any((rho == 1).any() for rho in rhos) and any((rho == 0).any() for rho in rhos)
