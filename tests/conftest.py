@@ -20,11 +20,11 @@ os.environ['XLA_FLAGS'] = (
 )
 # programs compiled by one run of the tests serve the next, and the processes that tests start
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(ROOT / '.cache' / 'compiled'))
-os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.3')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')  # the tests' processes would share a GPU, and tolerances are a CPU's
 jax.config.update('jax_platforms', os.environ['JAX_PLATFORMS'])
 jax.config.update('jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR'])
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
 gc.set_threshold(GC_THRESHOLD, 10, 10)  # as the commands do
 
 # those that take longest: begun first, so that no process is left with one of them when the others are done

@@ -21,6 +21,7 @@ def executed(tmp_path_factory):
         environment.setenv('CH', '2')
         environment.setenv('WORKDIR', str(workdir))
         environment.setenv('PYTHONPATH', str(ROOT))
+        environment.setenv('XLA_FLAGS', '')  # its batch has 1 image: see tests/conftest.py
         nbclient.NotebookClient(notebook, timeout=900, resources={'metadata': {'path': str(ROOT)}}).execute()
     return notebook, workdir
 

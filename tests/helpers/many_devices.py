@@ -13,17 +13,19 @@ from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
 
+BATCH = 8  # microbatches of two devices, and the shares of four, have 2 images each: see tests/conftest.py
+
 
 def main(devices: int, path: str, fields: dict) -> None:
     """Writes the metrics of the last step to `path`."""
     sharding.MIN_SHARDED_ELEMENTS, sharding.KEEP_SHARDED_ELEMENTS = 64, 1024  # the networks are small
     config = small_config(
-        data__batch_size=4,
+        data__batch_size=BATCH,
         augment__diffaugment='color,translation,cutout',
         training__compute_dtype='float64',
         **fields,
     )
-    mesh = sharding.make_mesh(4, config.training.accumulate)
+    mesh = sharding.make_mesh(BATCH, config.training.accumulate)
     assert mesh.size == devices, mesh
     networks = make_networks(config)
     state_sharding = sharding.StateSharding(mesh, config.training.shard_params)
@@ -38,7 +40,7 @@ def main(devices: int, path: str, fields: dict) -> None:
     )
     for k in range(3):
         state, metrics = step(
-            state, sharding.shard_batch(jax.device_get(random_batch(config, k, 4)), mesh), hyperparameters(config)
+            state, sharding.shard_batch(jax.device_get(random_batch(config, k, BATCH)), mesh), hyperparameters(config)
         )
     np.savez(path, **jax.device_get(metrics))
 

@@ -18,7 +18,7 @@ from ugatit_jax.checkpoint.checkpoints import Checkpoints
 
 FLAGS = (
     *SMALL,
-    '--config.data.batch_size=4',
+    '--config.data.batch_size=8',  # 2 for each of four devices: see tests/conftest.py
     '--config.training.steps=3',
     '--config.training.checkpoint_every=3',
     '--config.evaluation.every=3',

@@ -90,7 +90,7 @@ def test_asked_to_leave_saves_the_step_at_hand_and_goes_on_from_it(uninterrupted
 
 @pytest.mark.slow  # the step of two devices is another program
 def test_goes_on_on_other_devices(tmp_path):
-    flags = (*SMALL, '--config.data.batch_size=2')
+    flags = (*SMALL, '--config.data.batch_size=4')
     first = main(f'--workdir={tmp_path}', *flags, '--config.training.steps=2')
     second = main(f'--workdir={tmp_path}', *flags, '--config.training.shard_params=True', devices=2)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr

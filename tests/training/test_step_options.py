@@ -143,7 +143,7 @@ OPTIONS = [
     dict(training__n_critic=3),
     dict(training__separate_batches=True, augment__diffaugment='color,translation,cutout'),
     dict(
-        data__batch_size=2, training__n_critic=2, training__accumulate=2, training__remat=True, loss__adversarial='wgan-gp'
+        data__batch_size=4, training__n_critic=2, training__accumulate=2, training__remat=True, loss__adversarial='wgan-gp'
     ),
 ]
 
@@ -153,9 +153,9 @@ OPTIONS = [
 def test_two_steps_with_every_option_are_finite_and_move_every_kernel(fields):
     state, step = compiled(**fields)
     draws = fields.get('training__n_critic', 1) + fields.get('training__separate_batches', False)
-    new = state
+    new, size = state, fields.get('data__batch_size', 2)
     for k in range(2):
-        new, metrics = step(new, together(*(random_batch(small_config(), k * draws + draw) for draw in range(draws))))
+        new, metrics = step(new, together(*(random_batch(small_config(), k * draws + draw, size) for draw in range(draws))))
     assert all(np.isfinite(value) for value in metrics.values())
     for before, after in ((state.generator, new.generator), (state.discriminator, new.discriminator)):
         for (path, a), b in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
@@ -164,8 +164,8 @@ def test_two_steps_with_every_option_are_finite_and_move_every_kernel(fields):
 
 @pytest.mark.slow
 def test_microbatches_have_the_penalties_of_the_whole():
-    fields = dict(loss__adversarial='wgan-gp', data__batch_size=2)
+    fields = dict(loss__adversarial='wgan-gp', data__batch_size=4)
     (state, whole), (_, accumulated) = compiled(**fields), compiled(**fields, training__accumulate=2)
-    batch = random_batch(small_config(), 0)
+    batch = random_batch(small_config(), 0, 4)
     for name, value in whole(state, batch)[1].items():
         assert accumulated(state, batch)[1][name] == pytest.approx(value, rel=1e-3), name
