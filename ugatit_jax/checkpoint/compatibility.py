@@ -13,6 +13,7 @@ from ugatit_jax.errors import UserError
 # Fields that may change when a run continues, beside all of `evaluation`: they change neither shapes of weights nor batches.
 CHANGEABLE = (
     'init_from',  # acts at the start only, and a run that continues is past it
+    'distill.teacher',  # its checksum has to stay
     'training.steps',
     'training.log_every',
     'training.checkpoint_every',

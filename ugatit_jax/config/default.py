@@ -50,6 +50,10 @@ def get_config() -> config_dict.ConfigDict:
     model.ch = 64  # channels of the first layer; the paper's. Parameters and FLOPs grow with its square
     model.n_res = 4  # residual blocks in the encoder and in the decoder; the paper's
     model.mlp_pool = '1'  # gamma and beta see '1' global average (light) | 'k' k x k averages | 'full' map (671 M weights)
+    model.n_down = 2  # halvings of the sides before the residual blocks, and channels doubled; the paper's. 3: a cheap body
+    model.separable = False  # 3x3 convolutions of the generators as depthwise and 1x1: a ninth of the work, for students
+    model.stem_kernel = 7  # of the generators' first and last convolution; the paper's. Smaller ones for students
+    model.discriminator_ch = 0  # channels of the discriminators' first layer; 0: model.ch, the paper's
     model.n_layers_global = 7  # depth of disGA, disGB; the paper's. Needs 96 pixels; 6 needs 48, 5 needs 24
     model.n_layers_local = 5  # depth of disLA, disLB; the paper's
     model.decoder_norm = 'adalin'  # the paper's; its ablations: 'in' | 'ln' | 'adain' | 'gn' (models/decoder_norm.py)
@@ -90,6 +94,14 @@ def get_config() -> config_dict.ConfigDict:
     loss.identity_weight_B2A = placeholder(float)  # unset: loss.identity_weight
     loss.cam_weight_A2B = placeholder(float)  # unset: loss.cam_weight
     loss.cam_weight_B2A = placeholder(float)  # unset: loss.cam_weight
+
+    config.distill = distill = config_dict.ConfigDict()
+    distill.teacher = (
+        ''  # WORKDIR or folder of a trained model whose outputs the generators learn (docs/distill.md); '': none
+    )
+    distill.teacher_checksum = ''  # of its weights; the run sets it, and refuses to continue with another teacher
+    distill.l1_weight = 10.0  # mean absolute difference of a translation from the teacher's
+    distill.feature_weight = 10.0  # the same of what the encoder of the teacher's other generator sees in both
 
     config.optimizer = optimizer = config_dict.ConfigDict()
     optimizer.learning_rate = 1e-4  # the paper's

@@ -18,6 +18,11 @@ def uses_identity(config: ConfigDict) -> bool:
     )
 
 
+def uses_discriminators(config: ConfigDict) -> bool:
+    """Whether a step needs the discriminators: with a teacher and adversarial weights of 0 it leaves them as they are."""
+    return not config.distill.teacher or any(loss_weight(config, 'adversarial_weight', way) for way in DIRECTIONS)
+
+
 def loss_weight(config: ConfigDict, name: str, direction: str) -> float:
     """Weight `name`, one of LOSS_WEIGHTS, of 'A2B' or 'B2A': that of both directions unless the direction has its own."""
     own = config.loss[f'{name}_{direction}']

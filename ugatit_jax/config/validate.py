@@ -8,10 +8,10 @@ import math
 
 from ml_collections import ConfigDict
 
-from ugatit_jax.config.derived import draws_per_step, parse_profile_steps, uses_identity
+from ugatit_jax.config.derived import LOSS_WEIGHTS, draws_per_step, parse_profile_steps, uses_identity
 from ugatit_jax.config.fields import require, shown
 from ugatit_jax.models.discriminator import fits
-from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.models.names import DIRECTIONS
 
 MAX_EXAMPLES = 2**32  # of a run: which image is the i-th is defined below (data.shuffle)
@@ -33,7 +33,7 @@ def validate_combinations(config: ConfigDict) -> None:
         f'model.mlp_pool={m.mlp_pool} with model.decoder_norm=adain',
         "'1': AdaIN takes gamma and beta from the features themselves, there is no MLP",
     )
-    for name, channels in (('decoder_norm', 4 * m.ch), ('up_norm', m.ch)):  # up_norm: of the two stages the narrower one
+    for name, channels in (('decoder_norm', m.ch * 2**m.n_down), ('up_norm', m.ch)):  # up_norm: of the narrowest stage
         require(
             m[name] != 'gn' or channels % m.norm_groups == 0,
             f'model.norm_groups={m.norm_groups} with model.{name}=gn and model.ch={m.ch}',
@@ -57,6 +57,20 @@ def validate_combinations(config: ConfigDict) -> None:
         training.accumulate == 1 or loss.adversarial != 'dragan',
         f'loss.adversarial=dragan with training.accumulate={training.accumulate}',
         'training.accumulate=1: its noise has the standard deviation of the whole batch',
+    )
+
+    # distillation
+    for name in LOSS_WEIGHTS if config.distill.teacher else ():
+        for field in (name, *(f'{name}_{direction}' for direction in DIRECTIONS)):
+            require(
+                name == 'adversarial_weight' or not loss[field],
+                f'loss.{field}={loss[field]} with distill.teacher',
+                '0: a teacher takes the place of cycle, identity and CAM losses; python -m ugatit_jax.distill sets them',
+            )
+    require(
+        bool(config.distill.teacher) or not config.distill.teacher_checksum,
+        f'distill.teacher_checksum={config.distill.teacher_checksum} without distill.teacher',
+        'with distill.teacher, or unset',
     )
 
     # data
@@ -95,12 +109,13 @@ def validate_combinations(config: ConfigDict) -> None:
 def validate_sizes(config: ConfigDict) -> None:
     """Raises UserError for an image size that a network cannot take, with the smallest size and the depth that would fit."""
     size, m = config.data.image_size, config.model
+    multiple, smallest_side = side_multiple(m.n_down), min_side(m.n_down)
     require(
-        size % SIDE_MULTIPLE == 0 and size >= MIN_SIDE,
-        f'data.image_size={size}',
-        f'a multiple of {SIDE_MULTIPLE} from {MIN_SIDE} on: the generator halves twice',
+        size % multiple == 0 and size >= smallest_side,
+        f'data.image_size={size}' + (f' with model.n_down={m.n_down}' if m.n_down != 2 else ''),
+        f'a multiple of {multiple} from {smallest_side} on: the generator halves its sides {m.n_down} times',
     )
-    pool, map_size = m.mlp_pool, size // SIDE_MULTIPLE
+    pool, map_size = m.mlp_pool, size // multiple
     require(
         pool == 'full' or (pool.isdecimal() and len(pool) < 6 and 1 <= int(pool) <= map_size),
         f'model.mlp_pool={shown(pool)} at data.image_size={size}',
@@ -110,7 +125,7 @@ def validate_sizes(config: ConfigDict) -> None:
         depth = m[name]
         if fits(size, depth, m.patch_padding):
             continue
-        smallest = next(s for s in itertools.count(MIN_SIDE, SIDE_MULTIPLE) if fits(s, depth, m.patch_padding))
+        smallest = next(s for s in itertools.count(smallest_side, multiple) if fits(s, depth, m.patch_padding))
         deepest = next((d for d in range(depth, 1, -1) if fits(size, d, m.patch_padding)), None)
         hint = f'at least {smallest} for model.{name}={depth}'
         if deepest:

@@ -8,9 +8,10 @@ from typing import NamedTuple, Self
 
 from ml_collections import ConfigDict
 
-from ugatit_jax.models.generator import SIDE_MULTIPLE
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.models.names import GENERATORS, reach_of
 
+SIDE_MULTIPLE, MIN_SIDE = side_multiple(2), min_side(2)  # of images: both releases halve the sides twice
 RELEASES = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}
 NETWORKS = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')  # in the order of a PyTorch release's file
 TENSORFLOW_NETWORKS = {  # ours: theirs; generator_B makes B

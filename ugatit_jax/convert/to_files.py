@@ -29,6 +29,10 @@ BOTH_RELEASES = dict(
     generator_cam=True,
     discriminator_cam=True,
     spectral_norm=True,
+    n_down=2,
+    separable=False,
+    stem_kernel=7,
+    discriminator_ch=0,
 )
 
 

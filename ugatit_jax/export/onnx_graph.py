@@ -12,7 +12,7 @@ from onnx import helper
 from ugatit_jax.errors import UserError
 from ugatit_jax.export.onnx_nodes import SPACE, Nodes
 from ugatit_jax.models.decoder_norm import groups_of
-from ugatit_jax.models.generator import Generator
+from ugatit_jax.models.generator import Generator, side_multiple
 from ugatit_jax.models.ops.convolution import subpixel_kernel
 
 INPUT, OUTPUT = 'image', 'translated'  # float32 [batch, channels, height, width] in [-1, 1]
@@ -54,33 +54,43 @@ class GeneratorWriter:
     def __init__(self, generator: Generator, params: Params, size: int | None, dtype: str):
         self.generator, self.params, self.size = generator, params, size
         self.nodes = Nodes(dtype)
+        self.channels = generator.ch * side_multiple(generator.n_down)  # of the residual blocks' map
 
     def image(self, image: str) -> None:
         """All nodes, from the input to OUTPUT."""
         g, nodes, params = self.generator, self.nodes, self.params
-        x = self.conv(nodes.to_dtype(image), params['stem'], (3, 3))
+        border = (g.stem_kernel // 2,) * 2
+        x = self.conv(nodes.to_dtype(image), params['stem'], border)
         x = self.instance_norm(x, params.get('stem_norm'), g.ch, relu=True) if g.stem_norm else nodes.add('Relu', x)
-        for i in range(2):
+        for i in range(g.n_down):
             x = self.conv(x, params[f'down_{i}'], g.down_padding, stride=2)
             x = self.instance_norm(x, params.get(f'down_norm_{i}'), g.ch * 2 ** (i + 1), relu=True)
-        x = self.residual_blocks('encoder', x, partial(self.instance_norm, channels=4 * g.ch))
+        x = self.residual_blocks('encoder', x, partial(self.instance_norm, channels=self.channels))
         if g.use_cam:
             x = self.attend(x)
         gamma, beta = self.feature_statistics(x) if g.decoder_norm == 'adain' else self.gamma_beta(x)
         x = self.residual_blocks('decoder', x, partial(self.decoder_norm, gamma=gamma, beta=beta))
-        for i in range(2):
+        for i in range(g.n_down):
             x = self.up_conv(x, params[f'up_{i}'])
-            x = self.up_norm(x, params[f'up_norm_{i}'], g.ch * 2 ** (1 - i))
-        x = nodes.to_float32(self.conv(x, params['head'], (3, 3)))
+            x = self.up_norm(x, params[f'up_norm_{i}'], g.ch * 2 ** (g.n_down - 1 - i))
+        x = nodes.to_float32(self.conv(x, params['head'], border))
         nodes.add('Tanh', x)
         nodes.nodes[-1].output[:] = [OUTPUT]
 
     def conv(self, x: str, params: Params, padding: tuple[int, int], stride: int = 1) -> str:
-        """A convolution with reflect padding."""
+        """A convolution with reflect padding; depthwise, then 1x1 where it is separable."""
+        if 'depthwise' in params:
+            x = self.nodes.conv(
+                x, params['depthwise']['kernel'], None, tuple(padding), stride, groups=params['depthwise']['kernel'].shape[3]
+            )
+            params, padding, stride = params['pointwise'], (0, 0), 1
         return self.nodes.conv(x, params['kernel'], params.get('bias'), tuple(padding), stride)
 
     def up_conv(self, x: str, params: Params) -> str:
-        """Nearest x2 and a 3x3 convolution, as four 2x2 convolutions of the small map."""
+        """Nearest x2 and a 3x3 convolution, as four 2x2 convolutions of the small map; a separable one is 1x1 first."""
+        if 'depthwise' in params:
+            x = self.nodes.conv(x, params['pointwise']['kernel'], None)
+            return self.nodes.up_depthwise(x, params['depthwise']['kernel'], params['depthwise'].get('bias'))
         kernel = np.asarray(subpixel_kernel(params['kernel']))
         bias = params.get('bias')
         bias = None if bias is None else np.tile(bias, 4)
@@ -104,7 +114,7 @@ class GeneratorWriter:
 
     def decoder_norm(self, x: str, params: Params | None, gamma: str, beta: str, relu: bool) -> str:
         """AdaLIN, or the norm of an ablation."""
-        g, channels = self.generator, 4 * self.generator.ch
+        g, channels = self.generator, self.channels
         if g.decoder_norm == 'adalin':
             rho = np.clip(params['rho'] - g.rho_smoothing, 0, 1) if g.rho_smoothing else params['rho']
             return self.nodes.adalin(x, rho.astype(np.float32), gamma, beta, g.variance_ddof, relu)
@@ -138,13 +148,13 @@ class GeneratorWriter:
     def gamma_beta(self, x: str) -> tuple[str, str]:
         """The MLP on the attended map -> gamma, beta [B, C, 1, 1]."""
         g, nodes = self.generator, self.nodes
-        x, side = nodes.to_float32(x), g.mlp_pool or self.size // 4
+        x, side = nodes.to_float32(x), g.mlp_pool or self.size // side_multiple(g.n_down)
         if g.mlp_pool == 1:
             x = nodes.add('ReduceMean', x, SPACE)
         elif g.mlp_pool:
             x = nodes.pool_to(x, g.mlp_pool)
         x = nodes.add('Flatten', x, axis=1)  # channels, rows, columns; in JAX channels come last
-        channels, width = 4 * g.ch, g.mlp_width
+        channels, width = self.channels, g.mlp_width
         first = self.params['mlp_0']['kernel'].reshape(side, side, channels, width).transpose(2, 0, 1, 3)
         x = self.dense(x, self.params['mlp_0'] | {'kernel': first.reshape(-1, width)})
         x = nodes.add('Relu', self.dense(nodes.add('Relu', x), self.params['mlp_1']))

@@ -51,14 +51,34 @@ class Nodes:
         return x if self.dtype == np.float32 else self.add('Cast', x, to=helper.np_dtype_to_tensor_dtype(self.dtype))
 
     def conv(
-        self, x: str, kernel: np.ndarray, bias: np.ndarray | None, padding: Padding = (0, 0), stride: int = 1, mode: str = ''
+        self,
+        x: str,
+        kernel: np.ndarray,
+        bias: np.ndarray | None,
+        padding: Padding = (0, 0),
+        stride: int = 1,
+        mode: str = '',
+        groups: int = 1,
     ) -> str:
-        """Padding by `mode`, reflect by default, then convolution with kernel [k, k, in, out] and bias [out]."""
+        """Padding by `mode`, reflect by default, then convolution with kernel [k, k, in / groups, out] and bias [out]."""
         if padding != (0, 0):
             before, after = padding
             x = self.add('Pad', x, np.array([0, 0, before, before, 0, 0, after, after]), mode=mode or 'reflect')
         weights = [kernel.transpose(3, 2, 0, 1)] + ([] if bias is None else [bias])
-        return self.add('Conv', x, *(w.astype(self.dtype) for w in weights), strides=[stride, stride])
+        return self.add('Conv', x, *(w.astype(self.dtype) for w in weights), strides=[stride, stride], group=groups)
+
+    def up_depthwise(self, x: str, kernel: np.ndarray, bias: np.ndarray | None) -> str:
+        """Nearest x2, reflect pad 1 and a depthwise convolution with kernel [3, 3, 1, C]."""
+        x = self.add(
+            'Resize',
+            x,
+            '',
+            np.array([1, 1, 2, 2], np.float32),
+            mode='nearest',
+            nearest_mode='floor',
+            coordinate_transformation_mode='asymmetric',
+        )
+        return self.conv(x, kernel, bias, (1, 1), groups=kernel.shape[3])
 
     def moments(self, x: str) -> tuple[str, str, str]:
         """Mean, x - mean, and biased variance over space of a float32 map."""

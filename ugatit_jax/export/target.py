@@ -17,7 +17,7 @@ class Target(NamedTuple):
     params: dict[str, Any]  # numpy
     channels: int  # of the input
     batch: int | None  # images at once; None for any number
-    size: int | None  # side of the squares that it takes; None for any sides that are multiples of 4
+    size: int | None  # side of the squares that it takes; None for any sides that the generator takes
     image_size: int  # of training
     dtype: str  # 'float32', 'float16' or 'int8'
     notes: dict[str, str]  # about the model, for formats that keep them

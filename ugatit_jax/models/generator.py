@@ -14,10 +14,20 @@ from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.decoder_norm import decoder_norm, feature_statistics, up_norm
 from ugatit_jax.models.initializers import bias_init, kernel_init
 from ugatit_jax.models.ops.convolution import Conv, UpConv
+from ugatit_jax.models.ops.depthwise import SeparableConv, SeparableUpConv
 from ugatit_jax.models.ops.padding import Padding
 
-SIDE_MULTIPLE = 4  # of an image's sides: the generator halves them twice
-MIN_SIDE = 16  # its residual blocks see a quarter of the sides, and instance statistics need several pixels: here 4 x 4
+MIN_MAP = 4  # sides of the map of the residual blocks: instance statistics need several pixels
+
+
+def side_multiple(n_down: int) -> int:
+    """What the sides of an image are a multiple of: the generator halves them n_down times."""
+    return 2**n_down
+
+
+def min_side(n_down: int) -> int:
+    """The smallest side of an image."""
+    return MIN_MAP * side_multiple(n_down)
 
 
 @struct.dataclass
@@ -26,7 +36,7 @@ class GeneratorOutput:
 
     image: jax.Array  # [B, h, w, out_channels] in [-1, 1]
     cam_logit: jax.Array | None  # [B, 2], of the average and the max pool; None without CAM
-    heatmap: jax.Array | None  # [B, h/4, w/4]; None without CAM
+    heatmap: jax.Array | None  # [B, h/4, w/4], of the residual blocks' map (see n_down); None without CAM
 
 
 class Dense(nn.Module):
@@ -49,7 +59,7 @@ class Dense(nn.Module):
 class ResidualBlock(nn.Module):
     """x + norm(conv(relu(norm(conv(x))))); AdaLIN where gamma and beta are given, else instance norm."""
 
-    conv: Callable[..., Conv]
+    conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
 
     @nn.compact
@@ -79,7 +89,7 @@ def pool_to(x: jax.Array, k: int) -> jax.Array:
 
 
 class Generator(nn.Module):
-    """images [B, h, w, C] in [-1, 1], h and w multiples of 4 -> GeneratorOutput; fields as in config/default.py."""
+    """images [B, h, w, C] in [-1, 1], h and w multiples of 2^n_down -> GeneratorOutput; fields as in config/default.py."""
 
     out_channels: int
     ch: int
@@ -102,17 +112,22 @@ class Generator(nn.Module):
     decoder_norm: str = 'adalin'
     up_norm: str = 'lin'
     norm_groups: int = 32  # of 'gn'
+    separable: bool = False  # all convolutions but the first and the last: depthwise, then 1x1 (models/ops/depthwise.py)
+    n_down: int = 2  # halvings of the sides before the residual blocks
+    stem_kernel: int = 7  # of the first and the last convolution
     unroll: int = 1  # residual blocks in one turn of their loop: 1 compiles fastest, n_res has no loop
 
     @nn.compact
     def __call__(self, x: jax.Array) -> GeneratorOutput:
         fields = dict(use_bias=self.use_bias, weight_init=self.weight_init, dtype=self.dtype)
-        conv = partial(Conv, **fields)
+        outer = partial(Conv, kernel_size=self.stem_kernel, padding=(self.stem_kernel // 2,) * 2, **fields)
+        conv = partial(SeparableConv if self.separable else Conv, **fields)
+        up_conv = partial(SeparableUpConv if self.separable else UpConv, **fields)
         norm = partial(InstanceNorm, self.instance_norm_affine)
 
-        x = conv(self.ch, 7, padding=(3, 3), name='stem')(x)
+        x = outer(self.ch, name='stem')(x)
         x = norm(relu=True, name='stem_norm')(x) if self.stem_norm else nn.relu(x)
-        for i in range(2):
+        for i in range(self.n_down):
             x = conv(self.ch * 2 ** (i + 1), 3, 2, self.down_padding, name=f'down_{i}')(x)
             x = norm(relu=True, name=f'down_norm_{i}')(x)
         x = self.residual_blocks('encoder', conv, norm, x)
@@ -126,14 +141,14 @@ class Generator(nn.Module):
         norm = decoder_norm(self.decoder_norm, self.norm_groups, self.rho_init, self.rho_smoothing, self.variance_ddof)
         x = self.residual_blocks('decoder', conv, norm, x, gamma, beta)
         norm = up_norm(self.up_norm, self.norm_groups, self.variance_ddof)
-        for i in range(2):
-            x = UpConv(self.ch * 2 ** (1 - i), name=f'up_{i}', **fields)(x)
+        for i in range(self.n_down):
+            x = up_conv(self.ch * 2 ** (self.n_down - 1 - i), name=f'up_{i}')(x)
             x = norm(relu=True, name=f'up_norm_{i}')(x)
-        x = conv(self.out_channels, 7, padding=(3, 3), name='head')(x)
+        x = outer(self.out_channels, name='head')(x)
         return GeneratorOutput(jnp.tanh(x.astype(jnp.promote_types(self.dtype, jnp.float32))), cam_logit, heatmap)
 
     def residual_blocks(
-        self, name: str, conv: Callable[..., Conv], norm: Callable[..., nn.Module], x: jax.Array, *gamma_beta: jax.Array
+        self, name: str, conv: Callable[..., nn.Module], norm: Callable[..., nn.Module], x: jax.Array, *gamma_beta: jax.Array
     ) -> jax.Array:
         """n_res blocks on x [B, h, w, C] as one scan; their parameters are stacked, [n_res, ...]."""
         if not self.n_res:

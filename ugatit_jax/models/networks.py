@@ -56,12 +56,15 @@ def make_networks(config: ConfigDict) -> Networks:
             decoder_norm=m.decoder_norm,
             up_norm=m.up_norm,
             norm_groups=m.norm_groups,
+            separable=m.separable,
+            n_down=m.n_down,
+            stem_kernel=m.stem_kernel,
             unroll=1 if scan_blocks else max(m.n_res, 1),
         )
 
     def discriminator(n_layers: int) -> Discriminator:
         return Discriminator(
-            ch=m.ch,
+            ch=m.discriminator_ch or m.ch,
             n_layers=n_layers,
             patch_padding=m.patch_padding,
             head_bias=m.discriminator_head_bias,

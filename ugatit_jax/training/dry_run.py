@@ -15,6 +15,7 @@ from ugatit_jax.training import memory
 from ugatit_jax.training.compile import compile_step
 from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
+from ugatit_jax.training.teacher import load_teacher
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
     The compilation cache keeps the compiled step for the run. No images are read; a data set of TFDS that would have to be
     fetched is not, only its name is checked, and it is not called in order. Raises UserError, as training does.
     """
-    config = resolve(config)
+    config, teacher = load_teacher(resolve(config))
+    teacher_networks, teacher_params = teacher or (None, None)
     mesh = make_mesh(config.data.batch_size, config.training.accumulate)
     state_sharding = StateSharding(mesh, config.training.shard_params)
     validate_data_fields(config)
@@ -42,8 +44,8 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
         logger.info('memory depends on the number of images, which is known when the run has fetched them')
     else:
         with memory.explain_out_of_memory(config):
-            train_step = make_train_step(networks, config, state_sharding.gather)
-            compiled, _ = compile_step(train_step, shapes, config, state_sharding, counts or (0, 0))
+            train_step = make_train_step(networks, config, state_sharding.gather, teacher_networks)
+            compiled, _ = compile_step(train_step, shapes, config, state_sharding, counts or (0, 0), teacher_params)
         memory.log_memory(compiled, shapes, state_sharding, config)
     if fetched:
         logger.info('dry run: settings and data source are in order; %s is as it was', workdir)

@@ -33,6 +33,7 @@ from ugatit_jax.training.rho import compiled_rho_layers, compiled_rho_statistics
 from ugatit_jax.training.schedule import due_after
 from ugatit_jax.training.state import TrainState, from_items, init_state, reseed, to_items
 from ugatit_jax.training.step import make_train_step
+from ugatit_jax.training.teacher import load_teacher
 from ugatit_jax.training.workdir import hold_workdir, validate_workdir
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     validate_agreement(config, workdir)
     validate_workdir(workdir)
     warn_of_emulated_bfloat16(config.training.compute_dtype)
+    config, teacher = load_teacher(config)
     mesh = make_mesh(config.data.batch_size, config.training.accumulate)
     state_sharding = StateSharding(mesh, config.training.shard_params)
 
@@ -103,12 +105,13 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
             draw_preview(state)
 
     # the step
-    train_step = make_train_step(networks, config, state_sharding.gather)
+    teacher_networks, teacher_params = teacher or (None, None)
+    train_step = make_train_step(networks, config, state_sharding.gather, teacher_networks)
     counts = len(datasets.train_A), len(datasets.train_B)
     open_batches = open_inputs(datasets, config, mesh)
-    compiled, metric_names = compile_step(train_step, shapes, config, state_sharding, counts)
+    compiled, metric_names = compile_step(train_step, shapes, config, state_sharding, counts, teacher_params)
     wait_until_all_compiled()
-    hyperparameters = place_hyperparameters(config, mesh)
+    hyperparameters = place_hyperparameters(config, mesh, teacher_params)
     memory.log_memory(compiled, shapes, state_sharding, config)
     validate_keep_best(config, metric_names, evaluator)
 

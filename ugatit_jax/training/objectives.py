@@ -181,24 +181,19 @@ def generator_objective(
     G_ad_* and G_adcam_* are named by discriminator, the others by the domain that is made: G_cam_B is genA2B's. G_adcam_*
     and G_cam_* are there where there is a CAM.
     """
-    kind, metrics = config.loss.adversarial, {}
+    metrics = {}
     for there in DIRECTIONS:
         # the terms of one domain: the cycle that begins in it, and what the generator that makes it is judged by
         back, domain, other = reverse_of(there), source_of(there), target_of(there)
         name = generator_of(back)
         rec = forward(networks, config, name, {'params': generator[name]}, outputs[f'fake_{other}']).image
-        for reach in 'GL':
-            short = f'{reach}{domain}'
-            images = outputs[f'fake_{domain}']
-            out = discriminate(networks, config, f'dis{short}', discriminator, spectral, images, augmentation)
-            metrics[f'G_ad_{short}'] = losses.generator_loss(out.logit, kind)
-            if config.model.discriminator_cam:
-                metrics[f'G_adcam_{short}'] = losses.generator_loss(out.cam_logit, kind)
+        adversarial = adversarial_terms(
+            outputs[f'fake_{domain}'], networks, config, domain, discriminator, spectral, augmentation
+        )
+        metrics |= adversarial
         metrics[f'G_recon_{domain}'] = losses.cycle_loss(real[domain], rec)
         total = weights[f'cycle_weight_{there}'] * metrics[f'G_recon_{domain}']
-        total += weights[f'adversarial_weight_{back}'] * sum(
-            metrics[key] for reach in 'GL' for term in ('ad', 'adcam') if (key := f'G_{term}_{reach}{domain}') in metrics
-        )
+        total += weights[f'adversarial_weight_{back}'] * sum(adversarial.values())
         if uses_identity(config):
             metrics[f'G_id_{domain}'] = losses.identity_loss(real[domain], outputs[f'idt_{domain}'])
             total += weights[f'identity_weight_{back}'] * metrics[f'G_id_{domain}']
@@ -208,6 +203,26 @@ def generator_objective(
         metrics[f'G_{domain}'] = total
     metrics['G'] = metrics['G_A'] + metrics['G_B'] + regularization(config, weights, generator)
     return metrics['G'], metrics
+
+
+def adversarial_terms(
+    fake: jax.Array,
+    networks: Networks,
+    config: ConfigDict,
+    domain: str,
+    discriminator: Params,
+    spectral: Params,
+    augmentation: DiffAugment,
+) -> Metrics:
+    """G_ad_* and, with CAM in the discriminators, G_adcam_*: what the domain's discriminators say of fakes [B, h, w, C]."""
+    terms = {}
+    for reach in 'GL':
+        short = f'{reach}{domain}'
+        out = discriminate(networks, config, f'dis{short}', discriminator, spectral, fake, augmentation)
+        terms[f'G_ad_{short}'] = losses.generator_loss(out.logit, config.loss.adversarial)
+        if config.model.discriminator_cam:
+            terms[f'G_adcam_{short}'] = losses.generator_loss(out.cam_logit, config.loss.adversarial)
+    return terms
 
 
 def regularization(config: ConfigDict, weights: Weights, params: Params) -> jax.Array | float:

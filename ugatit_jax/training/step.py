@@ -1,6 +1,7 @@
 """One step of training as a pure function: update the discriminators on the current fakes, then the generators."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,10 +9,11 @@ import jax.numpy as jnp
 import optax
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.config.derived import draws_per_step, parse_policy
+from ugatit_jax.config.derived import draws_per_step, parse_policy, uses_discriminators
 from ugatit_jax.models.names import PENALIZED
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.models.spectral_norm import power_iteration_steps, select_group
+from ugatit_jax.training.distill_objectives import distill_objective, teach
 from ugatit_jax.training.gradient_accumulation import accumulate_gradients
 from ugatit_jax.training.hyperparameters import Hyperparameters
 from ugatit_jax.training.learning_rate import learning_rate
@@ -40,21 +42,25 @@ class Discriminators(NamedTuple):
 
 
 def make_train_step(
-    networks: Networks, config: ConfigDict, gather: Callable[[Params], Params] = lambda params: params
+    networks: Networks,
+    config: ConfigDict,
+    gather: Callable[[Params], Params] = lambda params: params,
+    teacher: Networks | None = None,
 ) -> Callable[[TrainState, Images, Hyperparameters], tuple[TrainState, Metrics]]:
     """The pure train_step(state, batch, hyperparameters) -> (state, metrics), not jitted; config is resolved.
 
     batch is {'A', 'B'}, float [B, h, w, C] in [-1, 1], or [draws * B, h, w, C] where a step draws several batches (see
     `split_draws`). Metrics are scalars, means over the global batch: the losses whose gradients the step took (the
     discriminators' of their last update), the norms of the gradients, and the learning rates. gather(params) makes
-    sharded parameters whole (sharding.py).
+    sharded parameters whole (sharding.py). With a teacher, whose weights are in the hyperparameters, the generators learn its
+    translations (distill_objectives.py).
     """
     microbatches, policy, draws = (
         config.training.accumulate,
         parse_policy(config.augment.diffaugment),
         draws_per_step(config),
     )
-    penalized = config.loss.adversarial in PENALIZED
+    penalized, judged = config.loss.adversarial in PENALIZED, uses_discriminators(config)
 
     def train_step(state: TrainState, batch: Images, hyperparameters: Hyperparameters) -> tuple[TrainState, Metrics]:
         optimizers, weights = make_optimizers(config, hyperparameters), hyperparameters.weights
@@ -96,8 +102,8 @@ def make_train_step(
             )
             return Discriminators(params, select_group(vectors, -1), opt_state), metrics | norms
 
-        discriminators = Discriminators(state.discriminator, state.spectral, state.discriminator_opt)
-        if critic_batches:
+        discriminators, d_metrics = Discriminators(state.discriminator, state.spectral, state.discriminator_opt), {}
+        if judged and critic_batches:
             stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *critic_batches)
             discriminators, d_metrics = jax.lax.scan(
                 lambda old, x: update_discriminators(old, x[1], None, x[0]),
@@ -105,18 +111,25 @@ def make_train_step(
                 (jnp.arange(len(critic_batches)), stacked),
             )
             d_metrics = jax.tree.map(lambda x: x[-1], d_metrics)
-        if not config.training.separate_batches:
+        if judged and not config.training.separate_batches:
             discriminators, d_metrics = update_discriminators(discriminators, real, shared and shared[0], draws - 1)
 
         # generators, against the updated discriminators
-        updated = updated_weights(discriminators.params, gather)
-        vectors = power_iteration_steps(updated, discriminators.spectral, 1)
+        updated, spectral, vectors = None, discriminators.spectral, None
+        if judged:
+            updated = updated_weights(discriminators.params, gather)
+            vectors = power_iteration_steps(updated, discriminators.spectral, 1)
+            spectral = select_group(vectors)
 
         def generator_gradients(real: Images, rows: jax.Array) -> tuple[Params, Metrics]:
             outputs, outputs_vjp = shared or forward(real)
             outputs = depend_on_update(outputs, discriminators.opt_state)
             diffaugment = DiffAugment(policy, g_key, rows)
-            (grads, outputs_grads), metrics = jax.grad(generator_objective, (0, 1), has_aux=True)(
+            objective = generator_objective
+            if teacher is not None:
+                targets = teach(teacher, config, hyperparameters.teacher, real)
+                objective = partial(distill_objective, teacher, hyperparameters.teacher, targets)
+            (grads, outputs_grads), metrics = jax.grad(objective, (0, 1), has_aux=True)(
                 generator, outputs, networks, config, weights, real, updated, vectors, diffaugment
             )
             return jax.tree.map(jnp.add, grads, *outputs_vjp(outputs_grads)), metrics
@@ -132,7 +145,7 @@ def make_train_step(
             step=state.step + 1,
             generator=new_generator,
             discriminator=discriminators.params,
-            spectral=select_group(vectors),
+            spectral=spectral,
             generator_opt=generator_opt,
             discriminator_opt=discriminators.opt_state,
             ema=update_ema(config, state, new_generator),

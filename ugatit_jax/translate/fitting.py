@@ -10,27 +10,28 @@ import numpy as np
 from PIL import Image
 
 from ugatit_jax.data.preprocess import centre_square, fit_square, padded_box, resize
-from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
+from ugatit_jax.models.generator import min_side, side_multiple
 
 
 class FittedImage(NamedTuple):
     """An image as a generator takes it, and what the way back needs."""
 
-    pixels: np.ndarray  # [h, w, C], sides multiples of SIDE_MULTIPLE
+    pixels: np.ndarray  # [h, w, C], sides multiples of the generator's `side_multiple`
     content: tuple[int, int, int, int]  # (top, left, height, width) of the image in it: the rest is padding
     size: tuple[int, int]  # (height, width) of the result
     original: np.ndarray  # [*size, C]: the given image, or the part of it that the result shows
 
 
-def fit(pixels: np.ndarray, size: int | None, mode: str, background: tuple[int, int, int]) -> FittedImage:
+def fit(pixels: np.ndarray, size: int | None, mode: str, background: tuple[int, int, int], n_down: int = 2) -> FittedImage:
     """[H, W, C] in 0..255, uint8 or float32, to size x size by `mode` (see data.fit), or at its own size where that is None.
 
-    At its own size an image is padded by reflection, below and on the right, to multiples of SIDE_MULTIPLE. Only
+    At its own size an image is padded by reflection, below and on the right, to what a generator of n_down halvings takes. Only
     'short_side_crop' loses a part: the result is the square in the middle.
     """
     height, width = pixels.shape[:2]
     if size is None:
-        sides = [max(MIN_SIDE, -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE) for side in (height, width)]
+        multiple = side_multiple(n_down)
+        sides = [max(min_side(n_down), -(-side // multiple) * multiple) for side in (height, width)]
         padded = np.pad(pixels, ((0, sides[0] - height), (0, sides[1] - width), (0, 0)), 'reflect')
         return FittedImage(padded, (0, 0, height, width), (height, width), pixels)
     square = fit_square(pixels, size, mode, background)
@@ -53,7 +54,7 @@ def restore(out: np.ndarray, fitted: FittedImage) -> np.ndarray:
 
 
 def restore_heatmap(heatmap: np.ndarray, fitted: FittedImage) -> np.ndarray:
-    """A heatmap [h/4, w/4] of `fitted` -> float32 [*fitted.size], interpolated."""
+    """A heatmap, [h/4, w/4] or smaller, of `fitted` -> float32 [*fitted.size], interpolated."""
     height, width = fitted.pixels.shape[:2]
     large = resize(heatmap.astype(np.float32)[..., None], width, height)
     top, left, content_height, content_width = fitted.content

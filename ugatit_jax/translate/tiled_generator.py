@@ -8,7 +8,7 @@ sweep normalises its input. Tiles that overlap hold the same values there, nothi
 the untiled generator up to rounding (tests/translate/test_tiled_generator.py; benchmarks/translate.py --seams measures it).
 
 The device holds one tile at a time. Between sweeps the host keeps three maps of a quarter of the image's sides, float32 with
-4 * ch channels: ch bytes per pixel of the image each. Larger maps are not kept but recomputed, on the way down from the
+4 * ch channels: ch bytes per pixel of the image each (with n_down=3 of an eighth, with 8 * ch channels: half of that). Larger maps are not kept but recomputed, on the way down from the
 image and on the way up from the last small map: 19 % more operations than untiled at the paper's sizes.
 """
 
@@ -23,8 +23,9 @@ from flax import linen as nn
 
 from ugatit_jax.models.adalin import adalin_affine, instance_affine
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.generator import Dense, Generator, pool_to
+from ugatit_jax.models.generator import Dense, Generator, pool_to, side_multiple
 from ugatit_jax.models.ops.convolution import Conv, UpConv
+from ugatit_jax.models.ops.depthwise import SeparableConv, SeparableUpConv
 from ugatit_jax.progress import Progress, announced
 from ugatit_jax.translate.tile_geometry import ConvGeometry, cover
 from ugatit_jax.translate.tile_sweep import Affine, Layer, Moments, sweep
@@ -46,6 +47,10 @@ SUPPORTED_FIELDS = {  # of Generator: any value works by tiles. Other fields mus
     'down_padding',
     'weight_init',
     'dtype',
+    'separable',
+    'n_down',
+    'stem_kernel',
+    'use_cam',
     'unroll',
     'parent',
     'name',
@@ -58,7 +63,7 @@ class TiledGenerator:
     """A generator for images that do not fit the device: image [h, w, C] -> (image, heatmap)."""
 
     def __init__(self, generator: Generator, params: dict[str, Any], tile: int):
-        """tile: side at full resolution, a multiple of 8; half of it for maps of a quarter of the image's sides.
+        """tile: side at full resolution, a multiple of 8; half of it for the maps between the residual blocks.
 
         Raises ValueError for a generator that is unsupported.
         """
@@ -68,25 +73,21 @@ class TiledGenerator:
         g = generator
         conv_fields = dict(use_bias=g.use_bias, weight_init=g.weight_init, dtype=g.dtype)
         halving = ConvGeometry(kernel_size=3, stride=2, padding=g.down_padding[0])
-        same = ConvGeometry(kernel_size=7, padding=3)
+        same = ConvGeometry(kernel_size=g.stem_kernel, padding=g.stem_kernel // 2)
         doubling = ConvGeometry(upsample=True)
-        self.down = [
-            Layer(Conv(g.ch, 7, **conv_fields), same),
-            Layer(Conv(2 * g.ch, 3, 2, **conv_fields), halving),
-            Layer(Conv(4 * g.ch, 3, 2, **conv_fields), halving),
-        ]
-        self.residual = Layer(Conv(4 * g.ch, 3, **conv_fields), ConvGeometry(kernel_size=3, padding=1))
+        conv, up_conv = (SeparableConv, SeparableUpConv) if g.separable else (Conv, UpConv)
+        channels = [g.ch * 2**i for i in range(g.n_down + 1)]  # of the stem's output and after each halving
+        self.down = [Layer(Conv(g.ch, g.stem_kernel, **conv_fields), same)]
+        self.down += [Layer(conv(features, 3, 2, **conv_fields), halving) for features in channels[1:]]
+        self.residual = Layer(conv(channels[-1], 3, **conv_fields), ConvGeometry(kernel_size=3, padding=1))
         self.attention = Layer(CAM(nn.relu, g.cam_shared, g.cam_bias, g.weight_init, g.dtype))
-        self.up = [
-            Layer(UpConv(2 * g.ch, **conv_fields), doubling),
-            Layer(UpConv(g.ch, **conv_fields), doubling),
-            Layer(Conv(g.out_channels, 7, **conv_fields), same),
-        ]
+        self.up = [Layer(up_conv(features, **conv_fields), doubling) for features in channels[-2::-1]]
+        self.up += [Layer(Conv(g.out_channels, g.stem_kernel, **conv_fields), same)]
 
-    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """uint8, or float32 in [-1, 1], [h, w, C] -> image of the same type [h, w, C'], heatmap float32 [h/4, w/4].
 
-        h and w: multiples of 4.
+        h and w: multiples of 4; with n_down=3 of 8, and the heatmap is [h/8, w/8]. Without CAM it is None.
         """
         h, w = image.shape[:2]
         what = f'an image of {w}x{h} by tiles'
@@ -99,24 +100,29 @@ class TiledGenerator:
         def count(scale: int, tile: int) -> int:
             return len(cover(h // scale, tile)) * len(cover(w // scale, tile))
 
-        down = sum(count(2**i, self.tile // 2**i) for i in range(3))
-        small = (4 * self.generator.n_res + 1) * count(4, self.tile // 2)
-        return down + small + count(2, self.tile // 2) + 2 * count(1, self.tile)
+        n_down = self.generator.n_down
+        scales = [2**i for i in range(n_down + 1)]
+        down = sum(count(scale, self.tile // scale) for scale in scales)
+        small = (4 * self.generator.n_res + self.generator.use_cam) * count(scales[-1], self.tile // 2)
+        up = sum(count(scale, self.tile // scale) for scale in scales[:-1])
+        return down + small + up + count(1, self.tile)
 
     def sweep(self, *arguments: Any, **options: Any) -> Moments:
         """tile_sweep.sweep, whose tiles are counted."""
         return sweep(*arguments, **options, after_tile=self.progress.update)
 
-    def translate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def translate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """The image and the heatmap of a call."""
         p, smoothing = self.params, self.generator.rho_smoothing
         x = self.downsample(image)
         y = np.empty_like(x)
         for block in self.blocks('encoder'):
             self.residual_block(x, y, block, self.instance_affine)
-        self.sweep([self.attention], [p['cam']], [None], x, self.tile // 2, y)
-        x, y = y, x
-        heatmap = x.sum(axis=-1)
+        heatmap = None
+        if self.generator.use_cam:
+            self.sweep([self.attention], [p['cam']], [None], x, self.tile // 2, y)
+            x, y = y, x
+            heatmap = x.sum(axis=-1)
         gamma, beta = self.gamma_beta(x)
         for block in self.blocks('decoder'):
             self.residual_block(
@@ -126,30 +132,32 @@ class TiledGenerator:
         return self.upsample(x, image.dtype), heatmap
 
     def downsample(self, image: np.ndarray) -> np.ndarray:
-        """Stem and down-sampling: image [h, w, C] -> [h/4, w/4, 4 ch] after the last norm and ReLU."""
-        (h, w), p = image.shape[:2], self.params
-        x = np.empty((h // 4, w // 4, 4 * self.generator.ch), np.float32)
-        weights = [p[name] for name in ('stem', 'down_0', 'down_1')]
+        """Stem and down-sampling: image [h, w, C] -> the small map after the last norm and ReLU."""
+        g, (h, w), p = self.generator, image.shape[:2], self.params
+        scale = side_multiple(g.n_down)
+        x = np.empty((h // scale, w // scale, scale * g.ch), np.float32)
+        weights = [p[name] for name in ('stem', *(f'down_{i}' for i in range(g.n_down)))]
         affines: list[Affine | None] = [None]
-        for i, norm in enumerate(('stem_norm', 'down_norm_0', 'down_norm_1')):
-            out = x if i == 2 else None
+        for i, norm in enumerate(('stem_norm', *(f'down_norm_{i}' for i in range(g.n_down)))):
+            out = x if i == g.n_down else None
             moments = self.sweep(self.down[: i + 1], weights[: i + 1], affines, image, self.tile // 2**i, out)
-            if norm == 'stem_norm' and not self.generator.stem_norm:  # ReLU alone
+            if norm == 'stem_norm' and not g.stem_norm:  # ReLU alone
                 affines.append((np.zeros_like(moments.mean), np.ones_like(moments.mean), np.zeros_like(moments.mean)))
             else:
                 affines.append(self.instance_affine(moments, p.get(norm)))
         return np.maximum(normalize_in_place(x, affines[-1]), 0, out=x)
 
     def upsample(self, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Up-sampling and head: x [h/4, w/4, 4 ch] -> image [h, w, out_channels] of `dtype`."""
-        (h, w), p = x.shape[:2], self.params
-        weights = [p[name] for name in ('up_0', 'up_1', 'head')]
+        """Up-sampling and head: the small map -> image [h, w, out_channels] of `dtype`."""
+        n_down, (h, w), p = self.generator.n_down, x.shape[:2], self.params
+        scale = side_multiple(n_down)
+        weights = [p[name] for name in (*(f'up_{i}' for i in range(n_down)), 'head')]
         affines: list[Affine | None] = [None]
-        for i in range(2):
+        for i in range(n_down):
             norm = p[f'up_norm_{i}']
-            moments = self.sweep(self.up[: i + 1], weights[: i + 1], affines, x, self.tile // 2 ** (1 - i))
+            moments = self.sweep(self.up[: i + 1], weights[: i + 1], affines, x, self.tile // 2 ** (n_down - 1 - i))
             affines.append(self.adalin_affine(moments, norm['rho'], norm['gamma'], norm['beta']))
-        image = np.empty((4 * h, 4 * w, self.generator.out_channels), dtype)
+        image = np.empty((scale * h, scale * w, self.generator.out_channels), dtype)
         self.sweep(self.up, weights, affines, x, self.tile, image, last=True)
         return image
 

@@ -11,7 +11,7 @@ from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError
 from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE, Generator, GeneratorOutput
+from ugatit_jax.models.generator import Generator, GeneratorOutput, min_side, side_multiple
 from ugatit_jax.models.names import generator_of, reverse_of, source_of, target_of
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.progress import announced
@@ -61,7 +61,7 @@ class Translator:
     same form. size: 'train' resizes to the size of training and the result back to that of the image; 'original' keeps the
     size, whatever it is (not for full models, which take their own only); a number is the side of a square. fit: how
     images that are not square become so, as data.fit; by default as in training. One program is compiled for each
-    size, rounded up to multiples of 4, and each power of two in the number of images.
+    size, rounded up to multiples of 4 (or 8, of model.n_down=3), and each power of two in the number of images.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Translator:
 
     def fit_image(self, pixels: np.ndarray, size: int | str = 'train', mode: str | None = None) -> FittedImage:
         """An image [h, w, C] in 0..255 as the generator takes it; raises UserError for a size that does not work."""
-        return fit(pixels, self.network_side(size), self.fit_mode(mode), self.background)
+        return fit(pixels, self.network_side(size), self.fit_mode(mode), self.background, self.generator.n_down)
 
     def fit_mode(self, mode: str | None) -> str:
         """How images become squares, by default as in training; raises UserError."""
@@ -169,8 +169,9 @@ class Translator:
     def network_side(self, size: int | str) -> int | None:
         """The side of the generator's squares for a `size`, None for images as they are; raises UserError."""
         side = {'train': self.image_size, 'original': None}.get(size, size)
-        if side is not None and (not isinstance(side, int) or side < MIN_SIDE or side % SIDE_MULTIPLE):
-            raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {SIDE_MULTIPLE} from {MIN_SIDE} on")
+        multiple, smallest = side_multiple(self.generator.n_down), min_side(self.generator.n_down)
+        if side is not None and (not isinstance(side, int) or side < smallest or side % multiple):
+            raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {multiple} from {smallest} on")
         if self.fixed_size and side != self.image_size:
             raise UserError(
                 f"size={size}: {self.loaded.where} is a full model (model.mlp_pool='full'), whose weights are tied to "
@@ -179,14 +180,14 @@ class Translator:
         return side
 
     def run(self, x: np.ndarray) -> GeneratorOutput:
-        """Runs the generator on images [n, h, w, C] of one size, multiples of 4: uint8, or float32 in [-1, 1].
+        """Runs the generator on images [n, h, w, C] of one size that it takes: uint8, or float32 in [-1, 1].
 
         Returns NumPy arrays; `image` is of the type of x, `cam_logit` None for images that go by tiles.
         """
         pixels, max_untiled = x.shape[1] * x.shape[2], (2 * self.tile) ** 2
         if self.tiled and pixels > max_untiled:
             images, heatmaps = zip(*map(self.tiled, x))
-            return GeneratorOutput(np.stack(images), None, np.stack(heatmaps))
+            return GeneratorOutput(np.stack(images), None, np.stack(heatmaps) if self.generator.use_cam else None)
         batch_size, outputs = self.batch_size, []
         if self.tiled:  # a batch takes no more memory than the largest untiled image
             batch_size = max(1, min(batch_size, max_untiled // pixels))

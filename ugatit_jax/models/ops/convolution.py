@@ -63,10 +63,15 @@ class UpConv(nn.Module):
         y = convolve(x.astype(self.dtype), subpixel_kernel(kernel).astype(self.dtype), 1, (1, 1), 'edge')
         b, h, w, _ = y.shape
         y = y.reshape(b, h, w, 2, 2, self.features)
-        rows = [[y[:, i : h - 1 + i, j : w - 1 + j, i, j] for j in (0, 1)] for i in (0, 1)]
-        y = jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=2)  # [B, h, 2, w, 2, features]
-        y = y.reshape(b, 2 * (h - 1), 2 * (w - 1), self.features)
+        y = interleave_phases([[y[:, i : h - 1 + i, j : w - 1 + j, i, j] for j in (0, 1)] for i in (0, 1)])
         return y if bias is None else y + bias.astype(self.dtype)
+
+
+def interleave_phases(rows: list[list[jax.Array]]) -> jax.Array:
+    """Phases [i][j], [B, h, w, C] each -> [B, 2h, 2w, C]: the pixels (2r + i, 2c + j) are those of phase (i, j)."""
+    b, h, w, channels = rows[0][0].shape
+    y = jnp.stack([jnp.stack(row, axis=3) for row in rows], axis=2)  # [B, h, 2, w, 2, C]
+    return y.reshape(b, 2 * h, 2 * w, channels)
 
 
 def subpixel_kernel(kernel: jax.Array) -> jax.Array:

@@ -1,0 +1,25 @@
+"""Trains a small student that learns the images of a trained teacher: fast and small enough for phones and browsers.
+
+    python -m ugatit_jax.distill --teacher=WORKDIR --workdir=RUN [--config.FIELD=VALUE ...]
+
+TEACHER is a workdir, one of its checkpoints, a folder that ugatit_jax.export wrote, hf://OWNER/NAME, or the name of a model
+of the package. RUN is a run like any other: the same command continues it. The other flags are those of ugatit_jax.main.
+"""
+
+import sys
+
+from ugatit_jax import main as training
+from ugatit_jax.command import argument_parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argument_parser('ugatit_jax.distill', __doc__)
+    parser.add_argument('--teacher', required=True, help='whose images the student learns')
+    parser.add_argument('--workdir', required=True, help='folder of the run; it continues from what is there')
+    options, others = parser.parse_known_args(arguments)
+    return training.main([f'--config=distill:{options.teacher}', f'--workdir={options.workdir}', *others])
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Depthwise convolution, each channel with a kernel of its own, and the separable convolutions that are made with it.
+
+XLA on a CPU computes grouped convolutions channel by channel: a sum of shifted products is ten to fifty times faster
+(benchmarks/depthwise.py).
+"""
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from ugatit_jax.compiler import on_cpu, recompute_after
+from ugatit_jax.models.ops.convolution import Conv, conv_params, interleave_phases, subpixel_kernel
+from ugatit_jax.models.ops.padding import Padding, pad
+from ugatit_jax.models.ops.thin_convolution import zero_pad
+
+
+def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Unpadded depthwise convolution of x [B, ., ., C] with kernel [k, k, 1, C]."""
+    if on_cpu():
+        return shifted_products(stride, x, kernel)
+    dimensions = ('NHWC', 'HWIO', 'NHWC')
+    channels = x.shape[-1]
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), 'VALID', dimension_numbers=dimensions, feature_group_count=channels
+    )
+
+
+def windows(x: jax.Array, k: int, stride: int) -> list[jax.Array]:
+    """What each tap of a k x k kernel sees: k * k times [B, h, w, C], row by row."""
+    h, w = ((n - k) // stride + 1 for n in x.shape[1:3])
+    reach_h, reach_w = stride * (h - 1) + 1, stride * (w - 1) + 1
+    return [x[:, i : i + reach_h : stride, j : j + reach_w : stride] for i, j in itertools.product(range(k), repeat=2)]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def shifted_products(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`depthwise` as a sum over the taps, with gradients of its own: autodiff's take twenty times as long."""
+    return sum_of_taps(stride, x, kernel)
+
+
+def sum_of_taps(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """What `shifted_products` computes."""
+    k, _, _, channels = kernel.shape
+    taps = kernel.reshape(k * k, channels)
+    return functools.reduce(jnp.add, (window * taps[n] for n, window in enumerate(windows(x, k, stride))))
+
+
+def shifted_products_forward(stride: int, x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Output and what the gradients need."""
+    return sum_of_taps(stride, x, kernel), (x, kernel)
+
+
+def shifted_products_backward(stride: int, saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """To x: the convolution with the flipped kernel. To the kernel: products with a row of ones, which are fast sums."""
+    x, kernel = saved
+    k, channels = kernel.shape[0], kernel.shape[3]
+    if stride == 1:
+        dx = sum_of_taps(1, zero_pad(dy, k - 1), jnp.flip(kernel, (0, 1)))
+    else:
+        (dx,) = jax.linear_transpose(lambda x: sum_of_taps(stride, x, kernel), x)(dy)
+    ones = jnp.ones(dy.size // channels, dy.dtype)
+    products = (window * dy for window in windows(recompute_after(x, dy), k, stride))
+    taps = [jnp.dot(ones, product.reshape(-1, channels)) for product in products]
+    return dx, jnp.stack(taps).reshape(kernel.shape)
+
+
+shifted_products.defvjp(shifted_products_forward, shifted_products_backward)
+
+
+class DepthwiseConv(nn.Module):
+    """Reflect padding, then depthwise convolution: [B, h, w, features] -> [B, h', w', features]."""
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    padding: Padding = (0, 0)
+    use_bias: bool = True
+    weight_init: str = 'normal'
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel, bias = conv_params(self, 1)
+        y = depthwise(pad(x.astype(self.dtype), self.padding), kernel.astype(self.dtype), self.stride)
+        return y if bias is None else y + bias.astype(self.dtype)
+
+
+class SeparableConv(nn.Module):
+    """In place of Conv: depthwise, then 1x1 over the channels; [B, h, w, in] -> [B, h', w', features]."""
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    padding: Padding = (0, 0)
+    use_bias: bool = True
+    weight_init: str = 'normal'
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        fields = dict(weight_init=self.weight_init, dtype=self.dtype)
+        depthwise_conv = DepthwiseConv(
+            x.shape[-1], self.kernel_size, self.stride, self.padding, use_bias=False, name='depthwise', **fields
+        )
+        return Conv(self.features, 1, use_bias=self.use_bias, name='pointwise', **fields)(depthwise_conv(x))
+
+
+class UpDepthwiseConv(nn.Module):
+    """Nearest x2, reflect pad 1, depthwise 3x3: [B, h, w, features] -> [B, 2h, 2w, features], in the form of UpConv."""
+
+    features: int
+    use_bias: bool = True
+    weight_init: str = 'normal'
+    dtype: jnp.dtype = jnp.float32
+    kernel_size: int = 3
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel, bias = conv_params(self, 1)
+        kernels = jnp.split(subpixel_kernel(kernel).astype(self.dtype), 4, axis=3)  # four phases of [2, 2, 1, features]
+        x = pad(x.astype(self.dtype), (1, 1), 'edge')
+        h, w = (n - 1 for n in x.shape[1:3])  # of a phase's window
+        rows = [[depthwise(x[:, i : i + h, j : j + w], kernels[2 * i + j]) for j in (0, 1)] for i in (0, 1)]
+        y = interleave_phases(rows)
+        return y if bias is None else y + bias.astype(self.dtype)
+
+
+class SeparableUpConv(nn.Module):
+    """In place of UpConv: 1x1 over the channels while the map is small, then nearest x2 and a depthwise 3x3."""
+
+    features: int
+    use_bias: bool = True
+    weight_init: str = 'normal'
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        fields = dict(weight_init=self.weight_init, dtype=self.dtype)
+        x = Conv(self.features, 1, use_bias=False, name='pointwise', **fields)(x)
+        return UpDepthwiseConv(self.features, self.use_bias, name='depthwise', **fields)(x)
