@@ -35,7 +35,7 @@ LONGEST = 300  # lines
 def layer_of(parts: tuple[str, ...]) -> str:
     """The layer of a module by its path below the package; '' for the package itself."""
     name = parts[0] if parts else ''
-    command = name in ('main', 'run_page') or parts[-1:] == ('__main__',) or parts == ('data', 'check')
+    command = name in ('main', 'run_page', 'distill') or parts[-1:] == ('__main__',) or parts == ('data', 'check')
     return 'commands' if command else name
 
 

@@ -113,6 +113,7 @@ def write_model_folder(
 def without_places(config: ConfigDict) -> ConfigDict:
     """The config without names of folders of the machine that trained, which are nobody else's business."""
     unset = {'init_from': '', 'data.data_dir': None, 'data.cache_dir': None, 'evaluation.inception_weights': ''}
+    unset['distill.teacher'] = pathlib.PurePath(config.distill.teacher).name
     kind, colon, place = config.data.source.partition(':')
     if kind in ('folder', 'prepared'):
         unset['data.source'] = f'{kind}{colon}{pathlib.PurePath(place).name}'

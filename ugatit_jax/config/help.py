@@ -12,6 +12,7 @@ USAGE = """Trains, continues or evaluates a run.
 
     python -m ugatit_jax.main --config=cat2dog --workdir=DIR [--config.FIELD=VALUE ...]
     python -m ugatit_jax.main --config=cat2dog --workdir=DIR --mode=eval [--step=best]
+    python -m ugatit_jax.main --config=distill:TEACHER --workdir=DIR     a small student of a trained model
 """
 FIELD = re.compile(r'    (?:config\.)?(\w+(?:\.\w+)?) = (?!\w+ = config_dict)(\S.*?)  # (.+)')
 MOST_USED = (

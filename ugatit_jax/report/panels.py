@@ -26,6 +26,8 @@ SECTIONS = (  # title, text, panels: (title, meaning, pattern of the metrics in 
             ('Gradient penalty on attention (D_gpcam)', 'the same on the CAM logits', r'D_gpcam_[GL][AB]'),
             ('Generators against patches (G_ad)', 'lsgan: 0.25 is chance, 1 a perfect discriminator', r'G_ad_[GL][AB]'),
             ('Generators against attention (G_adcam)', 'the same on the CAM logits', r'G_adcam_[GL][AB]'),
+            ('As the teacher (G_l1)', 'mean absolute difference, images in [-1, 1]', r'G_l1_[AB]'),
+            ('As the teacher sees it (G_feature)', 'the same of features of its encoder', r'G_feature_[AB]'),
             ('There and back (G_recon)', 'cycle: mean absolute difference, images in [-1, 1]', r'G_recon_[AB]'),
             ('The own domain stays (G_id)', 'identity on the target domain: mean absolute difference', r'G_id_[AB]'),
             ('Attention tells the domains apart (G_cam)', 'CAM, source against target; 1.39 is chance', r'G_cam_[AB]'),

@@ -23,7 +23,7 @@ def run_commands(workdir: str, command: str, config: dict[str, Any]) -> list[dic
 
 def continue_command(workdir: str, command: str, config: dict[str, Any]) -> str:
     """The recorded command, or one made from the config where the run was started from Python or not recorded."""
-    if command.startswith('python -m ugatit_jax.main '):
+    if command.startswith(('python -m ugatit_jax.main ', 'python -m ugatit_jax.distill ')):
         return command
     if not config:
         return f'python -m ugatit_jax.main --config=CONFIG --workdir={shlex.quote(workdir)}'

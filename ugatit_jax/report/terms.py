@@ -5,6 +5,8 @@ from collections.abc import Mapping
 TERMS = {  # prefix of the metrics: what it means, beside the number
     'D_ad': 'discriminators on images; lsgan: 0.5 is chance',
     'G_ad': 'generators against them; lsgan: 0.25 is chance',
+    'G_l1': 'mean absolute difference from the teacher, images in [-1, 1]',
+    'G_feature': "the same of features of the teacher's encoder",
     'G_recon': 'cycle: mean absolute difference, images in [-1, 1]',
     'G_id': 'identity: mean absolute difference',
     'G_cam': 'CAM: source against target; 1.39 is chance',

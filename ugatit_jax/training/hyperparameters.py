@@ -13,7 +13,10 @@ KINDS = ('generator', 'discriminator')  # of networks, each with an optimizer
 
 
 class Hyperparameters(NamedTuple):
-    """A tree of scalars, and a teacher's weights; forms, such as which loss and whether there is an identity loss, are in the program."""
+    """A tree of scalars, and a teacher's weights.
+
+    Forms, such as which loss and whether there is an identity loss, are in the program.
+    """
 
     schedules: dict[str, Schedule]  # by KINDS
     weights: dict[str, Any]  # of losses: cycle_weight_A2B and so on, gradient_penalty_weight, weight_decay

@@ -52,8 +52,8 @@ def make_train_step(
     batch is {'A', 'B'}, float [B, h, w, C] in [-1, 1], or [draws * B, h, w, C] where a step draws several batches (see
     `split_draws`). Metrics are scalars, means over the global batch: the losses whose gradients the step took (the
     discriminators' of their last update), the norms of the gradients, and the learning rates. gather(params) makes
-    sharded parameters whole (sharding.py). With a teacher, whose weights are in the hyperparameters, the generators learn its
-    translations (distill_objectives.py).
+    sharded parameters whole (sharding.py). With a teacher, whose weights are in the hyperparameters, the generators learn
+    its translations (distill_objectives.py).
     """
     microbatches, policy, draws = (
         config.training.accumulate,

@@ -40,7 +40,7 @@ def load_teacher(config: ConfigDict) -> tuple[ConfigDict, Teacher | None]:
     for field in SHARED_FIELDS:
         if (ours := config.data[field]) != (theirs := loaded.config.data[field]):
             raise UserError(
-                f'config: data.{field}={ours} does not work; it has to be {theirs}, as of distill.teacher={path}: leave it out'
+                f'config: data.{field}={ours} does not work; it has to be {theirs}, that of distill.teacher={path}'
             )
     checksum = digest(checksums(loaded.generator))[:CHECKSUM_LENGTH]
     if wanted not in ('', checksum):

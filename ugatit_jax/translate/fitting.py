@@ -25,7 +25,7 @@ class FittedImage(NamedTuple):
 def fit(pixels: np.ndarray, size: int | None, mode: str, background: tuple[int, int, int], n_down: int = 2) -> FittedImage:
     """[H, W, C] in 0..255, uint8 or float32, to size x size by `mode` (see data.fit), or at its own size where that is None.
 
-    At its own size an image is padded by reflection, below and on the right, to what a generator of n_down halvings takes. Only
+    At its own size an image is padded by reflection, below and on the right, to multiples of 2^n_down. Only
     'short_side_crop' loses a part: the result is the square in the middle.
     """
     height, width = pixels.shape[:2]

@@ -8,8 +8,9 @@ sweep normalises its input. Tiles that overlap hold the same values there, nothi
 the untiled generator up to rounding (tests/translate/test_tiled_generator.py; benchmarks/translate.py --seams measures it).
 
 The device holds one tile at a time. Between sweeps the host keeps three maps of a quarter of the image's sides, float32 with
-4 * ch channels: ch bytes per pixel of the image each (with n_down=3 of an eighth, with 8 * ch channels: half of that). Larger maps are not kept but recomputed, on the way down from the
-image and on the way up from the last small map: 19 % more operations than untiled at the paper's sizes.
+4 * ch channels: ch bytes per pixel of the image each (with n_down=3 an eighth and 8 * ch channels: half of that). Larger
+maps are not kept but recomputed, on the way down from the image and on the way up from the last small map: 19 % more
+operations than untiled at the paper's sizes.
 """
 
 from collections.abc import Callable, Iterator
