@@ -12,6 +12,13 @@ from ugatit_jax.errors import UserError
     [
         (dict(model__reference='torch'), "model.reference='torch'"),
         (dict(data__image_size=250), 'multiple of 4'),
+        (dict(data__image_size=252, model__n_down=3), 'a multiple of 8 from 32 on'),
+        (dict(data__image_size=24, model__n_down=3, model__n_layers_global=4, model__n_layers_local=3), 'from 32 on'),
+        (dict(model__mlp_pool='33', model__n_down=3), 'up to 32'),
+        (dict(model__n_down=4), 'model.n_down=4'),
+        (dict(model__stem_kernel=4), 'model.stem_kernel=4'),
+        (dict(model__n_down=3, model__decoder_norm='gn', model__ch=6), 'a divisor of its 48 channels'),
+        (dict(distill__teacher='emoji'), 'loss.cycle_weight=10.0 with distill.teacher'),
         (dict(data__image_size=64), 'at least 96 for model.n_layers_global=7, or model.n_layers_global=6'),
         (dict(data__image_size=16, model__n_layers_global=4, model__n_layers_local=5), 'model.n_layers_local=4'),
         (dict(model__mlp_pool='65'), 'up to 64'),

@@ -22,6 +22,17 @@ VARIANTS = {
     'LN': dict(model__decoder_norm='ln', model__up_norm='ln', model__variance_ddof=1),
     'GN': dict(model__decoder_norm='gn', model__up_norm='gn', model__norm_groups=2, model__variance_ddof=1),
     'AdaIN': dict(model__decoder_norm='adain'),
+    'student': dict(
+        model__separable=True,
+        model__n_down=3,
+        model__stem_kernel=3,
+        model__n_res=2,
+        model__generator_cam=False,
+        **NO_LOSSES,
+    ),
+    'full, three halvings': dict(
+        model__mlp_pool='full', model__n_down=3, model__separable=True, model__generator_bias=False
+    ),
     'others': dict(
         model__cam_shared=True,
         model__cam_bias=False,

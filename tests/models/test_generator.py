@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers.small import small_generator
+from tests.helpers.small import small_config, small_generator
 from ugatit_jax.models.generator import Dense, pool_to
+from ugatit_jax.models.networks import make_networks
 
 
 @pytest.mark.parametrize('reference', ['paper', 'pytorch'])
@@ -33,6 +34,30 @@ def test_light_weights_serve_any_size():
     out = jax.jit(module.apply)(params, jnp.ones((1, 20, 44, 3)))
     assert out.image.shape == (1, 20, 44, 3) and out.heatmap.shape == (1, 5, 11)
     assert np.isfinite(out.image).all() and abs(out.image).max() <= 1
+
+
+def test_three_halvings_double_the_channels_once_more():
+    module = small_generator(model__n_down=3, model__stem_kernel=5)
+    out, variables = jax.eval_shape(lambda: module.init_with_output(jax.random.key(0), jnp.zeros((1, 32, 64, 3))))
+    assert (out.image.shape, out.heatmap.shape) == ((1, 32, 64, 3), (1, 4, 8))
+    shapes = {name: variables['params'][name]['kernel'].shape for name in ('stem', 'down_2', 'up_0', 'up_2', 'head')}
+    assert shapes == {
+        'stem': (5, 5, 3, 4),
+        'down_2': (3, 3, 16, 32),
+        'up_0': (3, 3, 32, 16),
+        'up_2': (3, 3, 8, 4),
+        'head': (5, 5, 4, 3),
+    }
+    assert variables['params']['encoder']['conv_0']['kernel'].shape == (1, 3, 3, 32, 32)
+
+
+def test_discriminators_have_channels_of_their_own():
+    def first(networks):
+        shape = jax.eval_shape(networks.disG.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+        return shape['params']['conv_0']['kernel'].shape[-1]
+
+    assert first(make_networks(small_config())) == 2
+    assert first(make_networks(small_config(model__discriminator_ch=5))) == 5
 
 
 def test_blocks_as_a_loop_equal_blocks_in_a_row():
