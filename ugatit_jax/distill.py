@@ -12,13 +12,19 @@ from ugatit_jax import main as training
 from ugatit_jax.command import argument_parser
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def training_flags(arguments: list[str] | None = None) -> list[str]:
+    """The flags of ugatit_jax.main that do the same."""
     parser = argument_parser('ugatit_jax.distill', __doc__)
+    parser.allow_abbrev = False  # the other flags are not this parser's
     parser.add_argument('--teacher', required=True, help='whose images the student learns')
     parser.add_argument('--workdir', required=True, help='folder of the run; it continues from what is there')
     options, others = parser.parse_known_args(arguments)
-    return training.main([f'--config=distill:{options.teacher}', f'--workdir={options.workdir}', *others])
+    return [f'--config=distill:{options.teacher}', f'--workdir={options.workdir}', *others]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    return training.main(training_flags(arguments))
 
 
 if __name__ == '__main__':

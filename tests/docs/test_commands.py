@@ -33,6 +33,7 @@ from tests.helpers.run_workdir import make_workdir, short_row_of
 from tests.helpers.small import small_config
 from tests.helpers.torch_writer import write_zip
 from tests.helpers.translation import write_checkpoint
+from ugatit_jax import distill
 from ugatit_jax import main as training
 from ugatit_jax.__main__ import COMMANDS
 from ugatit_jax.errors import UserError
@@ -112,6 +113,8 @@ def run_module(page: Page, module: str, arguments: list[str]) -> None:
     arguments = [argument.replace('gs://BUCKET', 'bucket') for argument in arguments]
     if module == 'ugatit_jax.main':
         return run_main(page, arguments)
+    if module == 'ugatit_jax.distill':
+        return run_main(page, distill.training_flags(arguments))
     long = is_long(module, arguments) and not page.real
     if module.startswith(PARSED_ONLY) or long or lacks_something(module, arguments):
         return parse_module(page, module, arguments)
@@ -167,11 +170,18 @@ def run_main(page: Page, arguments: list[str]) -> None:
     for argument in arguments:
         if argument.startswith('--config.init_from='):
             bring_workdir(page, argument.partition('=')[2])
+        if argument.startswith('--config=distill:'):
+            bring_workdir(page, argument.partition(':')[2])
+            if argument.endswith(':emoji'):  # whose size the student has
+                own = ('--config.data.image_size', '--config.model.n_layers')
+                extra = [flag for flag in extra if not flag.startswith(own)]
     sources = [argument.partition('=')[2] for argument in arguments if argument.startswith('--config.data.source=')]
     for source in sources:
         if source.startswith('folder:') and not pathlib.Path(source.removeprefix('folder:')).is_dir():
             raise AssertionError(f'{source} is none of the folders of this test')
-    if not sources and not any(f'--config={name}' in str(arguments) for name in ('demo', 'configs/demo', 'small')):
+    if not sources and not any(
+        f'--config={name}' in str(arguments) for name in ('demo', 'configs/demo', 'small', 'distill:emoji')
+    ):
         extra = [*extra, '--config.data.source=folder:data/mine']  # in place of a download
     page.monkeypatch.setattr(sys, 'argv', ['main', *arguments, *extra])  # ml_collections looks at it, too
     for name in [name for name in flags.FLAGS if name.startswith('config.')]:
