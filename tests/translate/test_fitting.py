@@ -1,9 +1,10 @@
 """Images to squares and back."""
 
 import numpy as np
+import pytest
 
 from tests.helpers.translation import noise_image
-from ugatit_jax.models.generator import MIN_SIDE, SIDE_MULTIPLE
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.translate.fitting import fit, restore, restore_heatmap
 
 
@@ -21,13 +22,15 @@ def test_padding_does_not_come_back():
     np.testing.assert_array_equal(cropped.original, x[:, 15:25])
 
 
-def test_any_size_is_padded_to_one_that_a_generator_takes():
+@pytest.mark.parametrize('n_down, multiple, smallest', [(2, 4, 16), (3, 8, 32)])
+def test_any_size_is_padded_to_one_that_a_generator_takes(n_down, multiple, smallest):
+    assert (side_multiple(n_down), min_side(n_down)) == (multiple, smallest)
     for height, width in ((1, 2), (15, 17), (20, 33)):
         x = noise_image(height, width)
-        fitted = fit(x, None, 'stretch', (9, 9, 9))
+        fitted = fit(x, None, 'stretch', (9, 9, 9), n_down)
         sides = np.array(fitted.pixels.shape[:2])
-        assert (sides % SIDE_MULTIPLE == 0).all() and sides.min() >= MIN_SIDE
-        assert (sides < np.maximum(x.shape[:2], MIN_SIDE - SIDE_MULTIPLE + 1) + SIDE_MULTIPLE).all()  # and no more
+        assert (sides % multiple == 0).all() and sides.min() >= smallest
+        assert (sides < np.maximum(x.shape[:2], smallest - multiple + 1) + multiple).all()  # and no more
         np.testing.assert_array_equal(restore(fitted.pixels, fitted), x)
 
 
