@@ -96,9 +96,7 @@ def get_config() -> config_dict.ConfigDict:
     loss.cam_weight_B2A = placeholder(float)  # unset: loss.cam_weight
 
     config.distill = distill = config_dict.ConfigDict()
-    distill.teacher = (
-        ''  # WORKDIR or folder of a trained model whose outputs the generators learn (docs/distill.md); '': none
-    )
+    distill.teacher = ''  # WORKDIR or model folder whose images the generators learn (docs/distill.md); '' is none
     distill.teacher_checksum = ''  # of its weights; the run sets it, and refuses to continue with another teacher
     distill.l1_weight = 10.0  # mean absolute difference of a translation from the teacher's
     distill.feature_weight = 10.0  # the same of what the encoder of the teacher's other generator sees in both
