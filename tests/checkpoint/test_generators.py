@@ -46,6 +46,11 @@ def test_averaged_weights_unless_raw_ones_are_asked_for(workdir):
     np.testing.assert_array_equal(raw.generator['genB2A']['w'], [-4, -4, -4])
 
 
+def test_the_config_alone(workdir):
+    loaded = load_generators(str(workdir), names=())
+    assert loaded.generator == {} and loaded.step == 4 and loaded.config.training.ema_decay == 0.9
+
+
 def test_what_is_not_there_is_refused_with_what_is(workdir, tmp_path):
     with pytest.raises(UserError, match='has no step 3; it has 2, 4'):
         load_generators(str(workdir), 3)

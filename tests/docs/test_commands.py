@@ -172,9 +172,8 @@ def run_main(page: Page, arguments: list[str]) -> None:
             bring_workdir(page, argument.partition('=')[2])
         if argument.startswith('--config=distill:'):
             bring_workdir(page, argument.partition(':')[2])
-            if argument.endswith(':emoji'):  # whose size the student has
-                own = ('--config.data.image_size', '--config.model.n_layers')
-                extra = [flag for flag in extra if not flag.startswith(own)]
+            own = ('--config.data.image_size', '--config.model.n_layers')  # the teacher's
+            extra = [*(flag for flag in extra if not flag.startswith(own)), '--config.model.n_down=2']  # of 16 pixels
     sources = [argument.partition('=')[2] for argument in arguments if argument.startswith('--config.data.source=')]
     for source in sources:
         if source.startswith('folder:') and not pathlib.Path(source.removeprefix('folder:')).is_dir():

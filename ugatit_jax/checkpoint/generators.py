@@ -47,8 +47,8 @@ def load_generators(
     """Loads the generators of WORKDIR at `step` ('latest', 'best' or a number), or of WORKDIR/checkpoints/STEP.
 
     path: those, or a model folder, hf://OWNER/NAME for one on the Hugging Face Hub, or the name of a shipped one. weights:
-    'raw', 'ema', or 'auto' for the averaged ones where there are some. names: the generators to read, by default all. Raises
-    UserError where there is no such checkpoint, or it has no such weights.
+    'raw', 'ema', or 'auto' for the averaged ones where there are some. names: the generators to read, by default all, () for
+    none: the config alone. Raises UserError where there is no such checkpoint, or it has no such weights.
     """
     if is_on_hub(path) or (found := workdir_of(path)) is None:
         return load_model_folder(path, step, weights, names)
@@ -73,7 +73,9 @@ def load_generators(
             raise UserError(
                 f'{where} has no {missing[0]}, only {", ".join(present)}; the file that it was converted from had no more'
             )
-        generator = checkpoints.read(step, 'generators', *(f'{weights}/{name}' for name in names))[weights]
+        generator = {}
+        if names:
+            generator = checkpoints.read(step, 'generators', *(f'{weights}/{name}' for name in names))[weights]
     return LoadedGenerators(where, step, ConfigDict(config), weights, generator, str(checkpoints.directory.parent))
 
 
