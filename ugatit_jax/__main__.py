@@ -8,10 +8,10 @@ import ugatit_jax
 
 COMMANDS = {  # name: (module, what it does)
     'train': ('ugatit_jax.main', 'train, continue or, with --mode=eval, evaluate a run'),
-    'distill': ('ugatit_jax.distill', 'train a small student of a trained model, for phones and browsers'),
     'translate': ('ugatit_jax.translate.__main__', 'translate images, folders and videos with a trained generator'),
     'evaluate': ('ugatit_jax.evaluate.__main__', 'compare two folders of images, outputs of any model'),
     'export': ('ugatit_jax.export.__main__', 'write trained generators as a folder to ship or publish'),
+    'distill': ('ugatit_jax.distill', 'train a small student of a trained model, for phones and browsers'),
     'serve': ('ugatit_jax.serve.__main__', 'serve a web page on which images are translated'),
     'convert': ('ugatit_jax.convert.__main__', 'read checkpoints of the official releases, or write such'),
     'check': ('ugatit_jax.data.check', 'look at a data set before training on it'),
