@@ -31,19 +31,21 @@ from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.networks import make_networks
 
 SIDE = 256
-SMALL = {'separable': True, 'generator_cam': False, 'stem_norm': False, 'n_down': 3, 'stem_kernel': 3, 'n_res': 2}
+SMALL = {'separable': True, 'generator_cam': False, 'stem_norm': False, 'stem_kernel': 3, 'n_res': 2}
 STUDENTS = {  # fields of model
     'light teacher': {},
     'emoji teacher': {'ch': 32, 'n_res': 2, 'stem_norm': False},
     'ch 16 (default)': {'ch': 16} | SMALL,
-    'ch 8': {'ch': 8} | SMALL,
-    'ch 12': {'ch': 12} | SMALL,
     'ch 24': {'ch': 24} | SMALL,
-    'ch 16, n_res 4': {'ch': 16} | SMALL | {'n_res': 4},
-    'ch 16, n_down 2': {'ch': 16} | SMALL | {'n_down': 2},
-    'ch 16, stem_kernel 7': {'ch': 16} | SMALL | {'stem_kernel': 7},
-    'ch 16, IN': {'ch': 16, 'decoder_norm': 'in', 'up_norm': 'in'} | SMALL,
-    'ch 8, dense': {'ch': 8} | SMALL | {'separable': False},
+    'ch 32': {'ch': 32} | SMALL,
+    'ch 8, n_down 3': {'ch': 8, 'n_down': 3} | SMALL,
+    'ch 12, n_down 3': {'ch': 12, 'n_down': 3} | SMALL,
+    'ch 16, n_down 3': {'ch': 16, 'n_down': 3} | SMALL,
+    'ch 24, n_down 3': {'ch': 24, 'n_down': 3} | SMALL,
+    'ch 16, n_down 3, n_res 4': {'ch': 16, 'n_down': 3} | SMALL | {'n_res': 4},
+    'ch 16, n_down 3, stem_kernel 7': {'ch': 16, 'n_down': 3} | SMALL | {'stem_kernel': 7},
+    'ch 16, n_down 3, IN': {'ch': 16, 'n_down': 3, 'decoder_norm': 'in', 'up_norm': 'in'} | SMALL,
+    'ch 8, n_down 3, dense': {'ch': 8, 'n_down': 3} | SMALL | {'separable': False},
 }
 
 

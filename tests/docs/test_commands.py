@@ -173,7 +173,7 @@ def run_main(page: Page, arguments: list[str]) -> None:
         if argument.startswith('--config=distill:'):
             bring_workdir(page, argument.partition(':')[2])
             own = ('--config.data.image_size', '--config.model.n_layers')  # the teacher's
-            extra = [*(flag for flag in extra if not flag.startswith(own)), '--config.model.n_down=2']  # of 16 pixels
+            extra = [flag for flag in extra if not flag.startswith(own)]
     sources = [argument.partition('=')[2] for argument in arguments if argument.startswith('--config.data.source=')]
     for source in sources:
         if source.startswith('folder:') and not pathlib.Path(source.removeprefix('folder:')).is_dir():

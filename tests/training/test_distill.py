@@ -27,6 +27,7 @@ from ugatit_jax.training.step import make_train_step
 FLAGS = (
     *SMALL,
     '--config.model.ch=4',
+    '--config.model.n_down=3',
     '--config.training.steps=4',
     '--config.optimizer.decay=constant',  # of another number of steps: the same
 )
