@@ -2,24 +2,26 @@
 
     python -m benchmarks.students [--rounds=9] [--students=NAME,...]
     python -m benchmarks.students --compress [--checkpoint=emoji]
+    python -m benchmarks.students --depthwise
 
 The first is the table of docs/distill.md: each with fresh weights, by ONNX Runtime on --threads threads and by JAX, medians
 of rounds in which all take turns. The second is what else makes a trained generator smaller: weights rounded to float16 and
 to int8 by channel, and the smallest channels of the residual blocks set to 0, on test images; and how much gamma and beta of
-AdaLIN depend on the image.
+AdaLIN depend on the image. The third is CPU milliseconds of depthwise convolutions, and of their gradients, in two forms.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 import onnxruntime
 
-from benchmarks.common import configure, make_parser, publish, table, versions
+from benchmarks.common import configure, make_parser, publish, table, timed, versions
 from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.command import configure_process, run_command
 from ugatit_jax.compiler import portable
@@ -29,6 +31,7 @@ from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.networks import make_networks
+from ugatit_jax.models.ops.depthwise import depthwise, shifted_products
 
 SIDE = 256
 SMALL = {'separable': True, 'generator_cam': False, 'stem_norm': False, 'stem_kernel': 3, 'n_res': 2}
@@ -56,10 +59,12 @@ def main() -> int:
     parser.add_argument('--rounds', type=int, default=9, help='(default: %(default)s)')
     parser.add_argument('--threads', type=int, default=2, help='of ONNX Runtime (default: %(default)s)')
     parser.add_argument('--compress', action='store_true', help='the second table')
+    parser.add_argument('--depthwise', action='store_true', help='the third table')
     parser.add_argument('--checkpoint', default='emoji', help='of --compress (default: %(default)s)')
     options = parser.parse_args()
     configure_process()
-    return run_command(lambda: (compress if options.compress else measure)(options))
+    table_of = depthwise_forms if options.depthwise else compress if options.compress else measure
+    return run_command(lambda: table_of(options))
 
 
 def multiply_adds(generator: Generator, params: Any, image: np.ndarray) -> float:
@@ -130,6 +135,30 @@ def jax_run(generator: Generator, params: Any, image: np.ndarray) -> Callable[[]
     """A call of the compiled JAX generator."""
     forward, params = compiled_generator(generator), jax.device_put(params)
     return lambda: jax.block_until_ready(forward(params, image).image)
+
+
+def depthwise_forms(options: argparse.Namespace) -> None:
+    """The table of --depthwise: XLA's grouped convolution and the sum of shifted products."""
+
+    def grouped(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+        with portable():
+            return depthwise(x, kernel, stride)
+
+    forms = {'grouped': grouped, 'shifted products': shifted_products}
+    info, rows, rng = versions(), [], np.random.default_rng(0)
+    for side, channels, stride in ((130, 16, 1), (257, 16, 2), (34, 128, 1)):
+        x, kernel = (rng.normal(size=shape).astype(np.float32) for shape in ((1, side, side, channels), (3, 3, 1, channels)))
+        for name, form in forms.items():
+            convolve = partial(form, stride=stride)
+            gradients = jax.jit(lambda x, kernel, dy, convolve=convolve: jax.vjp(convolve, x, kernel)[1](dy))
+            y, times = jax.jit(convolve)(x, kernel), []
+            for run, inputs in ((jax.jit(convolve), (x, kernel)), (gradients, (x, kernel, y))):
+                jax.block_until_ready(run(*inputs))
+                calls = [timed(lambda run=run, inputs=inputs: jax.block_until_ready(run(*inputs))) for _ in range(15)]
+                times.append(1e3 * float(np.median([cpu for _, _, cpu in calls])))
+            rows.append([f'{side}x{side}x{channels}, stride {stride}', name, *times])
+    print(table(['map', 'form', 'CPU ms', 'of both gradients'], rows))
+    publish(info, options, rows)
 
 
 def compress(options: argparse.Namespace) -> None:

@@ -51,7 +51,7 @@ MUTANTS = [
         'variance[:, 0, 0], mean[:, 0, 0]',
         'models/test_decoder_norm.py',
     ),
-    Mutant('models/ops/depthwise.py', 'jnp.flip(kernel, (0, 1))', 'kernel', 'models/ops/test_depthwise.py'),
+    Mutant('models/ops/depthwise.py', 'x[:, i : i + reach_h', 'x[:, j : j + reach_h', 'models/ops/test_depthwise.py'),
     Mutant('models/ops/depthwise.py', 'kernels[2 * i + j]', 'kernels[i + 2 * j]', 'models/ops/test_depthwise.py'),
     Mutant(
         'training/distill_objectives.py',
