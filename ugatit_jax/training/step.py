@@ -115,11 +115,10 @@ def make_train_step(
             discriminators, d_metrics = update_discriminators(discriminators, real, shared and shared[0], draws - 1)
 
         # generators, against the updated discriminators
-        updated, spectral, vectors = None, discriminators.spectral, None
+        updated = vectors = None
         if judged:
             updated = updated_weights(discriminators.params, gather)
             vectors = power_iteration_steps(updated, discriminators.spectral, 1)
-            spectral = select_group(vectors)
 
         def generator_gradients(real: Images, rows: jax.Array) -> tuple[Params, Metrics]:
             outputs, outputs_vjp = shared or forward(real)
@@ -145,7 +144,7 @@ def make_train_step(
             step=state.step + 1,
             generator=new_generator,
             discriminator=discriminators.params,
-            spectral=spectral,
+            spectral=select_group(vectors) if judged else state.spectral,
             generator_opt=generator_opt,
             discriminator_opt=discriminators.opt_state,
             ema=update_ema(config, state, new_generator),
