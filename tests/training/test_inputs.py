@@ -46,7 +46,7 @@ def test_crops_differ_from_step_to_step_and_follow_from_it():
     images = jax.jit(lambda batch, state: step_images(batch, state, config, mesh))
     first, second, again = (jax.device_get(images(batch, state.replace(step=jax.numpy.int32(step)))) for step in (0, 1, 0))
     for domain in 'AB':
-        assert first[domain].shape == (1, 32, 32, 3) and abs(first[domain]).max() <= 1
+        assert first[domain].shape == (2, 32, 32, 3) and abs(first[domain]).max() <= 1
         np.testing.assert_array_equal(first[domain], again[domain])
         assert not np.array_equal(first[domain], second[domain])
 

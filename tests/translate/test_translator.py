@@ -106,7 +106,6 @@ def test_a_full_model_takes_its_own_size_only(tmp_path):
 
 def test_a_generator_without_cam_has_no_heatmap(tmp_path):
     translator = ugatit_jax.load(write_checkpoint(tmp_path, model__generator_cam=False))
-    assert translator.tiled is None  # an ablation: it goes untiled
     assert translator(noise_image(16, 16)).shape == (16, 16, 3)
     with pytest.raises(UserError, match='no CAM'):
         translator.heatmap(noise_image(16, 16))
