@@ -51,6 +51,23 @@ MUTANTS = [
         'variance[:, 0, 0], mean[:, 0, 0]',
         'models/test_decoder_norm.py',
     ),
+    # films and cameras
+    Mutant(
+        'translate/video.py',
+        'size = size or (frame.width, frame.height)',
+        'size = (frame.width, frame.height)',
+        'translate/test_video.py -k size_changes',
+    ),
+    Mutant(
+        'translate/video.py',
+        'any(component.is_alpha for component in frame.format.components)',
+        'False',
+        'translate/test_video.py -k transparent',
+    ),
+    Mutant('translate/video.py', 'written.result()  # so', 'pass  # so', 'translate/test_video.py -k encoder'),
+    Mutant('serve/page.py', "kind.startswith('data:image/') and", '', 'serve/test_serve.py -k frames_of_a_camera'),
+    Mutant('training/precision.py', 'not flags & BFLOAT16_FLAGS', 'flags & BFLOAT16_FLAGS', 'training/test_precision.py'),
+    # students
     Mutant('models/ops/depthwise.py', 'x[:, i : i + reach_h', 'x[:, j : j + reach_h', 'models/ops/test_depthwise.py'),
     Mutant('models/ops/depthwise.py', 'kernels[2 * i + j]', 'kernels[i + 2 * j]', 'models/ops/test_depthwise.py'),
     Mutant(
