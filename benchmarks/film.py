@@ -70,6 +70,12 @@ def film_of_a_camera(images: np.ndarray, frames: int, side: int) -> np.ndarray:
 FILMS = {'camera': film_of_a_camera, 'objects': film_of_objects}
 
 
+def make_film(translator: Translator, film: str, frames: int, side: int) -> np.ndarray:
+    """One of FILMS, uint8 [frames, side, side, 3], of test images of the domain that a model translates."""
+    source = open_source(resolve(translator.loaded.config), source_of(translator.direction), 'test')
+    return FILMS[film](np.stack([source.read(i) for i in range(len(source))]), frames, side)
+
+
 def flows(film: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each frame but the first: where its pixels were in the one before [h, w, 2], and where that fits [h, w]."""
     import cv2
@@ -135,9 +141,7 @@ def measure(options: argparse.Namespace) -> None:
     """Prints the table."""
     configure_process()
     translator = ugatit_jax.load(options.checkpoint, options.direction, batch_size=8)
-    source = open_source(resolve(translator.loaded.config), source_of(options.direction), 'test')
-    images = np.stack([source.read(i) for i in range(len(source))])
-    film = FILMS[options.film](images, options.frames, translator.image_size)
+    film = make_film(translator, options.film, options.frames, translator.image_size)
     found, cut = flows(film), len(film) // 2
     distances = [histogram_distance(colour_histogram(film[t]), colour_histogram(film[t - 1])) for t in range(1, len(film))]
     results, films = [], {'input': film}

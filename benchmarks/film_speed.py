@@ -13,15 +13,10 @@ import statistics
 import sys
 import tempfile
 
-import numpy as np
-
 import ugatit_jax
 from benchmarks.common import make_parser, timed, versions
-from benchmarks.film import FILMS, in_turn, write_film
+from benchmarks.film import in_turn, make_film, write_film
 from ugatit_jax.command import configure_process, run_command
-from ugatit_jax.config.resolve import resolve
-from ugatit_jax.data.sources.open_source import open_source
-from ugatit_jax.models.names import source_of
 from ugatit_jax.translate.video import translate_video
 
 
@@ -29,9 +24,7 @@ def measure(options: argparse.Namespace) -> None:
     """Prints the medians and their ratio."""
     configure_process()
     translator = ugatit_jax.load(options.checkpoint, options.direction)
-    source = open_source(resolve(translator.loaded.config), source_of(options.direction), 'test')
-    images = np.stack([source.read(i) for i in range(len(source))])
-    film = FILMS['camera'](images, options.frames, options.side)
+    film = make_film(translator, 'camera', options.frames, options.side)
     seconds = {'generator': [], 'film': []}
     with tempfile.TemporaryDirectory() as folder:
         path, target = f'{folder}/film.mp4', f'{folder}/translated.mp4'

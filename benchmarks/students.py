@@ -12,7 +12,6 @@ AdaLIN depend on the image. The third is CPU milliseconds of depthwise convoluti
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -94,10 +93,9 @@ def measure(options: argparse.Namespace) -> None:
     times = {name: ([], [], []) for name in runs}
     for _ in range(options.rounds):
         for name, (by_onnx, by_jax) in runs.items():
-            cpu = time.process_time()
-            times[name][0].append(seconds(by_onnx))
-            times[name][1].append(time.process_time() - cpu)
-            times[name][2].append(seconds(by_jax))
+            _, wall, cpu = timed(by_onnx)
+            for values, value in zip(times[name], (wall, cpu, timed(by_jax)[1])):
+                values.append(value)
     rows = []
     for name, measured in times.items():
         fewer = [about[teacher][0] / about[name][0] if teacher in about else None for teacher in list(STUDENTS)[:2]]
@@ -112,13 +110,6 @@ def measure(options: argparse.Namespace) -> None:
     ]
     print(table([*head, 'ONNX Runtime ms', 'CPU ms of it', 'JAX ms'], rows))
     publish(info, options, rows)
-
-
-def seconds(run: Callable[[], Any]) -> float:
-    """Wall-clock seconds of a call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def onnx_run(generator: Generator, params: Any, image: np.ndarray, threads: int) -> Callable[[], Any]:
@@ -175,7 +166,7 @@ def compress(options: argparse.Namespace) -> None:
             return np.concatenate([np.asarray(forward(weights, image[None]).image) for image in images])
 
         whole = translated(params)
-        forms = {'float16': rounded(params, half), 'int8 by channel': rounded(params, eighth)}
+        forms = {'float16': rounded(params, as_float16), 'int8 by channel': rounded(params, as_int8)}
         forms |= {f'{share:.0%} of inner channels are 0': pruned(params, share) for share in (0.1, 0.25, 0.5)}
         for form, weights in forms.items():
             error = translated(weights) - whole
@@ -192,12 +183,12 @@ def rounded(params: Any, form: Callable[[np.ndarray], np.ndarray]) -> Any:
     return jax.tree.map_with_path(lambda path, leaf: form(leaf) if path[-1].key == 'kernel' else leaf, params)
 
 
-def half(kernel: np.ndarray) -> np.ndarray:
+def as_float16(kernel: np.ndarray) -> np.ndarray:
     """A kernel as float16 keeps it."""
     return kernel.astype(np.float16).astype(np.float32)
 
 
-def eighth(kernel: np.ndarray) -> np.ndarray:
+def as_int8(kernel: np.ndarray) -> np.ndarray:
     """A kernel [..., in, out] as int8 keeps it, with a scale for each output channel (and each block of a stack)."""
     axes = tuple(range(kernel.ndim - 1)) if kernel.ndim < 5 else (1, 2, 3)
     scale = np.maximum(np.abs(kernel).max(axis=axes, keepdims=True), 1e-12) / 127

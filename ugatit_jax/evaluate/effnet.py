@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ugatit_jax.models.ops.depthwise import shifted_products
+
 SIDE = 224  # pixels of the input that it was trained on
 FEATURES = 1280  # of the last average pool
 CLASSES = 1000  # of the unused classification head
@@ -82,7 +84,7 @@ def conv_bn(params: Params, name: str, x: jax.Array, stride: int = 1) -> jax.Arr
 def depthwise_conv_bn(params: Params, name: str, x: jax.Array, stride: int) -> jax.Array:
     """As `conv_bn`, each channel of x [B, h, w, C] with its own kernel [k, k, 1, C].
 
-    A sum over the k x k shifts of x: on a CPU three to twenty times as fast as XLA's convolution with C groups.
+    `shifted_products` on every backend: full float32 everywhere.
     """
     layer = params[name]
     kernel, (h, w) = layer['kernel'], x.shape[1:3]
@@ -90,11 +92,7 @@ def depthwise_conv_bn(params: Params, name: str, x: jax.Array, stride: int) -> j
     out_h, out_w = -(-h // stride), -(-w // stride)
     pads = [max((out - 1) * stride + k - n, 0) for out, n in ((out_h, h), (out_w, w))]
     x = jnp.pad(x, ((0, 0), *((pad // 2, pad - pad // 2) for pad in pads), (0, 0)))  # TensorFlow's SAME: the odd one after
-    y = sum(
-        x[:, i : i + (out_h - 1) * stride + 1 : stride, j : j + (out_w - 1) * stride + 1 : stride] * kernel[i, j, 0]
-        for i in range(k)
-        for j in range(k)
-    )
+    y = shifted_products(x, kernel, stride)
     return y * layer['scale'] + layer['shift']
 
 

@@ -13,8 +13,8 @@ from flax import linen as nn
 from jax import lax
 
 from ugatit_jax.compiler import on_cpu
-from ugatit_jax.models.ops.convolution import Conv, conv_params, interleave_phases, subpixel_kernel
-from ugatit_jax.models.ops.padding import Padding, pad
+from ugatit_jax.models.ops.convolution import Conv, UpConv, conv_params, interleave_phases, subpixel_kernel
+from ugatit_jax.models.ops.padding import pad
 
 
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
@@ -42,16 +42,8 @@ def shifted_products(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Ar
     return functools.reduce(jnp.add, (window * taps[n] for n, window in enumerate(windows(x, k, stride))))
 
 
-class DepthwiseConv(nn.Module):
+class DepthwiseConv(Conv):
     """Reflect padding, then depthwise convolution: [B, h, w, features] -> [B, h', w', features]."""
-
-    features: int
-    kernel_size: int
-    stride: int = 1
-    padding: Padding = (0, 0)
-    use_bias: bool = True
-    weight_init: str = 'normal'
-    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -60,16 +52,8 @@ class DepthwiseConv(nn.Module):
         return y if bias is None else y + bias.astype(self.dtype)
 
 
-class SeparableConv(nn.Module):
+class SeparableConv(Conv):
     """In place of Conv: depthwise, then 1x1 over the channels; [B, h, w, in] -> [B, h', w', features]."""
-
-    features: int
-    kernel_size: int
-    stride: int = 1
-    padding: Padding = (0, 0)
-    use_bias: bool = True
-    weight_init: str = 'normal'
-    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -80,14 +64,8 @@ class SeparableConv(nn.Module):
         return Conv(self.features, 1, use_bias=self.use_bias, name='pointwise', **fields)(depthwise_conv(x))
 
 
-class UpDepthwiseConv(nn.Module):
+class UpDepthwiseConv(UpConv):
     """Nearest x2, reflect pad 1, depthwise 3x3: [B, h, w, features] -> [B, 2h, 2w, features], in the form of UpConv."""
-
-    features: int
-    use_bias: bool = True
-    weight_init: str = 'normal'
-    dtype: jnp.dtype = jnp.float32
-    kernel_size: int = 3
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -100,13 +78,8 @@ class UpDepthwiseConv(nn.Module):
         return y if bias is None else y + bias.astype(self.dtype)
 
 
-class SeparableUpConv(nn.Module):
+class SeparableUpConv(UpConv):
     """In place of UpConv: 1x1 over the channels while the map is small, then nearest x2 and a depthwise 3x3."""
-
-    features: int
-    use_bias: bool = True
-    weight_init: str = 'normal'
-    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
