@@ -71,6 +71,14 @@ MUTANTS = [
     Mutant('models/ops/depthwise.py', 'x[:, i : i + reach_h', 'x[:, j : j + reach_h', 'models/ops/test_depthwise.py'),
     Mutant('models/ops/depthwise.py', 'kernels[2 * i + j]', 'kernels[i + 2 * j]', 'models/ops/test_depthwise.py'),
     Mutant(
+        'models/ops/pixel_shuffle.py',
+        'r, w // r, r, channels).transpose(0, 1, 3, 2, 4, 5)',
+        'r, w // r, r, channels).transpose(0, 1, 3, 4, 2, 5)',
+        'models/ops/test_pixel_shuffle.py',
+    ),
+    Mutant('translate/tile_sweep.py', 'i == len(layers) - 1', 'i == 0', 'translate/test_tiled_generator.py'),
+    Mutant('training/rho.py', "norm.startswith('up_norm_')", "norm in ('up_norm_0', 'up_norm_1')", 'training/test_rho.py'),
+    Mutant(
         'training/distill_objectives.py',
         'generator_of(reverse_of(direction))',
         'generator_of(direction)',

@@ -15,7 +15,12 @@ from ugatit_jax.errors import UserError
         (dict(data__image_size=252, model__n_down=3), 'a multiple of 8 from 32 on'),
         (dict(data__image_size=24, model__n_down=3, model__n_layers_global=4, model__n_layers_local=3), 'from 32 on'),
         (dict(model__mlp_pool='33', model__n_down=3), 'up to 32'),
+        (
+            dict(data__image_size=252, model__pixel_unshuffle=2),
+            'a multiple of 8 from 32 on: the generator halves its sides 3',
+        ),
         (dict(model__n_down=4), 'model.n_down=4'),
+        (dict(model__pixel_unshuffle=4), 'model.pixel_unshuffle=4'),
         (dict(model__stem_kernel=4), 'model.stem_kernel=4'),
         (dict(model__n_down=3, model__decoder_norm='gn', model__ch=6), 'a divisor of its 48 channels'),
         (dict(distill__teacher='emoji'), 'loss.cycle_weight=10.0 with distill.teacher'),

@@ -30,6 +30,15 @@ VARIANTS = {
         model__generator_cam=False,
         **NO_LOSSES,
     ),
+    'pixels as channels': dict(
+        model__separable=True,
+        model__n_down=1,
+        model__pixel_unshuffle=2,
+        model__image_skip=True,
+        model__stem_kernel=3,
+        model__generator_cam=False,
+        **NO_LOSSES,
+    ),
     'full, three halvings': dict(
         model__mlp_pool='full', model__n_down=3, model__separable=True, model__generator_bias=False
     ),

@@ -51,6 +51,22 @@ def test_three_halvings_double_the_channels_once_more():
     assert variables['params']['encoder']['conv_0']['kernel'].shape == (1, 3, 3, 32, 32)
 
 
+def test_pixels_as_channels_and_the_image_at_the_end():
+    module = small_generator(model__n_down=1, model__pixel_unshuffle=2, model__image_skip=True, model__stem_kernel=3)
+    assert module.side_multiple == 4
+    images = np.random.default_rng(0).uniform(-1, 1, (1, 16, 24, 3)).astype(np.float32)
+    variables = jax.jit(module.init)(jax.random.key(0), images)
+    params = variables['params']
+    shapes = {name: params[name]['kernel'].shape for name in ('stem', 'down_0', 'up_0', 'head')}
+    assert shapes == {'stem': (3, 3, 12, 4), 'down_0': (3, 3, 4, 8), 'up_0': (3, 3, 8, 4), 'head': (3, 3, 4 + 12, 12)}
+
+    # a head that gives its last twelve inputs gives the image: it sees it at the right place, and pixels return to theirs
+    head = np.zeros((3, 3, 16, 12), np.float32)
+    head[1, 1, 4:] = np.eye(12)
+    params['head'] = {'kernel': head, 'bias': np.zeros(12, np.float32)}
+    np.testing.assert_allclose(jax.jit(module.apply)(variables, images).image, np.tanh(images), atol=1e-6)
+
+
 def test_discriminators_have_channels_of_their_own():
     def first(networks):
         shape = jax.eval_shape(networks.disG.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))

@@ -27,7 +27,6 @@ from ugatit_jax.training.step import make_train_step
 FLAGS = (
     *SMALL,
     '--config.model.ch=4',
-    '--config.model.n_down=3',
     '--config.training.steps=4',
     '--config.optimizer.decay=constant',  # of another number of steps: the same
 )
@@ -169,9 +168,10 @@ def test_a_student_translates_and_is_exported(run, tmp_path):
 
     image = np.asarray(Image.effect_noise((45, 37), 60).convert('RGB'))
     student = load(str(run))
-    assert (student.generator.separable, student.generator.n_down) == (True, 3)
+    generator = student.generator
+    assert (generator.separable, generator.n_down, generator.pixel_unshuffle, generator.image_skip) == (True, 1, 2, True)
     whole = student(image, size='original')
-    assert whole.shape == image.shape  # 37 x 45, padded to multiples of 8
+    assert whole.shape == image.shape  # 37 x 45, padded to multiples of 4
     assert export([f'--checkpoint={run}', f'--to={tmp_path / "folder"}', '--dtype=float16']) == 0
     assert export([f'--checkpoint={run}', f'--to={tmp_path / "a.onnx"}', '--direction=a2b']) == 0  # compared with JAX
     again = load(str(tmp_path / 'folder'))

@@ -12,11 +12,11 @@ from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.rho import compiled_rho_statistics, rho_layers
 
 
-def generators_of(n_res: int, decoder_norm: str = 'adalin', up_norm: str = 'lin') -> dict:
+def generators_of(n_res: int, decoder_norm: str = 'adalin', up_norm: str = 'lin', n_down: int = 2) -> dict:
     """Parameters of both generators with random numbers in them."""
     config = default.get_config()
     config.model.decoder_norm, config.model.up_norm, config.model.norm_groups = decoder_norm, up_norm, 2
-    config.data.image_size, config.model.ch, config.model.n_res = 32, 2, n_res
+    config.data.image_size, config.model.ch, config.model.n_res, config.model.n_down = 32, 2, n_res, n_down
     config.model.n_layers_global, config.model.n_layers_local = 4, 3
     if decoder_norm != 'adain':
         config.model.mlp_width = 8
@@ -29,15 +29,16 @@ def generators_of(n_res: int, decoder_norm: str = 'adalin', up_norm: str = 'lin'
     return jax.tree.map(lambda leaf: random.random(leaf.shape, np.float32), shapes)
 
 
-@pytest.mark.parametrize('n_res', [0, 3])
-def test_every_rho_is_there_once(n_res):
-    generators = generators_of(n_res)
+@pytest.mark.parametrize('n_res, n_down', [(0, 2), (3, 1), (1, 3)])
+def test_every_rho_is_there_once(n_res, n_down):
+    generators = generators_of(n_res, n_down=n_down)
     layers = rho_layers(generators)
     leaves = [leaf for path, leaf in jax.tree.leaves_with_path(generators) if path[-1].key == 'rho']
     ours = np.sort(np.concatenate([np.ravel(rho) for rho in layers.values()]))
     np.testing.assert_array_equal(ours, np.sort(np.concatenate([leaf.ravel() for leaf in leaves])))
     decoder = [f'decoder_{i}_norm_{j}' for i in range(n_res) for j in (0, 1)]
-    assert list(layers) == [f'{name}/{layer}' for name in GENERATORS for layer in [*decoder, 'up_norm_0', 'up_norm_1']]
+    ups = [f'up_norm_{i}' for i in range(n_down)]
+    assert list(layers) == [f'{name}/{layer}' for name in GENERATORS for layer in [*decoder, *ups]]
 
 
 def test_layers_of_an_ablation_have_none():

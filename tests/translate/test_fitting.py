@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.translation import noise_image
-from ugatit_jax.models.generator import min_side, side_multiple
+from ugatit_jax.models.generator import MIN_MAP, side_multiple
 from ugatit_jax.translate.fitting import fit, restore, restore_heatmap
 
 
@@ -22,12 +22,14 @@ def test_padding_does_not_come_back():
     np.testing.assert_array_equal(cropped.original, x[:, 15:25])
 
 
-@pytest.mark.parametrize('n_down, multiple, smallest', [(2, 4, 16), (3, 8, 32)])
-def test_any_size_is_padded_to_one_that_a_generator_takes(n_down, multiple, smallest):
-    assert (side_multiple(n_down), min_side(n_down)) == (multiple, smallest)
+@pytest.mark.parametrize(
+    'n_down, pixel_unshuffle, multiple, smallest', [(2, 1, 4, 16), (3, 1, 8, 32), (1, 2, 4, 16), (2, 2, 8, 32)]
+)
+def test_any_size_is_padded_to_one_that_a_generator_takes(n_down, pixel_unshuffle, multiple, smallest):
+    assert (side_multiple(n_down, pixel_unshuffle), MIN_MAP * multiple) == (multiple, smallest)
     for height, width in ((1, 2), (15, 17), (20, 33)):
         x = noise_image(height, width)
-        fitted = fit(x, None, 'stretch', (9, 9, 9), n_down)
+        fitted = fit(x, None, 'stretch', (9, 9, 9), multiple)
         sides = np.array(fitted.pixels.shape[:2])
         assert (sides % multiple == 0).all() and sides.min() >= smallest
         assert (sides < np.maximum(x.shape[:2], smallest - multiple + 1) + multiple).all()  # and no more

@@ -33,6 +33,7 @@ def generator_and_weights(**model):
         (dict(reference='paper'), (56, 92)),
         (dict(reference='pytorch', mlp_pool='3', n_res=2, stem_norm=False), (16, 68)),
         (dict(separable=True, n_down=3, stem_kernel=3, generator_cam=False), (72, 88)),
+        (dict(separable=True, n_down=1, pixel_unshuffle=2, image_skip=True, stem_kernel=3, generator_cam=False), (72, 88)),
     ],
 )
 def test_tiled_equals_untiled(model, size):

@@ -50,9 +50,11 @@ def get_config() -> config_dict.ConfigDict:
     model.ch = 64  # channels of the first layer; the paper's. Parameters and FLOPs grow with its square
     model.n_res = 4  # residual blocks in the encoder and in the decoder; the paper's
     model.mlp_pool = '1'  # gamma and beta see '1' global average (light) | 'k' k x k averages | 'full' map (671 M weights)
-    model.n_down = 2  # halvings of the sides before the residual blocks, and channels doubled; the paper's. 3: a cheap body
+    model.n_down = 2  # halvings of the sides before the residual blocks, each doubles the channels; the paper's
     model.separable = False  # 3x3 convolutions of the generators as depthwise and 1x1: a ninth of the work, for students
     model.stem_kernel = 7  # of the generators' first and last convolution; the paper's. Smaller ones for students
+    model.pixel_unshuffle = 1  # 2: generators see half of the sides, 2x2 pixels as channels: fewer large maps, for students
+    model.image_skip = False  # the generators' last convolution sees the image, too: for students, keeps colours and lines
     model.discriminator_ch = 0  # channels of the discriminators' first layer; 0: model.ch, the paper's
     model.n_layers_global = 7  # depth of disGA, disGB; the paper's. Needs 96 pixels; 6 needs 48, 5 needs 24
     model.n_layers_local = 5  # depth of disLA, disLB; the paper's

@@ -135,9 +135,11 @@ def fields() -> dict[str, Field]:
         'model.ch': whole(1, 4096),
         'model.n_res': whole(0, 256),
         'model.mlp_pool': text(),
-        'model.n_down': choice(2, 3),
+        'model.n_down': choice(1, 2, 3),
         'model.separable': flag(),
         'model.stem_kernel': choice(3, 5, 7),
+        'model.pixel_unshuffle': choice(1, 2),
+        'model.image_skip': flag(),
         'model.discriminator_ch': whole(0, 4096),
         'model.n_layers_global': whole(2, DEEPEST),  # a first and a last layer
         'model.n_layers_local': whole(2, DEEPEST),

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from ugatit_jax.config.derived import LOSS_WEIGHTS, draws_per_step, parse_profile_steps, uses_identity
 from ugatit_jax.config.fields import require, shown
 from ugatit_jax.models.discriminator import fits
-from ugatit_jax.models.generator import min_side, side_multiple
+from ugatit_jax.models.generator import MIN_MAP, side_multiple
 from ugatit_jax.models.names import DIRECTIONS
 
 MAX_EXAMPLES = 2**32  # of a run: which image is the i-th is defined below (data.shuffle)
@@ -109,11 +109,12 @@ def validate_combinations(config: ConfigDict) -> None:
 def validate_sizes(config: ConfigDict) -> None:
     """Raises UserError for an image size that a network cannot take, with the smallest size and the depth that would fit."""
     size, m = config.data.image_size, config.model
-    multiple, smallest_side = side_multiple(m.n_down), min_side(m.n_down)
+    multiple = side_multiple(m.n_down, m.pixel_unshuffle)
+    smallest_side, halvings = MIN_MAP * multiple, multiple.bit_length() - 1
     require(
         size % multiple == 0 and size >= smallest_side,
-        f'data.image_size={size}' + (f' with model.n_down={m.n_down}' if m.n_down != 2 else ''),
-        f'a multiple of {multiple} from {smallest_side} on: the generator halves its sides {m.n_down} times',
+        f'data.image_size={size}' + (f' with model.n_down={m.n_down}' if halvings != 2 else ''),
+        f'a multiple of {multiple} from {smallest_side} on: the generator halves its sides {halvings} times',
     )
     pool, map_size = m.mlp_pool, size // multiple
     require(

@@ -32,6 +32,8 @@ BOTH_RELEASES = dict(
     n_down=2,
     separable=False,
     stem_kernel=7,
+    pixel_unshuffle=1,
+    image_skip=False,
     discriminator_ch=0,
 )
 

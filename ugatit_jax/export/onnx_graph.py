@@ -12,7 +12,7 @@ from onnx import helper
 from ugatit_jax.errors import UserError
 from ugatit_jax.export.onnx_nodes import SPACE, Nodes
 from ugatit_jax.models.decoder_norm import groups_of
-from ugatit_jax.models.generator import Generator, side_multiple
+from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.ops.convolution import subpixel_kernel
 
 INPUT, OUTPUT = 'image', 'translated'  # float32 [batch, channels, height, width] in [-1, 1]
@@ -54,13 +54,16 @@ class GeneratorWriter:
     def __init__(self, generator: Generator, params: Params, size: int | None, dtype: str):
         self.generator, self.params, self.size = generator, params, size
         self.nodes = Nodes(dtype)
-        self.channels = generator.ch * side_multiple(generator.n_down)  # of the residual blocks' map
+        self.channels = generator.ch * 2**generator.n_down  # of the residual blocks' map
 
     def image(self, image: str) -> None:
         """All nodes, from the input to OUTPUT."""
         g, nodes, params = self.generator, self.nodes, self.params
         border = (g.stem_kernel // 2,) * 2
-        x = self.conv(nodes.to_dtype(image), params['stem'], border)
+        image = nodes.to_dtype(image)
+        if g.pixel_unshuffle != 1:
+            image = nodes.add('SpaceToDepth', image, blocksize=g.pixel_unshuffle)
+        x = self.conv(image, params['stem'], border)
         x = self.instance_norm(x, params.get('stem_norm'), g.ch, relu=True) if g.stem_norm else nodes.add('Relu', x)
         for i in range(g.n_down):
             x = self.conv(x, params[f'down_{i}'], g.down_padding, stride=2)
@@ -73,8 +76,11 @@ class GeneratorWriter:
         for i in range(g.n_down):
             x = self.up_conv(x, params[f'up_{i}'])
             x = self.up_norm(x, params[f'up_norm_{i}'], g.ch * 2 ** (g.n_down - 1 - i))
-        x = nodes.to_float32(self.conv(x, params['head'], border))
-        nodes.add('Tanh', x)
+        if g.image_skip:
+            x = nodes.add('Concat', x, image, axis=1)
+        x = nodes.add('Tanh', nodes.to_float32(self.conv(x, params['head'], border)))
+        if g.pixel_unshuffle != 1:
+            nodes.add('DepthToSpace', x, blocksize=g.pixel_unshuffle, mode='DCR')
         nodes.nodes[-1].output[:] = [OUTPUT]
 
     def conv(self, x: str, params: Params, padding: tuple[int, int], stride: int = 1) -> str:
@@ -148,7 +154,7 @@ class GeneratorWriter:
     def gamma_beta(self, x: str) -> tuple[str, str]:
         """The MLP on the attended map -> gamma, beta [B, C, 1, 1]."""
         g, nodes = self.generator, self.nodes
-        x, side = nodes.to_float32(x), g.mlp_pool or self.size // side_multiple(g.n_down)
+        x, side = nodes.to_float32(x), g.mlp_pool or self.size // g.side_multiple
         if g.mlp_pool == 1:
             x = nodes.add('ReduceMean', x, SPACE)
         elif g.mlp_pool:

@@ -16,7 +16,7 @@ from ugatit_jax.export.target import Run, Target
 from ugatit_jax.files import atomic_file, is_installed
 from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.generator import min_side, side_multiple
+from ugatit_jax.models.generator import MIN_MAP, side_multiple
 from ugatit_jax.models.names import generator_of, source_of
 from ugatit_jax.models.networks import make_networks
 
@@ -99,7 +99,9 @@ def parse_size(text: str, loaded: LoadedGenerators, form: Format, suffix: str) -
     if text == 'any':
         validate_dynamic('--size=any', form, suffix)
         return None
-    multiple, smallest = side_multiple(loaded.config.model.n_down), min_side(loaded.config.model.n_down)
+    model = loaded.config.model
+    multiple = side_multiple(model.n_down, model.pixel_unshuffle)
+    smallest = MIN_MAP * multiple
     if not text.isdecimal() or int(text) % multiple or int(text) < smallest:
         raise UserError(f'--size={text}: it is any, or a multiple of {multiple} from {smallest} on')
     return int(text)
@@ -164,7 +166,7 @@ def batches(target: Target, samples: SampleImages) -> list[np.ndarray]:
     n = target.batch or len(images)
     batches = [np.resize(images[i : i + n], (n, *images.shape[1:])) for i in range(0, len(images), n)]
     if target.size is None:
-        wide = np.pad(images[:1], ((0, 0), (0, 0), (0, side_multiple(target.generator.n_down)), (0, 0)), 'reflect')
+        wide = np.pad(images[:1], ((0, 0), (0, 0), (0, target.generator.side_multiple), (0, 0)), 'reflect')
         batches.append(np.resize(wide, (target.batch or 1, *wide.shape[1:])))
     return batches
 

@@ -9,7 +9,7 @@ from jax import export
 from ugatit_jax.compiler import portable
 from ugatit_jax.export.portable_generator import portable_generator
 from ugatit_jax.export.target import Run, Target
-from ugatit_jax.models.generator import MIN_MAP, side_multiple
+from ugatit_jax.models.generator import MIN_MAP
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
@@ -17,7 +17,7 @@ PLATFORMS = ('cpu', 'cuda', 'tpu')
 def write(target: Target, path: str, calibration: np.ndarray | None) -> None:
     """Writes the file: what `jax.export.deserialize` reads. float16 is the weights'; it computes in float32."""
     del calibration
-    multiple = side_multiple(target.generator.n_down)
+    multiple = target.generator.side_multiple
     batch = 'batch' if target.batch is None else target.batch
     sides = [f'{multiple}*{side}' if target.size is None else target.size for side in ('h', 'w')]
     constraints = [f'{side} >= {MIN_MAP}' for side in ('h', 'w')] if target.size is None else []

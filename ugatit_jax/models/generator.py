@@ -16,18 +16,14 @@ from ugatit_jax.models.initializers import bias_init, kernel_init
 from ugatit_jax.models.ops.convolution import Conv, UpConv
 from ugatit_jax.models.ops.depthwise import SeparableConv, SeparableUpConv
 from ugatit_jax.models.ops.padding import Padding
+from ugatit_jax.models.ops.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 
 MIN_MAP = 4  # sides of the map of the residual blocks: instance statistics need several pixels
 
 
-def side_multiple(n_down: int) -> int:
-    """What the sides of an image are a multiple of: the generator halves them n_down times."""
-    return 2**n_down
-
-
-def min_side(n_down: int) -> int:
-    """The smallest side of an image."""
-    return MIN_MAP * side_multiple(n_down)
+def side_multiple(n_down: int, pixel_unshuffle: int = 1) -> int:
+    """What the sides of an image are a multiple of: the generator halves them n_down times after pixel_unshuffle."""
+    return pixel_unshuffle * 2**n_down
 
 
 @struct.dataclass
@@ -89,7 +85,7 @@ def pool_to(x: jax.Array, k: int) -> jax.Array:
 
 
 class Generator(nn.Module):
-    """images [B, h, w, C] in [-1, 1], h and w multiples of 2^n_down -> GeneratorOutput; fields as in config/default.py."""
+    """images [B, h, w, C] in [-1, 1], multiples of side_multiple -> GeneratorOutput; fields as in config/default.py."""
 
     out_channels: int
     ch: int
@@ -115,7 +111,14 @@ class Generator(nn.Module):
     separable: bool = False  # all convolutions but the first and the last: depthwise, then 1x1 (models/ops/depthwise.py)
     n_down: int = 2  # halvings of the sides before the residual blocks
     stem_kernel: int = 7  # of the first and the last convolution
+    pixel_unshuffle: int = 1  # r: the layers see images of 1/r of the sides, each position with the values of r x r pixels
+    image_skip: bool = False  # the last convolution sees the image, too: its colours and lines need not go through the norms
     unroll: int = 1  # residual blocks in one turn of their loop: 1 compiles fastest, n_res has no loop
+
+    @property
+    def side_multiple(self) -> int:
+        """What the sides of an image are a multiple of."""
+        return side_multiple(self.n_down, self.pixel_unshuffle)
 
     @nn.compact
     def __call__(self, x: jax.Array) -> GeneratorOutput:
@@ -125,6 +128,7 @@ class Generator(nn.Module):
         up_conv = partial(SeparableUpConv if self.separable else UpConv, **fields)
         norm = partial(InstanceNorm, self.instance_norm_affine)
 
+        image = x = pixel_unshuffle(x, self.pixel_unshuffle)
         x = outer(self.ch, name='stem')(x)
         x = norm(relu=True, name='stem_norm')(x) if self.stem_norm else nn.relu(x)
         for i in range(self.n_down):
@@ -144,8 +148,11 @@ class Generator(nn.Module):
         for i in range(self.n_down):
             x = up_conv(self.ch * 2 ** (self.n_down - 1 - i), name=f'up_{i}')(x)
             x = norm(relu=True, name=f'up_norm_{i}')(x)
-        x = outer(self.out_channels, name='head')(x)
-        return GeneratorOutput(jnp.tanh(x.astype(jnp.promote_types(self.dtype, jnp.float32))), cam_logit, heatmap)
+        if self.image_skip:
+            x = jnp.concatenate([x, image.astype(x.dtype)], axis=-1)
+        x = outer(self.out_channels * self.pixel_unshuffle**2, name='head')(x)
+        x = pixel_shuffle(jnp.tanh(x.astype(jnp.promote_types(self.dtype, jnp.float32))), self.pixel_unshuffle)
+        return GeneratorOutput(x, cam_logit, heatmap)
 
     def residual_blocks(
         self, name: str, conv: Callable[..., nn.Module], norm: Callable[..., nn.Module], x: jax.Array, *gamma_beta: jax.Array

@@ -59,6 +59,8 @@ def make_networks(config: ConfigDict) -> Networks:
             separable=m.separable,
             n_down=m.n_down,
             stem_kernel=m.stem_kernel,
+            pixel_unshuffle=m.pixel_unshuffle,
+            image_skip=m.image_skip,
             unroll=1 if scan_blocks else max(m.n_res, 1),
         )
 

@@ -19,7 +19,7 @@ def clip_rho(params: Params) -> Params:
 def rho_layers(generators: Params) -> dict[str, jax.Array]:
     """rho [C] of every AdaLIN and LIN layer in the order of the forward pass: {'genA2B/decoder_0_norm_0': ...}.
 
-    The decoder's layers are stacked [n_res, C] in the parameters; the up-sampling ones are named up_norm_0 and up_norm_1.
+    The decoder's layers are stacked [n_res, C] in the parameters; the up-sampling ones are named up_norm_0, up_norm_1, ....
     Layers that an ablation has in their place have no rho.
     """
     layers = {}
@@ -28,7 +28,8 @@ def rho_layers(generators: Params) -> dict[str, jax.Array]:
         norms = [norm for norm in ('norm_0', 'norm_1') if 'rho' in decoder.get(norm, {})]
         for i in range(len(decoder[norms[0]]['rho']) if norms else 0):
             layers |= {f'{name}/decoder_{i}_{norm}': decoder[norm]['rho'][i] for norm in norms}
-        layers |= {f'{name}/{norm}': params[norm]['rho'] for norm in ('up_norm_0', 'up_norm_1') if 'rho' in params[norm]}
+        ups = (norm for norm in sorted(params) if norm.startswith('up_norm_'))
+        layers |= {f'{name}/{norm}': params[norm]['rho'] for norm in ups if 'rho' in params[norm]}
     return layers
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ugatit_jax.data.preprocess import centre_square, fit_square, padded_box, resize
-from ugatit_jax.models.generator import min_side, side_multiple
+from ugatit_jax.models.generator import MIN_MAP
 
 
 class FittedImage(NamedTuple):
@@ -22,16 +22,15 @@ class FittedImage(NamedTuple):
     original: np.ndarray  # [*size, C]: the given image, or the part of it that the result shows
 
 
-def fit(pixels: np.ndarray, size: int | None, mode: str, background: tuple[int, int, int], n_down: int = 2) -> FittedImage:
+def fit(pixels: np.ndarray, size: int | None, mode: str, background: tuple[int, int, int], multiple: int = 4) -> FittedImage:
     """[H, W, C] in 0..255, uint8 or float32, to size x size by `mode` (see data.fit), or at its own size where that is None.
 
-    At its own size an image is padded by reflection, below and on the right, to multiples of 2^n_down. Only
+    At its own size an image is padded by reflection, below and on the right, to multiples of `multiple`. Only
     'short_side_crop' loses a part: the result is the square in the middle.
     """
     height, width = pixels.shape[:2]
     if size is None:
-        multiple = side_multiple(n_down)
-        sides = [max(min_side(n_down), -(-side // multiple) * multiple) for side in (height, width)]
+        sides = [max(MIN_MAP * multiple, -(-side // multiple) * multiple) for side in (height, width)]
         padded = np.pad(pixels, ((0, sides[0] - height), (0, sides[1] - width), (0, 0)), 'reflect')
         return FittedImage(padded, (0, 0, height, width), (height, width), pixels)
     square = fit_square(pixels, size, mode, background)

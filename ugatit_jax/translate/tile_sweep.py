@@ -12,7 +12,7 @@ from flax import linen as nn
 from ugatit_jax.images import denormalize, normalize
 from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.ops.moment_norm import affine
-from ugatit_jax.translate.tile_geometry import ConvGeometry, cover, layer_sizes, trace_back
+from ugatit_jax.translate.tile_geometry import ConvGeometry, cover, last_window, layer_sizes, trace_back
 
 Affine = tuple[np.ndarray, np.ndarray, np.ndarray]  # a norm as (mean, factor, offset), each broadcast to [1, 1, 1, C]
 
@@ -41,18 +41,20 @@ def run_tile(
     x: jax.Array,
     places: list[tuple[np.ndarray, np.ndarray]],
     new: tuple[np.ndarray, np.ndarray],
+    beside: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Layers on one window x [1, ., ., C] -> (y [h, w, C], mean [C] and sum of squared differences [C] of new pixels).
 
     affines: the norm of each layer's input, followed by ReLU; None for neither. places: for each layer the rows and columns
     of its window that its kernel covers (ConvGeometry.input_window). new: 1 for rows and columns of the output that are in
-    no earlier tile. last: y is the image.
+    no earlier tile. last: y is the image. beside [1, ., ., C']: more channels of the last layer's input, which have no norm.
     """
-    if x.dtype == jnp.uint8:
-        x = normalize(x)
-    for layer, weights, norm, (rows, columns) in zip(layers, params, affines, places):
+    x, beside = (normalize(window) if window is not None and window.dtype == jnp.uint8 else window for window in (x, beside))
+    for i, (layer, weights, norm, (rows, columns)) in enumerate(zip(layers, params, affines, places)):
         if norm is not None:
             x = nn.relu(affine(x, *norm)).astype(x.dtype)
+        if beside is not None and i == len(layers) - 1:
+            x = jnp.concatenate([x, beside.astype(x.dtype)], axis=-1)
         x = layer.apply(weights, x[:, rows][:, :, columns])
     y = x[0].astype(jnp.promote_types(x.dtype, jnp.float32))
     if last:
@@ -90,9 +92,13 @@ def sweep(
     tile: int,
     out: np.ndarray | None = None,
     last: bool = False,
+    beside: np.ndarray | None = None,
     after_tile: Callable[[], object] = lambda: None,
 ) -> Moments:
-    """Layers on source [h, w, C] tile by tile; the output goes to `out`, where given, and its moments are returned."""
+    """Layers on source [h, w, C] tile by tile; the output goes to `out`, where given, and its moments are returned.
+
+    beside: a map of the size of the last layer's input, which has its channels, too.
+    """
     geometries = [layer.geometry for layer in layers]
     heights, widths = (layer_sizes(geometries, size) for size in source.shape[:2])
     counts, means, squares = [], [], []
@@ -100,6 +106,12 @@ def sweep(
         window_rows, rows = trace_back(geometries, heights, row_tile)
         for column_tile in cover(widths[-1], tile):
             window_columns, columns = trace_back(geometries, widths, column_tile)
+            more = None
+            if beside is not None:
+                window = (
+                    last_window(geometries, sizes, tile) for sizes, tile in ((heights, row_tile), (widths, column_tile))
+                )
+                more = beside[tuple(window)][None]
             y, mean, square = run_tile(
                 tuple(layers),
                 last,
@@ -108,6 +120,7 @@ def sweep(
                 source[window_rows, window_columns][None],
                 list(zip(rows, columns)),
                 (row_tile.new, column_tile.new),
+                more,
             )
             if out is not None:
                 y = np.asarray(y)

@@ -8,9 +8,9 @@ sweep normalises its input. Tiles that overlap hold the same values there, nothi
 the untiled generator up to rounding (tests/translate/test_tiled_generator.py; benchmarks/translate.py --seams measures it).
 
 The device holds one tile at a time. Between sweeps the host keeps three maps of a quarter of the image's sides, float32 with
-4 * ch channels: ch bytes per pixel of the image each (with n_down=3 an eighth and 8 * ch channels: half of that). Larger
-maps are not kept but recomputed, on the way down from the image and on the way up from the last small map: 19 % more
-operations than untiled at the paper's sizes.
+4 * ch channels: ch bytes per pixel of the image each (with n_down=3, an eighth and 8 * ch channels, half of that; with
+pixel_unshuffle=2 a quarter). Larger maps are not kept but recomputed, on the way down from the image and on the way up from
+the last small map: 19 % more operations than untiled at the paper's sizes.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,9 +24,10 @@ from flax import linen as nn
 
 from ugatit_jax.models.adalin import adalin_affine, instance_affine
 from ugatit_jax.models.cam import CAM
-from ugatit_jax.models.generator import Dense, Generator, pool_to, side_multiple
+from ugatit_jax.models.generator import Dense, Generator, pool_to
 from ugatit_jax.models.ops.convolution import Conv, UpConv
 from ugatit_jax.models.ops.depthwise import SeparableConv, SeparableUpConv
+from ugatit_jax.models.ops.pixel_shuffle import pixel_shuffle, pixel_unshuffle
 from ugatit_jax.progress import Progress, announced
 from ugatit_jax.translate.tile_geometry import ConvGeometry, cover
 from ugatit_jax.translate.tile_sweep import Affine, Layer, Moments, sweep
@@ -51,6 +52,8 @@ SUPPORTED_FIELDS = {  # of Generator: any value works by tiles. Other fields mus
     'separable',
     'n_down',
     'stem_kernel',
+    'pixel_unshuffle',
+    'image_skip',
     'use_cam',
     'unroll',
     'parent',
@@ -70,8 +73,8 @@ class TiledGenerator:
         """
         if reason := unsupported_reason(generator):
             raise ValueError(reason)
-        self.generator, self.params, self.tile = generator, params, tile
-        g = generator
+        self.generator, self.params, g = generator, params, generator
+        self.tile = max(8, tile // g.pixel_unshuffle // 8 * 8)  # of the layers' largest maps
         conv_fields = dict(use_bias=g.use_bias, weight_init=g.weight_init, dtype=g.dtype)
         halving = ConvGeometry(kernel_size=3, stride=2, padding=g.down_padding[0])
         same = ConvGeometry(kernel_size=g.stem_kernel, padding=g.stem_kernel // 2)
@@ -83,20 +86,22 @@ class TiledGenerator:
         self.residual = Layer(conv(channels[-1], 3, **conv_fields), ConvGeometry(kernel_size=3, padding=1))
         self.attention = Layer(CAM(nn.relu, g.cam_shared, g.cam_bias, g.weight_init, g.dtype))
         self.up = [Layer(up_conv(features, **conv_fields), doubling) for features in channels[-2::-1]]
-        self.up += [Layer(Conv(g.out_channels, g.stem_kernel, **conv_fields), same)]
+        self.up += [Layer(Conv(g.out_channels * g.pixel_unshuffle**2, g.stem_kernel, **conv_fields), same)]
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """uint8, or float32 in [-1, 1], [h, w, C] -> image of the same type [h, w, C'], heatmap float32 [h/4, w/4].
 
-        h and w: multiples of 4; with n_down=3 of 8, and the heatmap is [h/8, w/8]. Without CAM it is None.
+        h and w: multiples of the generator's `side_multiple`; the heatmap is that much smaller. Without CAM it is None.
         """
+        what = f'an image of {image.shape[1]}x{image.shape[0]} by tiles'
+        image = pixel_unshuffle(image[None], self.generator.pixel_unshuffle)[0]
         h, w = image.shape[:2]
-        what = f'an image of {w}x{h} by tiles'
         with announced(what, self.generator, self.tile), Progress(what, self.count_tiles(h, w), 'tiles') as self.progress:
-            return self.translate(image)
+            fake, heatmap = self.translate(image)
+        return pixel_shuffle(fake[None], self.generator.pixel_unshuffle)[0], heatmap
 
     def count_tiles(self, h: int, w: int) -> int:
-        """Tiles of all sweeps over an image [h, w]."""
+        """Tiles of all sweeps over what the layers see of an image, [h, w]."""
 
         def count(scale: int, tile: int) -> int:
             return len(cover(h // scale, tile)) * len(cover(w // scale, tile))
@@ -113,7 +118,7 @@ class TiledGenerator:
         return sweep(*arguments, **options, after_tile=self.progress.update)
 
     def translate(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """The image and the heatmap of a call."""
+        """The output, as the layers give it, and the heatmap for an image as they see it."""
         p, smoothing = self.params, self.generator.rho_smoothing
         x = self.downsample(image)
         y = np.empty_like(x)
@@ -130,12 +135,12 @@ class TiledGenerator:
                 x, y, block, lambda moments, norm: self.adalin_affine(moments, norm['rho'], gamma, beta, smoothing)
             )
         del y
-        return self.upsample(x, image.dtype), heatmap
+        return self.upsample(x, image), heatmap
 
     def downsample(self, image: np.ndarray) -> np.ndarray:
         """Stem and down-sampling: image [h, w, C] -> the small map after the last norm and ReLU."""
         g, (h, w), p = self.generator, image.shape[:2], self.params
-        scale = side_multiple(g.n_down)
+        scale = 2**g.n_down
         x = np.empty((h // scale, w // scale, scale * g.ch), np.float32)
         weights = [p[name] for name in ('stem', *(f'down_{i}' for i in range(g.n_down)))]
         affines: list[Affine | None] = [None]
@@ -148,19 +153,19 @@ class TiledGenerator:
                 affines.append(self.instance_affine(moments, p.get(norm)))
         return np.maximum(normalize_in_place(x, affines[-1]), 0, out=x)
 
-    def upsample(self, x: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Up-sampling and head: the small map -> image [h, w, out_channels] of `dtype`."""
-        n_down, (h, w), p = self.generator.n_down, x.shape[:2], self.params
-        scale = side_multiple(n_down)
+    def upsample(self, x: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Up-sampling and head: the small map, and the image [h, w, C] -> the output [h, w, C'] of the image's type."""
+        n_down, p = self.generator.n_down, self.params
         weights = [p[name] for name in (*(f'up_{i}' for i in range(n_down)), 'head')]
         affines: list[Affine | None] = [None]
         for i in range(n_down):
             norm = p[f'up_norm_{i}']
             moments = self.sweep(self.up[: i + 1], weights[: i + 1], affines, x, self.tile // 2 ** (n_down - 1 - i))
             affines.append(self.adalin_affine(moments, norm['rho'], norm['gamma'], norm['beta']))
-        image = np.empty((scale * h, scale * w, self.generator.out_channels), dtype)
-        self.sweep(self.up, weights, affines, x, self.tile, image, last=True)
-        return image
+        fake = np.empty((*image.shape[:2], self.up[-1].module.features), image.dtype)
+        beside = image if self.generator.image_skip else None
+        self.sweep(self.up, weights, affines, x, self.tile, fake, last=True, beside=beside)
+        return fake
 
     def blocks(self, name: str) -> Iterator[Any]:
         """Parameters of each of the residual blocks, which are stacked, [n_res, ...]."""

@@ -11,7 +11,7 @@ from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.errors import UserError
 from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.generator import Generator, GeneratorOutput, min_side, side_multiple
+from ugatit_jax.models.generator import MIN_MAP, Generator, GeneratorOutput
 from ugatit_jax.models.names import generator_of, reverse_of, source_of, target_of
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.progress import announced
@@ -61,7 +61,7 @@ class Translator:
     same form. size: 'train' resizes to the size of training and the result back to that of the image; 'original' keeps the
     size, whatever it is (not for full models, which take their own only); a number is the side of a square. fit: how
     images that are not square become so, as data.fit; by default as in training. One program is compiled for each
-    size, rounded up to multiples of 4 (or 8, of model.n_down=3), and each power of two in the number of images.
+    size, rounded up to what the generator's halvings need (multiples of 4), and each power of two in the number of images.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Translator:
 
     def fit_image(self, pixels: np.ndarray, size: int | str = 'train', mode: str | None = None) -> FittedImage:
         """An image [h, w, C] in 0..255 as the generator takes it; raises UserError for a size that does not work."""
-        return fit(pixels, self.network_side(size), self.fit_mode(mode), self.background, self.generator.n_down)
+        return fit(pixels, self.network_side(size), self.fit_mode(mode), self.background, self.generator.side_multiple)
 
     def fit_mode(self, mode: str | None) -> str:
         """How images become squares, by default as in training; raises UserError."""
@@ -169,7 +169,8 @@ class Translator:
     def network_side(self, size: int | str) -> int | None:
         """The side of the generator's squares for a `size`, None for images as they are; raises UserError."""
         side = {'train': self.image_size, 'original': None}.get(size, size)
-        multiple, smallest = side_multiple(self.generator.n_down), min_side(self.generator.n_down)
+        multiple = self.generator.side_multiple
+        smallest = MIN_MAP * multiple
         if side is not None and (not isinstance(side, int) or side < smallest or side % multiple):
             raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {multiple} from {smallest} on")
         if self.fixed_size and side != self.image_size:
