@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import configure, make_parser, publish, versions
-from ugatit_jax.command import run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import run_command
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.training.metric_writer import MetricWriter, Progress
 from ugatit_jax.training.workdir import make_directory
 

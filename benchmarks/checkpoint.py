@@ -21,8 +21,8 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 from benchmarks.common import Step, configure, make_parser, publish, timed, versions
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.command import configure_process, run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.training.state import to_items
 

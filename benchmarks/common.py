@@ -16,12 +16,12 @@ import jaxlib
 import numpy as np
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
+from ugatit_jax.common.errors import UserError, first_line
 from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.convert.official_layout import write_networks
 from ugatit_jax.convert.official_names import OfficialNames
-from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.compile import place_hyperparameters, trace_step
 from ugatit_jax.training.inputs import abstract_input

@@ -21,10 +21,10 @@ from PIL import Image
 from benchmarks.common import table
 from benchmarks.results import SHOWN, all_images, draw_sheet, read_rows, replace_between, test_sources
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
-from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.read_official import read_official
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import UserError
 from ugatit_jax.report.curves import BLUES, ORANGES, STYLE
 from ugatit_jax.translate.translator import Translator
 

@@ -34,8 +34,8 @@ import numpy as np  # noqa: E402
 from jax.experimental import topologies  # noqa: E402
 
 from benchmarks.common import cases, configure, lower, make_parser, publish, table, versions  # noqa: E402
-from ugatit_jax.command import configure_process, run_command  # noqa: E402
-from ugatit_jax.errors import UserError, first_line  # noqa: E402
+from ugatit_jax.common.command import configure_process, run_command  # noqa: E402
+from ugatit_jax.common.errors import UserError, first_line  # noqa: E402
 
 # an NVIDIA H100 SXM with 80 GB as CUDA describes it to XLA
 H100 = """

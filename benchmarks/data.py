@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from benchmarks.common import make_parser, publish, table, versions
-from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.config import default
 from ugatit_jax.data import Datasets, device_resident, open_datasets, train_batches
 from ugatit_jax.data.augment import augment

@@ -14,9 +14,9 @@ import tempfile
 
 from PIL import Image
 
-from ugatit_jax.command import argument_parser, run_command
-from ugatit_jax.errors import UserError
-from ugatit_jax.files import atomic_file
+from ugatit_jax.common.command import argument_parser, run_command
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import atomic_file
 from ugatit_jax.report.run_page import write_run_page
 from ugatit_jax.report.run_previews import preview_files
 

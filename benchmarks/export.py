@@ -20,12 +20,12 @@ import numpy as np
 from benchmarks.common import configure, make_parser, publish, table, timed, versions
 from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.checkpoint.model_folder import write_model_folder
-from ugatit_jax.command import configure_process, run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import normalize
 from ugatit_jax.export.formats import FORMATS
 from ugatit_jax.export.sample_images import sample_images
 from ugatit_jax.export.single_file import export_file
-from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.networks import make_networks
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 import ugatit_jax
 from benchmarks.common import make_parser, table
-from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.models.networks import source_of

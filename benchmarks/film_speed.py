@@ -16,7 +16,7 @@ import tempfile
 import ugatit_jax
 from benchmarks.common import make_parser, timed, versions
 from benchmarks.film import in_turn, make_film, write_film
-from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.translate.video import translate_video
 
 

@@ -28,17 +28,17 @@ from PIL import Image
 from benchmarks.common import official_weights
 from benchmarks.pytorch_sides import DISCRIMINATORS, GENERATORS, Loader, official
 from ugatit_jax.checkpoint.generators import load_generators
-from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import atomic_file, atomic_write_text
+from ugatit_jax.common.images import normalize
+from ugatit_jax.common.sharding import make_mesh
 from ugatit_jax.config.derived import load_size
 from ugatit_jax.convert.read_official import read_official
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.sources.open_source import Source, open_source
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.evaluator import make_evaluator
-from ugatit_jax.files import atomic_file, atomic_write_text
-from ugatit_jax.images import normalize
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.sharding import make_mesh
 from ugatit_jax.training.state import init_state
 
 NETWORKS = GENERATORS + DISCRIMINATORS

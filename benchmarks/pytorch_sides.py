@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ugatit_jax.images import normalize
+from ugatit_jax.common.images import normalize
 
 WEIGHTS = {'adv_weight': 1, 'cycle_weight': 10, 'identity_weight': 10, 'cam_weight': 1000}
 RELEASE_LAYERS = (7, 5)  # of its global and its local discriminators

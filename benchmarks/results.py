@@ -20,18 +20,18 @@ from PIL import Image, ImageDraw
 
 import ugatit_jax
 from benchmarks.common import table
-from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.sharding import make_mesh
 from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.sources.open_source import Source, open_source
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.colour_match import colour_statistics, match_colours
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.truth import compare
 from ugatit_jax.models.names import source_of, target_of
 from ugatit_jax.report.curves import BLUES, ORANGES, STYLE
-from ugatit_jax.sharding import make_mesh
 
 DIRECTIONS = ('a2b', 'b2a')
 NAMES = 'dog-face pig alien fish maple-leaf melon sunflower rocket alarm-clock trolleybus'

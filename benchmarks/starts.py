@@ -24,8 +24,8 @@ from PIL import Image
 
 from benchmarks.common import make_parser, publish, table, versions
 from ugatit_jax.__main__ import COMMANDS
-from ugatit_jax.command import run_command
-from ugatit_jax.errors import CommandExit
+from ugatit_jax.common.command import run_command
+from ugatit_jax.common.errors import CommandExit
 
 HELPS = {f'{name} --help': [module.removesuffix('.__main__'), '--help'] for name, (module, _) in COMMANDS.items()}
 TRAIN = ['ugatit_jax.main', '--config=default', '--config.evaluation.every=0', '--config.training.checkpoint_every=3']

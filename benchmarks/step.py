@@ -24,8 +24,8 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.common import Step, cases, configure, lower, make_parser, peak_memory, publish, table, timed, versions
-from ugatit_jax.command import configure_process, run_command
-from ugatit_jax.errors import CommandExit
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import CommandExit
 
 HEAD = (
     'model',

@@ -22,11 +22,11 @@ import onnxruntime
 
 from benchmarks.common import configure, make_parser, publish, table, timed, versions
 from ugatit_jax.checkpoint.generators import load_generators
-from ugatit_jax.command import configure_process, run_command
-from ugatit_jax.compiler import portable
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.compiler import portable
+from ugatit_jax.common.images import normalize
 from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.export.onnx_graph import INPUT, generator_model
-from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.networks import make_networks

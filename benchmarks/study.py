@@ -16,8 +16,8 @@ import subprocess
 import sys
 
 from benchmarks.common import make_parser, table
-from ugatit_jax.command import run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import run_command
+from ugatit_jax.common.errors import UserError
 
 LIGHT_CAM = {'loss.cam_weight': 1.0}
 NO_STEM_NORM = {'model.stem_norm': False}

@@ -23,16 +23,16 @@ import optax
 import ugatit_jax
 from benchmarks.common import make_parser, table
 from benchmarks.results import DIRECTIONS, all_images, test_sources
-from ugatit_jax.command import configure_process, run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import denormalize, normalize
+from ugatit_jax.common.sharding import make_mesh
 from ugatit_jax.evaluate import effnet
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights, find_effnet
 from ugatit_jax.evaluate.truth import compare
-from ugatit_jax.images import denormalize, normalize
 from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.names import source_of, target_of
-from ugatit_jax.sharding import make_mesh
 
 FITTED = 0.75  # share of the pairs
 SHIFT = 8  # pixels that crops may move by

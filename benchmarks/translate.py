@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.common import configure, make_parser, publish, table, timed, versions
 from ugatit_jax.checkpoint.generators import LoadedGenerators
-from ugatit_jax.command import configure_process, run_command
+from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.translator import DEFAULT_TILE, Translator
 

@@ -34,9 +34,9 @@ from benchmarks.pytorch_sides import (
     official_translate,
     random_pixels,
 )
-from ugatit_jax.command import configure_process, run_command
-from ugatit_jax.errors import CommandExit, UserError
-from ugatit_jax.images import normalize
+from ugatit_jax.common.command import configure_process, run_command
+from ugatit_jax.common.errors import CommandExit, UserError
+from ugatit_jax.common.images import normalize
 
 TRAINING = ('ours', 'official', 'lean', 'lean compiled')
 TRANSLATING = ('ours translating', 'official translating', 'compiled translating')

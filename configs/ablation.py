@@ -10,8 +10,8 @@ import math
 
 from ml_collections import config_dict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.config_files import load_config_module
-from ugatit_jax.errors import UserError
 
 ROWS = {  # fields that a row changes
     'paper': {},

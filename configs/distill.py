@@ -7,8 +7,8 @@ TEACHER is a workdir, one of its checkpoints, a folder that ugatit_jax.export wr
 
 from ml_collections import config_dict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.student import student_config
-from ugatit_jax.errors import UserError
 
 
 def get_config(teacher: str = '') -> config_dict.ConfigDict:

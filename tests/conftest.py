@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from tests.helpers.paths import REFERENCE, ROOT
-from ugatit_jax.command import GC_THRESHOLD
+from ugatit_jax.common.command import GC_THRESHOLD
 
 # The tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise, and fusions become its code at
 # once, not by way of MLIR: a step compiles in half of the CPU seconds. At level 0 the program of one step at batch 1

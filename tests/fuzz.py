@@ -32,9 +32,9 @@ from tests.helpers.image_files import encoded, make_folder, smooth
 from tests.helpers.paths import ROOT
 from tests.helpers.torch_writer import write_legacy, write_zip
 from ugatit_jax.checkpoint import tensorflow_file, torch_file
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import decode
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.errors import UserError
 
 SLOW = 10  # seconds that no small file may take
 MEMORY = 4 * 2**30  # bytes of address space that one file may add

@@ -271,7 +271,9 @@ MUTANTS = [
     Mutant(
         'training/optimizer.py', 'chain(*clip, *decay, adam,', 'chain(*decay, *clip, adam,', 'training/test_optimizer.py'
     ),
-    Mutant('compiler.py', "eps if eps_mode == 'after_correction' else", 'eps if True else', 'test_compiler.py'),
+    Mutant(
+        'common/compiler.py', "eps if eps_mode == 'after_correction' else", 'eps if True else', 'common/test_compiler.py'
+    ),
     Mutant('config/derived.py', 'config.loss[name] if own is None else own', 'config.loss[name]', 'config/test_derived.py'),
     Mutant('config/reference.py', "15 if name == 'paper' and", "30 if name == 'paper' and", 'config/test_derived.py'),
     # loop and what it calls
@@ -347,10 +349,10 @@ MUTANTS = [
     Mutant('data/decode.py', '6: Image.Transpose.ROTATE_270', '6: Image.Transpose.ROTATE_90', 'data/test_decode.py'),
     Mutant('data/decode.py', '        if plain:\n', '        if False:\n', 'data/test_decode.py'),
     Mutant(
-        'images.py',
+        'common/images.py',
         '(pixels.astype(np.float32) - np.float32(127.5))',
         '(pixels.astype(np.float32) - np.float32(128))',
-        'test_images.py',
+        'common/test_images.py',
     ),
     Mutant('data/cache.py', 'self._checks[i] != checksum(self._rows[i])', 'False', 'data/test_cache.py'),
     # evaluation
@@ -371,7 +373,7 @@ MUTANTS = [
     ),
     Mutant('evaluate/direction.py', 'rec = run(back,', 'rec = run(there,', 'evaluate/test_evaluator.py -k known'),
     Mutant('evaluate/direction.py', 'idt = run(there,', 'idt = run(back,', 'evaluate/test_evaluator.py -k known'),
-    Mutant('sharding.py', 'out[:count]', 'out', 'evaluate/test_evaluator.py -k known'),
+    Mutant('common/sharding.py', 'out[:count]', 'out', 'evaluate/test_evaluator.py -k known'),
     Mutant('evaluate/colour_match.py', '* scale + target.mean', '* scale + source.mean', 'evaluate/test_colour_match.py'),
     Mutant('evaluate/pairs.py', '[index[name] for name in names]', 'list(range(len(names)))', 'evaluate/test_pairs.py'),
     Mutant('evaluate/image_errors.py', 'np.log10(4 /', 'np.log10(1 /', 'evaluate/test_image_errors.py'),

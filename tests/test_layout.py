@@ -21,11 +21,12 @@ LAYERS = (  # from the top to the bottom: each imports only from those below it
     'faces',
     'config',
     'models',
-    'sharding command',
-    'progress',
-    'compiler files images',
-    'process',
-    'errors',
+    'common.sharding common.command',
+    'common.progress',
+    'common.compiler common.files common.images',
+    'common.process',
+    'common.errors',
+    'common',
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}
 MODULES = sorted(PACKAGE.rglob('*.py'))
@@ -36,6 +37,8 @@ def layer_of(parts: tuple[str, ...]) -> str:
     """The layer of a module by its path below the package; '' for the package itself."""
     name = parts[0] if parts else ''
     command = name in ('main', 'run_page', 'distill') or parts[-1:] == ('__main__',) or parts == ('data', 'check')
+    if name == 'common':
+        name = '.'.join(parts[:2]).removesuffix('.__init__')
     return 'commands' if command else name
 
 

@@ -9,7 +9,7 @@ of the package. RUN is a run like any other: the same command continues it. The 
 import sys
 
 from ugatit_jax import main as training
-from ugatit_jax.command import argument_parser
+from ugatit_jax.common.command import argument_parser
 
 
 def training_flags(arguments: list[str] | None = None) -> list[str]:

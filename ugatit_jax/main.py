@@ -9,10 +9,10 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from ugatit_jax.command import configure_logging, configure_process, join_processes, run_command
+from ugatit_jax.common.command import configure_logging, configure_process, join_processes, run_command
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.flags import parse_flags
 from ugatit_jax.config.help import help_text
-from ugatit_jax.errors import UserError
 
 config_flags.DEFINE_config_file('config', None, 'File of settings, or the name of one of configs/: cat2dog.')
 flags.DEFINE_string('workdir', None, 'Folder for checkpoints, previews and metrics; a run continues from what is there.')

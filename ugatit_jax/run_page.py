@@ -7,7 +7,7 @@ Training writes it, too, while it runs.
 
 import sys
 
-from ugatit_jax.command import argument_parser, run_command
+from ugatit_jax.common.command import argument_parser, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints, storage_reason
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 
 def test_only_the_run_itself_removes_what_a_killed_save_left(tmp_path):

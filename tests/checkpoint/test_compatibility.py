@@ -4,8 +4,8 @@ import pytest
 
 from tests.helpers.small import default_config
 from ugatit_jax.checkpoint.compatibility import as_json, complete, differences, validate_same_run
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 
 
 def config(**fields):

@@ -17,9 +17,9 @@ from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint, StepFolder
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
-from ugatit_jax.sharding import StateSharding, make_mesh
 
 # of coroutines that Orbax leaves behind a read that failed
 pytestmark = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')

@@ -8,8 +8,8 @@ from configs import default
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.checkpoint.generators import load_generators
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,7 @@ from tests.helpers.image_files import encoded, smooth
 from tests.helpers.translation import run_translate, write_checkpoint
 from ugatit_jax.checkpoint import hub as checkpoint_hub
 from ugatit_jax.checkpoint.generators import load_generators
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.export.model_folder import export_folder
 
 IMAGE = smooth(16, 16)

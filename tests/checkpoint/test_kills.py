@@ -18,7 +18,7 @@ import jax, jax.numpy as jnp
 from tests.helpers.small import default_config
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.sharding import StateSharding, make_mesh
+from ugatit_jax.common.sharding import StateSharding, make_mesh
 
 workdir, kills = sys.argv[1], int(sys.argv[2])
 config = resolve(default_config())

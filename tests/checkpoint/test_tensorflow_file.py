@@ -8,7 +8,7 @@ import pytest
 from tests.helpers.damage import flip_bit
 from tests.helpers.official_files import write_tensorflow
 from ugatit_jax.checkpoint import tensorflow_file
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 VARIABLES = {f'generator_A/{i}/kernel': np.full((40, 3), i, np.float32) for i in range(6)}
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers.torch_writer import View, write_legacy, write_zip
 from ugatit_jax.checkpoint import torch_file, torch_pickle
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 FORMS = {'zip': write_zip, 'legacy': write_legacy}
 

@@ -4,8 +4,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import ablation, default
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 
 
 @pytest.mark.parametrize('row', ablation.ROWS)

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.small import default_config
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config import default
 from ugatit_jax.config.fields import DEEPEST, INT32, SIDE, fields
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.datasets import validate_data_fields
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.state import init_state

@@ -8,8 +8,8 @@ from absl.testing import flagsaver
 
 from tests.helpers.paths import ROOT
 from ugatit_jax import main  # noqa: F401 (defines the flags)
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.flags import parse_flags
-from ugatit_jax.errors import UserError
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 
 from configs import small
 from tests.helpers.small import default_config
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 
 
 def test_reference_fills_what_is_not_set():

@@ -6,9 +6,9 @@ from ml_collections import FrozenConfigDict
 from configs import distill
 from tests.helpers.small import small_config
 from ugatit_jax.checkpoint.compatibility import as_json
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.config.student import student_config
-from ugatit_jax.errors import UserError
 
 
 def test_data_are_the_teachers_and_losses_its_images():

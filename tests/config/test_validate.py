@@ -3,8 +3,8 @@
 import pytest
 
 from tests.helpers.small import default_config
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 
 
 @pytest.mark.parametrize(

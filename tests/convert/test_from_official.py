@@ -24,16 +24,16 @@ from tests.helpers.small import small_config
 from tests.helpers.torch_writer import write_legacy, write_zip
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.convert.convert import convert
 from ugatit_jax.convert.official_layout import write_networks
 from ugatit_jax.convert.official_names import TENSORFLOW_NETWORKS, OfficialNames
 from ugatit_jax.convert.to_files import differences_from_pytorch, official_arrays
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.names import GENERATORS, domain_of, source_of
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.models.spectral_norm import advance
-from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training.loop import train
 from ugatit_jax.training.state import from_items, init_state, to_items
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.image_files import smooth
+from ugatit_jax.common.images import normalize
 from ugatit_jax.data.augment import augment
-from ugatit_jax.images import normalize
 
 
 @pytest.fixture(scope='module')

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.image_files import make_folder
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import cache, open_datasets
-from ugatit_jax.errors import UserError
 
 
 @pytest.fixture

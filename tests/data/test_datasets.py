@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.helpers.image_files import UGLY, encoded, make_folder, smooth
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import eval_images, open_datasets
 from ugatit_jax.data.datasets import evenly_spaced_indices
-from ugatit_jax.errors import UserError
 
 
 def test_folder_data_set(tmp_path, config, caplog):

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.derived import parse_policy
 from ugatit_jax.data.diffaugment import diffaugment
-from ugatit_jax.errors import UserError
 
 IMAGES = jax.random.uniform(jax.random.key(9), (32, 16, 24, 3), minval=-1.0, maxval=1.0)
 ALL = ('color', 'translation', 'cutout')

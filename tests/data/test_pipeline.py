@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.image_files import make_folder
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import cache, open_datasets, pipeline, train_batches
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.data.sources.open_source import Selected
 from ugatit_jax.data.sources.synthetic import Synthetic
-from ugatit_jax.errors import UserError
 
 
 def rows_of(step, batch, process, processes):

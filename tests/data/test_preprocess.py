@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.image_files import smooth
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.errors import UserError
 
 
 @pytest.mark.parametrize('channels', [1, 2, 3, 4, 5])

@@ -6,9 +6,9 @@ import os
 import pytest
 
 from tests.helpers.image_files import encoded, make_folder, smooth
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource
-from ugatit_jax.errors import UserError
 
 
 @pytest.fixture

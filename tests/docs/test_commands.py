@@ -36,7 +36,7 @@ from tests.helpers.translation import write_checkpoint
 from ugatit_jax import distill
 from ugatit_jax import main as training
 from ugatit_jax.__main__ import COMMANDS
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.training import dry_run
 
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'launch' / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]

@@ -7,7 +7,7 @@ import pytest
 from tests.helpers.random_effnet import random_weights
 from tests.helpers.random_inception import GOLDEN, state_dict
 from tests.helpers.torch_writer import write_legacy
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
 from ugatit_jax.evaluate import effnet
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights, params_from_state_dict

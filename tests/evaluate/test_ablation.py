@@ -9,7 +9,7 @@ import pytest
 
 from configs.ablation import ROWS
 from tests.helpers.paths import ROOT
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate import ablation
 from ugatit_jax.evaluate.metrics import MetricValue
 from ugatit_jax.evaluate.results import Results

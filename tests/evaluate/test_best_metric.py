@@ -7,10 +7,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.helpers.small import small_config, with_fields
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import Datasets, open_datasets
 from ugatit_jax.data.sources.open_source import Selected
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate import truth
 from ugatit_jax.evaluate.best_metric import validate_keep_best
 from ugatit_jax.evaluate.evaluator import Evaluator, make_evaluator

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.torch_writer import write_legacy
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate import effnet_weights
 from ugatit_jax.evaluate.effnet_weights import find_effnet, load_effnet, package_file, params_from_state_dict
 

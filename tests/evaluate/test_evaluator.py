@@ -9,10 +9,10 @@ from PIL import Image
 
 from tests.helpers.image_files import encoded, smooth
 from tests.helpers.small import small_config
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import Datasets, open_datasets
 from ugatit_jax.data.sources.open_source import Selected
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.evaluator import Evaluator
 from ugatit_jax.models.generator import GeneratorOutput
 
@@ -69,7 +69,7 @@ def shifts(there, back):
 
 def test_known_generators_have_known_numbers(datasets, evaluator, caplog):
     evaluate = evaluator(datasets)
-    with caplog.at_level('INFO', 'ugatit_jax.progress'):
+    with caplog.at_level('INFO', 'ugatit_jax.common.progress'):
         metrics = evaluate.metrics(shifts(0.25, -0.125))
     assert all(message.startswith('evaluating 5 images of A and 5 of B') for message in caplog.messages)
     assert 'last time' in caplog.text or 'first time' in caplog.text

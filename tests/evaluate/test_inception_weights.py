@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers.random_inception import state_dict
 from tests.helpers.torch_writer import write_zip
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate.inception_weights import (
     PUBLISHED,
     PublishedFile,

@@ -6,9 +6,9 @@ import pytest
 
 from tests.helpers.array_source import ArraySource, noise, paired_datasets
 from tests.helpers.small import small_config
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import Datasets, open_datasets
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.classifier import Classifier, ClassifierNetwork
 from ugatit_jax.evaluate.evaluator import DirectionScores, Evaluator
 from ugatit_jax.evaluate.paired_test import NOTE, PairedTest, find_pairs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate.pairs import pair_by_name, require_pairs
 
 

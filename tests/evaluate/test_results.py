@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.galleries import Row
 from ugatit_jax.evaluate.inception_weights import InceptionWeights

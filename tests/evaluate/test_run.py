@@ -12,7 +12,7 @@ import pytest
 from configs import default
 from tests.helpers.command import SMALL, main
 from tests.helpers.paths import ROOT
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate import classifier
 from ugatit_jax.evaluate.effnet_weights import package_file
 from ugatit_jax.evaluate.run import evaluate_run

@@ -14,7 +14,7 @@ from tests.helpers.image_files import smooth
 from tests.helpers.translation import STEP, write_checkpoint
 from ugatit_jax.checkpoint import model_folder
 from ugatit_jax.checkpoint.generators import load_generators
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.export.__main__ import main
 from ugatit_jax.export.model_folder import export_folder
 from ugatit_jax.translate.__main__ import main as translate

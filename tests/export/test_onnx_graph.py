@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from tests.helpers.random_generator import SIDE, random_generator, run
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.export import onnx_graph
 from ugatit_jax.export.onnx_graph import generator_model
 

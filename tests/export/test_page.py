@@ -20,11 +20,11 @@ import ugatit_jax
 from tests.helpers.browser import be_a_phone, chromium, requested, scrolls_sideways
 from tests.helpers.image_files import encoded, smooth
 from tests.helpers.translation import write_checkpoint
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import cache_folder
 from ugatit_jax.data.preprocess import resize
-from ugatit_jax.errors import UserError
 from ugatit_jax.export import web_page, web_runtime
 from ugatit_jax.export.__main__ import main
-from ugatit_jax.files import cache_folder
 
 BOUND = 2  # of 255
 WAIT = 90  # seconds: the machine may be busy

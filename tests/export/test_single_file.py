@@ -10,13 +10,13 @@ import pytest
 import ugatit_jax
 from tests.helpers.image_files import make_folder, smooth
 from tests.helpers.translation import write_checkpoint
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import denormalize, normalize
 from ugatit_jax.export import onnx_file, single_file
 from ugatit_jax.export.__main__ import main
 from ugatit_jax.export.formats import suffix_of
 from ugatit_jax.export.sample_images import sample_images
 from ugatit_jax.export.single_file import export_file
-from ugatit_jax.images import denormalize, normalize
 
 IMAGES = np.stack([smooth(16, 16, seed) for seed in range(3)])
 

@@ -8,7 +8,7 @@ import pytest
 from jax import export
 
 from tests.helpers.random_generator import RandomGenerator, random_generator, run
-from ugatit_jax import compiler
+from ugatit_jax.common import compiler
 from ugatit_jax.export import stablehlo_file
 from ugatit_jax.export.target import Target
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.drawn_face import photo
 from tests.helpers.translation import noise_image
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.faces.detect import find_faces, require_opencv
 
 

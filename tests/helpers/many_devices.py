@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from tests.helpers.small import random_batch, small_config
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.state import init_state

@@ -9,12 +9,12 @@ import pytest
 from tests.helpers.goldens import Golden
 from tests.helpers.small import small_config
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.convert import convert
 from ugatit_jax.convert.official_layout import official_shape
 from ugatit_jax.convert.official_names import NETWORKS, OfficialNames
 from ugatit_jax.convert.official_sizes import our_shape
 from ugatit_jax.convert.to_files import LoadedNetworks, load_networks
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import make_networks, network_shapes
 from ugatit_jax.training.state import init_state, to_items
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from tests.helpers.small import small_generator
-from ugatit_jax.compiler import portable
+from ugatit_jax.common.compiler import portable
 from ugatit_jax.models.generator import Generator
 
 SIDE = 32  # of small_generator

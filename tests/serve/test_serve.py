@@ -26,9 +26,9 @@ from tests.helpers.browser import be_a_phone, chromium, requested, scrolls_sidew
 from tests.helpers.image_files import encoded, smooth
 from tests.helpers.paths import ROOT
 from tests.helpers.translation import write_checkpoint
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources.emoji import Emoji
-from ugatit_jax.errors import UserError
 from ugatit_jax.serve import server
 from ugatit_jax.serve.__main__ import main
 from ugatit_jax.serve.examples import find_examples

@@ -18,15 +18,15 @@ from tests.helpers.command import LONG, SMALL, main
 from tests.helpers.image_files import make_folder
 from tests.helpers.paths import ROOT
 from tests.helpers.small import default_config
-from ugatit_jax import files, run_page
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
-from ugatit_jax.command import run_command
+from ugatit_jax.common import files, run_page
+from ugatit_jax.common.command import run_command
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.__main__ import main as convert
 from ugatit_jax.data import open_datasets, prepare
 from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.data.sources.prepared import PreparedSource
-from ugatit_jax.errors import UserError
 from ugatit_jax.training import lease as lease_module
 from ugatit_jax.training import mirror as mirror_module
 from ugatit_jax.training.lease import Lease

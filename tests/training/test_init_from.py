@@ -9,9 +9,9 @@ import pytest
 from tests.helpers.small import small_config
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import CHANGEABLE, as_json
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training.init_from import start_from
 from ugatit_jax.training.state import init_state, to_items
 

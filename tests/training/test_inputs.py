@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from tests.helpers.small import small_config
+from ugatit_jax.common.sharding import make_mesh
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.device_resident import ResidentImages
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.sharding import make_mesh
 from ugatit_jax.training import inputs
 from ugatit_jax.training.inputs import abstract_input, open_inputs, step_images
 from ugatit_jax.training.state import init_state

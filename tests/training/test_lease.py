@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests.helpers.paths import ROOT
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.training import lease as module
 from ugatit_jax.training.lease import NAME, Lease
 

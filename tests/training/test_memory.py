@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 from configs import default
 from tests.helpers.command import SMALL, main
 from tests.helpers.small import small_config
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.sources import tfds
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training import loop, memory
 from ugatit_jax.training.dry_run import dry_run
 from ugatit_jax.training.state import init_state

@@ -11,8 +11,8 @@ from etils import epath
 from PIL import Image
 
 from configs import default
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 from ugatit_jax.report import history
 from ugatit_jax.report.history import duration
 from ugatit_jax.training import metric_writer

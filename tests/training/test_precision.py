@@ -3,7 +3,7 @@
 import pytest
 
 from tests.helpers.small import small_config
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.training import precision
 from ugatit_jax.training.loop import train
 

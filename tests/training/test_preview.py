@@ -6,8 +6,8 @@ from flax import linen as nn
 from PIL import Image
 
 from configs import default
+from ugatit_jax.common.images import denormalize
 from ugatit_jax.data import open_datasets
-from ugatit_jax.images import denormalize
 from ugatit_jax.models.generator import GeneratorOutput
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.training import preview

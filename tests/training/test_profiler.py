@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.derived import parse_profile_steps
-from ugatit_jax.errors import UserError
 from ugatit_jax.training.profiler import Profiler
 
 

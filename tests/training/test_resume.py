@@ -17,7 +17,7 @@ from tests.helpers.command import LONG, SMALL, Run, main, metrics_of, weights_of
 from tests.helpers.fake_loop import fake_step, loop_config
 from tests.helpers.paths import ROOT
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.report import history
 from ugatit_jax.training import loop
 from ugatit_jax.training.loop import train

@@ -12,9 +12,9 @@ import pytest
 from tests.helpers.command import LONG, Run, main, metrics_of
 from tests.helpers.damage import files_below, flip_bit, largest_file
 from tests.helpers.fake_loop import fake_step, loop_config
-from ugatit_jax import files
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
-from ugatit_jax.errors import UserError
+from ugatit_jax.common import files
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.report import history
 from ugatit_jax.training import workdir as module
 from ugatit_jax.training.lease import NAME, Lease
@@ -110,7 +110,7 @@ def test_a_rollback_passes_over_a_damaged_checkpoint(tmp_path, monkeypatch):
 
 LEFT = """
 import os, pathlib, signal, sys
-from ugatit_jax.files import atomic_file, atomic_write_text
+from ugatit_jax.common.files import atomic_file, atomic_write_text
 from etils import epath
 with atomic_file(sys.argv[1] + '/metrics.jsonl'):
     class Dying(type(epath.Path())):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.translation import noise_image
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.translate.comparison_page import MAX_SIDE, make_row, write_page
 
 

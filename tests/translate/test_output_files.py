@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.translation import STEP, list_files, noise_image, run_translate
-from ugatit_jax.process import this_process
+from ugatit_jax.common.process import this_process
 
 
 @pytest.mark.parametrize('suffix', ['png', 'jpg', 'webp'])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.translation import STEP, list_files, noise_image, run_translate
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.translate.output_files import write_image
 from ugatit_jax.translate.provenance import load_credentials, validate_signable
 

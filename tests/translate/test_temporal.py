@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers.translation import run_translate
 from tests.helpers.videos import contents, write_video
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.translate.temporal import FLOW_SIDE, FilmTranslator, motion
 
 FRAMES, SIDE = 12, 64

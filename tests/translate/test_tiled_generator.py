@@ -8,8 +8,8 @@ import pytest
 
 from configs import default
 from tests.helpers.translation import noise_image
+from ugatit_jax.common.images import normalize
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.images import normalize
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.tiled_generator import SUPPORTED_FIELDS, TiledGenerator, unsupported_reason
 

@@ -9,8 +9,8 @@ import pytest
 import ugatit_jax
 from tests.helpers.paths import ROOT
 from tests.helpers.translation import STEP, noise_image, write_checkpoint
-from ugatit_jax.errors import UserError
-from ugatit_jax.images import normalize
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 
 

@@ -9,7 +9,7 @@ import pytest
 import ugatit_jax
 from tests.helpers.translation import run_translate
 from tests.helpers.videos import SIDES, TIMES, contents, write_video
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.translate import video
 
 av = pytest.importorskip('av', reason='PyAV is not installed: pip install ugatit_jax[video]')

@@ -26,10 +26,10 @@ from orbax.checkpoint import checkpoint_managers
 from ugatit_jax.checkpoint.best_step import badness, best_step
 from ugatit_jax.checkpoint.compatibility import as_json, differences, validate_same_run
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint, StepFolder, make_checksums
-from ugatit_jax.errors import UserError, first_line, short_line
-from ugatit_jax.files import absolute, is_remote
-from ugatit_jax.progress import announced
-from ugatit_jax.sharding import StateSharding
+from ugatit_jax.common.errors import UserError, first_line, short_line
+from ugatit_jax.common.files import absolute, is_remote
+from ugatit_jax.common.progress import announced
+from ugatit_jax.common.sharding import StateSharding
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config import default
 from ugatit_jax.config.fields import by_dotted_name, fields, validate_values
 from ugatit_jax.config.resolve import fill_unset_fields
-from ugatit_jax.errors import UserError
 
 # Fields that may change when a run continues, beside all of `evaluation`: they change neither shapes of weights nor batches.
 CHANGEABLE = (

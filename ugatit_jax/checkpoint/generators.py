@@ -16,8 +16,8 @@ from ugatit_jax.checkpoint.model_folder import (
     read_model_folder,
     shipped_names,
 )
-from ugatit_jax.errors import UserError
-from ugatit_jax.files import absolute
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import absolute
 
 if TYPE_CHECKING:
     from ugatit_jax.checkpoint.checkpoints import Checkpoints

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from ugatit_jax.errors import UserError, short_line
-from ugatit_jax.files import is_installed
+from ugatit_jax.common.errors import UserError, short_line
+from ugatit_jax.common.files import is_installed
 
 SCHEME = 'hf://'
 PATTERN = re.compile(r'hf://([\w.-]+/[\w.-]+?)(?:@([\w./-]+))?/?')

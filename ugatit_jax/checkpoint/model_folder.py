@@ -19,7 +19,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from safetensors import SafetensorError
 
 from ugatit_jax.checkpoint.compatibility import as_json, complete
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.common.errors import UserError, first_line
 from ugatit_jax.models.names import GENERATORS
 from ugatit_jax.models.networks import make_networks, network_shapes
 

@@ -20,8 +20,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ugatit_jax.checkpoint.checksums import checksums, differing, digest, named_leaves
 from ugatit_jax.checkpoint.compatibility import complete
-from ugatit_jax.errors import UserError, first_line, named_line
-from ugatit_jax.files import is_remote
+from ugatit_jax.common.errors import UserError, first_line, named_line
+from ugatit_jax.common.files import is_remote
 
 logger = logging.getLogger(__name__)
 

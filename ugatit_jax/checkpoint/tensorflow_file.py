@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ugatit_jax.errors import UserError, short_line
+from ugatit_jax.common.errors import UserError, short_line
 
 SLOTS = {'/Adam': 'mu', '/Adam_1': 'nu'}  # TensorFlow's names of a variable's Adam moments
 # Adam's running products beta * beta * ...: of the generators' optimizer, which the release makes first, then the other's

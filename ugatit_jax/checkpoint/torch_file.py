@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ugatit_jax.checkpoint.torch_pickle import MAX_SHOWN, Storage, Tensor, UnreadableFile, interpret, map_tensors, text
-from ugatit_jax.errors import UserError, short_line
+from ugatit_jax.common.errors import UserError, short_line
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the legacy form's pickles
 # what reading a truncated or damaged file raises: the stack runs empty, records are missing, numbers are too large

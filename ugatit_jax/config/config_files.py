@@ -5,7 +5,7 @@ import pathlib
 import types
 
 import ugatit_jax
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 PACKAGE = pathlib.Path(ugatit_jax.__file__).parent
 FOLDERS = (PACKAGE / 'configs', PACKAGE.parent / 'configs')  # of an installed package, of a checkout

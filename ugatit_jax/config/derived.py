@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.reference import reference_load_size
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.names import DIRECTIONS
 
 MAX_DIGITS = 10  # of a step

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config import default
 from ugatit_jax.config.derived import LOSS_WEIGHTS
 from ugatit_jax.config.reference import NAMES
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.names import ADVERSARIAL, DECODER_NORMS, DIRECTIONS, UP_NORMS
 
 INT32 = 2**31 - 1  # steps are int32 on devices

@@ -5,9 +5,9 @@ import traceback
 
 from absl import flags
 
+from ugatit_jax.common.errors import UserError, named_line
 from ugatit_jax.config.config_files import find_config
 from ugatit_jax.config.fields import validate_name
-from ugatit_jax.errors import UserError, named_line
 
 FLAG = '--config'
 

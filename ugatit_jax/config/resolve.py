@@ -4,10 +4,10 @@ from operator import attrgetter
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.fields import shown, validate_fields
 from ugatit_jax.config.reference import reference_fields
 from ugatit_jax.config.validate import validate_combinations, validate_sizes
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.names import PENALIZED
 
 GRADIENT_PENALTY_WEIGHT = 10.0  # the TensorFlow release's

@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 
-from ugatit_jax.command import argument_parser, configure_logging, run_command
+from ugatit_jax.common.command import argument_parser, configure_logging, run_command
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,10 +4,10 @@ import os
 import pathlib
 
 from ugatit_jax.checkpoint.generators import workdir_of
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.from_official import describe, write_workdir
 from ugatit_jax.convert.read_official import read_official, validate_unused
 from ugatit_jax.convert.to_files import WRITERS, load_networks
-from ugatit_jax.errors import UserError
 
 
 def convert(

@@ -8,11 +8,11 @@ import optax
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
+from ugatit_jax.common.errors import UserError, first_line
 from ugatit_jax.config.derived import model_name
 from ugatit_jax.convert.official_names import RELEASES
 from ugatit_jax.convert.official_sizes import TRAINING_ONLY
 from ugatit_jax.convert.read_official import AdamMoments, OfficialCheckpoint
-from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.training.state import state_of_weights, to_items
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.reference import reference_fields
 from ugatit_jax.convert.official_layout import BLOCK, official_shape
 from ugatit_jax.convert.official_names import MIN_SIDE, SIDE_MULTIPLE, Entry, OfficialNames
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.discriminator import fits
 from ugatit_jax.models.names import GENERATORS, reach_of
 from ugatit_jax.models.networks import make_networks, network_shapes

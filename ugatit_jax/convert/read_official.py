@@ -9,13 +9,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint import tensorflow_file, torch_file
+from ugatit_jax.common.errors import UserError, listed
 from ugatit_jax.config import default
 from ugatit_jax.config.fields import by_dotted_name
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.convert.official_layout import read_networks
 from ugatit_jax.convert.official_names import NETWORKS, TENSORFLOW_NETWORKS, OfficialNames
 from ugatit_jax.convert.official_sizes import infer_settings, validate_arrays
-from ugatit_jax.errors import UserError, listed
 from ugatit_jax.models.names import DISCRIMINATORS, GENERATORS
 
 HALVES = (np.float16, ml_dtypes.bfloat16)  # become float32 without loss

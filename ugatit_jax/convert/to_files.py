@@ -14,12 +14,12 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
 from ugatit_jax.checkpoint.generators import load_generators
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import atomic_file
 from ugatit_jax.config.reference import reference_fields
 from ugatit_jax.convert.official_layout import unstack_blocks, write_networks
 from ugatit_jax.convert.official_names import NETWORKS, OfficialNames
 from ugatit_jax.convert.official_sizes import DEPTHS, TRAINING_ONLY
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import atomic_file
 
 # what both releases have, whatever model.reference is
 BOTH_RELEASES = dict(

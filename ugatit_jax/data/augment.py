@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ugatit_jax.images import normalize
+from ugatit_jax.common.images import normalize
 
 Array = jax.Array
 

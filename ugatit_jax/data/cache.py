@@ -13,10 +13,10 @@ import numpy as np
 import PIL
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import atomic_file
 from ugatit_jax.data.datasets import load_image
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import UserError
-from ugatit_jax.files import atomic_file
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,10 @@ import sys
 
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
+from ugatit_jax.common.command import argument_parser, configure_logging, configure_process, run_command
+from ugatit_jax.common.errors import UserError, printable
+from ugatit_jax.common.files import atomic_file, is_remote
+from ugatit_jax.common.images import to_rgb
 from ugatit_jax.data import scan
 from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError, open_image
@@ -22,9 +25,6 @@ from ugatit_jax.data.duplicates import duplicate_warnings
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.splits import SPLITS
-from ugatit_jax.errors import UserError, printable
-from ugatit_jax.files import atomic_file, is_remote
-from ugatit_jax.images import to_rgb
 
 TILE = 112  # pixels of an image on the contact sheet: faces can be told apart, ten fit side by side on a screen
 MARGIN = 4  # pixels between images

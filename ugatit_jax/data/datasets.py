@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import normalize
 from ugatit_jax.config.derived import parse_policy
 from ugatit_jax.config.fields import validate_fields
 from ugatit_jax.data import scan
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import FIT_MODES, fit_square
 from ugatit_jax.data.sources.open_source import Selected, Source, open_source
-from ugatit_jax.errors import UserError
-from ugatit_jax.images import normalize
 
 logger = logging.getLogger(__name__)
 

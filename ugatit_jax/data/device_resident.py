@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.derived import load_size
 from ugatit_jax.data.cache import Images, bytes_needed, cached_images
 from ugatit_jax.data.pipeline import STREAMS, available_cores
 from ugatit_jax.data.shuffle import shuffled_index
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 

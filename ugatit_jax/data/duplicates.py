@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ugatit_jax.common.errors import listed, printable
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.scan import Report, close_to, hash_matrix, near_duplicates
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import listed, printable
 
 NAMED_AT_MOST = 10  # pairs of one warning
 

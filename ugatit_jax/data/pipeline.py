@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.derived import draws_per_step, load_size
 from ugatit_jax.data.cache import Images, cached_images
 from ugatit_jax.data.shuffle import MAX_EXAMPLES, shuffled_index
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import UserError
 
 STREAMS = {'A': 0, 'B': 1}  # of shuffled_index: the domains are shuffled independently
 PREFETCHED_BATCHES = 4  # made while a step runs: enough to bridge a few images that take long to decode

@@ -19,13 +19,13 @@ import os
 import sys
 from collections.abc import Iterator
 
-from ugatit_jax.command import argument_parser, configure_logging, run_command
+from ugatit_jax.common.command import argument_parser, configure_logging, run_command
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import folder_for_bucket, is_remote, partial_folder, prepare_bucket, remove_abandoned
 from ugatit_jax.data import scan
 from ugatit_jax.data.prepare_faces import DOMAINS, prepare_faces
 from ugatit_jax.data.scan_folder import scan_splits
 from ugatit_jax.data.sources.prepared import INFO, prepared_directory
-from ugatit_jax.errors import UserError
-from ugatit_jax.files import folder_for_bucket, is_remote, partial_folder, prepare_bucket, remove_abandoned
 
 
 def prepare(

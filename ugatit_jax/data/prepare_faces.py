@@ -15,16 +15,8 @@ import numpy as np
 from etils import epath
 from PIL import Image
 
-from ugatit_jax.data import scan
-from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.data.preprocess import resize
-from ugatit_jax.data.scan_folder import scan_splits
-from ugatit_jax.data.sources.folder import FolderSource
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.faces.crop import BOX_CENTRE, BOX_SHARE, UPRIGHT_DEGREES, cut
-from ugatit_jax.faces.detect import DETECTOR, require_opencv
-from ugatit_jax.faces.found import MIN_SIDE, FacesFound, faces_of
-from ugatit_jax.files import (
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import (
     folder_for_bucket,
     is_remote,
     partial_folder,
@@ -32,7 +24,15 @@ from ugatit_jax.files import (
     read_bytes,
     remove_abandoned,
 )
-from ugatit_jax.progress import track
+from ugatit_jax.common.progress import track
+from ugatit_jax.data import scan
+from ugatit_jax.data.decode import DecodeError
+from ugatit_jax.data.preprocess import resize
+from ugatit_jax.data.scan_folder import scan_splits
+from ugatit_jax.data.sources.folder import FolderSource
+from ugatit_jax.faces.crop import BOX_CENTRE, BOX_SHARE, UPRIGHT_DEGREES, cut
+from ugatit_jax.faces.detect import DETECTOR, require_opencv
+from ugatit_jax.faces.found import MIN_SIDE, FacesFound, faces_of
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 FIT_MODES = ('stretch', 'short_side_crop', 'pad')
 

@@ -15,11 +15,11 @@ from typing import Protocol
 import numpy as np
 import PIL
 
+from ugatit_jax.common.errors import UserError, printable
+from ugatit_jax.common.files import atomic_file, cache_folder
+from ugatit_jax.common.progress import track
 from ugatit_jax.config.default import get_config
 from ugatit_jax.data.decode import DecodeError, Probe
-from ugatit_jax.errors import UserError, printable
-from ugatit_jax.files import atomic_file, cache_folder
-from ugatit_jax.progress import track
 
 logger = logging.getLogger(__name__)
 

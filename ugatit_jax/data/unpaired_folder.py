@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
+from ugatit_jax.common.errors import printable
+from ugatit_jax.common.progress import track
 from ugatit_jax.data.sources.prepared import BUILDER_NAME, VERSION
-from ugatit_jax.errors import printable
-from ugatit_jax.progress import track
 
 
 class UnpairedFolder(tfds.core.GeneratorBasedBuilder):

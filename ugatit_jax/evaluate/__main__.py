@@ -9,7 +9,7 @@ evaluated by `python -m ugatit_jax.main --config=... --workdir=... --mode=eval`.
 
 import sys
 
-from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
+from ugatit_jax.common.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.evaluate.protocols import FEATURES, PROTOCOLS
 
 

@@ -11,10 +11,10 @@ import re
 import sys
 from typing import Any, NamedTuple
 
-from ugatit_jax.command import argument_parser, run_command
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.common.command import argument_parser, run_command
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import atomic_write_text
 from ugatit_jax.evaluate.metrics import METRICS, format_number
-from ugatit_jax.files import atomic_write_text
 from ugatit_jax.models.names import DIRECTIONS
 
 PAPER = {  # KID x 100 of the paper's Table 1: selfie2anime, anime2selfie

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from ml_collections import ConfigDict
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate.effnet_weights import HINT
 from ugatit_jax.evaluate.evaluator import Evaluator
 from ugatit_jax.evaluate.inception_weights import PUBLISHED, cached_path

@@ -13,8 +13,8 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from ugatit_jax.common.images import normalize
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.images import normalize
 
 # chosen so that it trains in seconds on two CPU cores and tells the faces of synthetic:faces apart without errors
 SIDE = 64  # pixels of its input

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
+from ugatit_jax.common.images import to_rgb
 from ugatit_jax.evaluate.image_errors import l1, psnr
-from ugatit_jax.images import to_rgb
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import GeneratorOutput
 from ugatit_jax.models.names import generator_of, reverse_of

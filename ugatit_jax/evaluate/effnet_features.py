@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import jax
 import numpy as np
 
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
 from ugatit_jax.evaluate import effnet
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.resize import effnet_input

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ugatit_jax.checkpoint import torch_file
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate import effnet
 from ugatit_jax.evaluate.inception import fold_batch_norm
 

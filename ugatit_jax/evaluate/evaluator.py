@@ -9,11 +9,13 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import normalize, to_rgb
+from ugatit_jax.common.progress import announced, track
 from ugatit_jax.config.derived import uses_identity
 from ugatit_jax.data import Datasets, Source, eval_images
 from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.preprocess import fit_square
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.classifier import (
     MAX_TRAINING_IMAGES,
     SIDE,
@@ -33,10 +35,8 @@ from ugatit_jax.evaluate.metrics import MetricValue, flatten_metrics
 from ugatit_jax.evaluate.paired_test import NOTE, PairedTest, find_pairs
 from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.truth import NO_SSIM
-from ugatit_jax.images import normalize, to_rgb
 from ugatit_jax.models.names import DIRECTIONS, source_of, target_of
 from ugatit_jax.models.networks import Networks
-from ugatit_jax.progress import announced, track
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from ugatit_jax.common.errors import UserError, printable
 from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.data.sources.open_source import Selected, Source
-from ugatit_jax.errors import UserError, printable
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ import pathlib
 import jax
 import numpy as np
 
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.progress import announced, track
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights, find_effnet
 from ugatit_jax.evaluate.folder_accuracy import FolderAccuracy, folder_accuracy
@@ -20,7 +21,6 @@ from ugatit_jax.evaluate.inception_weights import InceptionWeights, find_incepti
 from ugatit_jax.evaluate.kid_fid import pairwise_distances
 from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
 from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
-from ugatit_jax.progress import announced, track
 
 logger = logging.getLogger(__name__)
 

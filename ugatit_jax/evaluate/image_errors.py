@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ugatit_jax.command import hide_gpus_from_tensorflow
+from ugatit_jax.common.command import hide_gpus_from_tensorflow
 
 SSIM_WINDOW = 11  # pixels; Wang et al. 2004 and tf.image.ssim
 MIN_MSE = 1e-10  # caps PSNR at 106 dB, so that it is finite for equal images

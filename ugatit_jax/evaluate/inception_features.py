@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import jax
 import numpy as np
 
-from ugatit_jax import sharding
+from ugatit_jax.common import sharding
 from ugatit_jax.evaluate.inception import features
 from ugatit_jax.evaluate.inception_weights import InceptionWeights
 from ugatit_jax.evaluate.resize import inception_input

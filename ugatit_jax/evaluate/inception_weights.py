@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ugatit_jax.checkpoint import torch_file
-from ugatit_jax.errors import UserError, named_line
+from ugatit_jax.common.errors import UserError, named_line
+from ugatit_jax.common.files import atomic_file, cache_folder
 from ugatit_jax.evaluate import inception
-from ugatit_jax.files import atomic_file, cache_folder
 
 logger = logging.getLogger(__name__)
 

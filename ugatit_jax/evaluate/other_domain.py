@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ugatit_jax.common.errors import listed, printable
+from ugatit_jax.common.images import to_rgb
+from ugatit_jax.common.progress import announced
 from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.open_source import Source
-from ugatit_jax.errors import listed, printable
 from ugatit_jax.evaluate.classifier import BATCH, MAX_TRAINING_IMAGES, RELIABLE, SIDE, train_classifier
-from ugatit_jax.images import to_rgb
-from ugatit_jax.progress import announced
 
 FOLDS = 2  # each half is judged by a classifier of the other half: one would know the images that it was trained on
 CERTAIN = 3.0  # log odds of the other domain from which on an image is named: 95 %

@@ -5,15 +5,15 @@ import functools
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import to_rgb
 from ugatit_jax.data import Datasets, eval_images
 from ugatit_jax.data.datasets import evenly_spaced_indices
-from ugatit_jax.errors import UserError
 from ugatit_jax.evaluate.colour_match import MAX_IMAGES, ColourStatistics, colour_statistics, match_colours
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.metrics import MetricValue
 from ugatit_jax.evaluate.pairs import pair_by_name, require_pairs
 from ugatit_jax.evaluate.truth import can_compute_ssim, compare, truth_metrics
-from ugatit_jax.images import to_rgb
 from ugatit_jax.models.names import DIRECTIONS, source_of, target_of
 
 NOTE = (

@@ -4,7 +4,7 @@ import collections
 import os
 from collections.abc import Sequence
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 
 def names_of(keys: Sequence[str]) -> list[str]:

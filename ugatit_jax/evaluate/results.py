@@ -17,7 +17,8 @@ import numpy as np
 from etils import epath
 
 from ugatit_jax import __version__
-from ugatit_jax.errors import UserError, printable
+from ugatit_jax.common.errors import UserError, printable
+from ugatit_jax.common.files import atomic_write_text
 from ugatit_jax.evaluate.classifier import reliability_mark
 from ugatit_jax.evaluate.effnet import SIDE as EFFNET_SIDE
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights
@@ -25,7 +26,6 @@ from ugatit_jax.evaluate.galleries import Row
 from ugatit_jax.evaluate.inception_weights import PUBLISHED, InceptionWeights
 from ugatit_jax.evaluate.metrics import METRICS, MetricValue, format_metric
 from ugatit_jax.evaluate.protocols import ESTIMATORS, PROTOCOLS, SPREADS, sample_size_notes
-from ugatit_jax.files import atomic_write_text
 from ugatit_jax.report.html import data_uri, render
 
 METRICS_FILE, PAGE_FILE = 'metrics.json', 'report.html'

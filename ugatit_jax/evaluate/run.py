@@ -7,8 +7,8 @@ import numpy as np
 from etils import epath
 from ml_collections import ConfigDict
 
-from ugatit_jax import sharding
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
+from ugatit_jax.common import sharding
 from ugatit_jax.config.derived import model_name
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ugatit_jax.common.images import normalize
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.image_errors import SSIM_WINDOW, l1, psnr, ssim, tensorflow
 from ugatit_jax.evaluate.metrics import MetricValue
-from ugatit_jax.images import normalize
 
 CHUNK = 64  # pairs in memory at a time: 50 MB at 256 pixels
 NO_SSIM = f'no SSIM: it needs TensorFlow, and images of {SSIM_WINDOW} pixels or more'

@@ -15,8 +15,8 @@ import os
 import sys
 from typing import Any
 
-from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import argument_parser, configure_logging, configure_process, run_command
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.export.formats import DTYPES, suffix_of
 
 WORDS = {'folder': 'folders', 'file': 'files, such as x.onnx', 'page': 'pages'}

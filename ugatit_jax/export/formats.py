@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 DTYPES = ('float32', 'float16')  # of a folder of generators, and of a page
 

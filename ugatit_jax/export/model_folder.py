@@ -9,9 +9,9 @@ from etils import epath
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
 from ugatit_jax.checkpoint.model_folder import write_model_folder
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import partial_folder
 from ugatit_jax.export.model_card import model_card
-from ugatit_jax.files import partial_folder
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.names import DIRECTIONS, generator_of, source_of
 from ugatit_jax.models.networks import make_networks

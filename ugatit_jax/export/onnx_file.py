@@ -9,9 +9,9 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from ugatit_jax.common.images import normalize
 from ugatit_jax.export.onnx_graph import INPUT, OUTPUT, generator_model
 from ugatit_jax.export.target import Run, Target
-from ugatit_jax.images import normalize
 
 SMALL_WEIGHT = 256  # values: what a node more costs
 ERROR = 3  # onnxruntime's level of log messages

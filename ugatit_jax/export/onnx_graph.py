@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.export.onnx_nodes import SPACE, Nodes
 from ugatit_jax.models.decoder_norm import groups_of
 from ugatit_jax.models.generator import Generator

@@ -7,10 +7,10 @@ import numpy as np
 from ml_collections import ConfigDict as MutableConfigDict
 from ml_collections import FrozenConfigDict as ConfigDict
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import fit_square
 from ugatit_jax.data.sources.open_source import open_source
-from ugatit_jax.errors import UserError
 from ugatit_jax.models.names import source_of
 from ugatit_jax.translate.input_files import expand, read_image
 

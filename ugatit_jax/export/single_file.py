@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
+from ugatit_jax.common.errors import UserError, first_line, short_line
+from ugatit_jax.common.files import atomic_file, is_installed
+from ugatit_jax.common.images import normalize
 from ugatit_jax.config.derived import model_name
-from ugatit_jax.errors import UserError, first_line, short_line
 from ugatit_jax.export.formats import FORMATS, Format, suffix_of
 from ugatit_jax.export.sample_images import SampleImages, sample_images
 from ugatit_jax.export.target import Run, Target
-from ugatit_jax.files import atomic_file, is_installed
-from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import MIN_MAP, side_multiple
 from ugatit_jax.models.names import generator_of, source_of

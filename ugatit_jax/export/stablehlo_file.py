@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jax import export
 
-from ugatit_jax.compiler import portable
+from ugatit_jax.common.compiler import portable
 from ugatit_jax.export.portable_generator import portable_generator
 from ugatit_jax.export.target import Run, Target
 from ugatit_jax.models.generator import MIN_MAP

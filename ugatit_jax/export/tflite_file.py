@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from ugatit_jax.command import hide_gpus_from_tensorflow
-from ugatit_jax.compiler import portable
+from ugatit_jax.common.command import hide_gpus_from_tensorflow
+from ugatit_jax.common.compiler import portable
+from ugatit_jax.common.images import normalize
 from ugatit_jax.export.portable_generator import portable_generator
 from ugatit_jax.export.target import Run, Target
-from ugatit_jax.images import normalize
 
 
 def write(target: Target, path: str, calibration: np.ndarray | None) -> None:

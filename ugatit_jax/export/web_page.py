@@ -9,11 +9,11 @@ import shutil
 from typing import Any
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
-from ugatit_jax.errors import UserError, first_line
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import is_installed, partial_folder, partial_name
 from ugatit_jax.export.sample_images import sample_images
 from ugatit_jax.export.single_file import compare, make_target
 from ugatit_jax.export.web_runtime import KINDS, runtime_files
-from ugatit_jax.files import is_installed, partial_folder, partial_name
 from ugatit_jax.models.names import direction_of, generator_of, source_of
 
 FORMAT = 'ugatit_jax page 1'

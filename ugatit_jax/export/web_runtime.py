@@ -12,9 +12,9 @@ import tempfile
 
 from etils import epath
 
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import atomic_write_bytes, cache_folder
-from ugatit_jax.progress import announced
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import atomic_write_bytes, cache_folder
+from ugatit_jax.common.progress import announced
 
 PACKAGE, VERSION = 'onnxruntime-web', '1.30.0'
 # of the tarball, as the registry has it

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 if TYPE_CHECKING:
     import cv2

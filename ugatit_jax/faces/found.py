@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ugatit_jax.errors import listed
+from ugatit_jax.common.errors import listed
 from ugatit_jax.faces.crop import CropBox, crop_box, share_outside
 from ugatit_jax.faces.detect import Face, find_faces
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax.images import denormalize, normalize
+from ugatit_jax.common.images import denormalize, normalize
+from ugatit_jax.common.sharding import replicated
 from ugatit_jax.models.generator import GeneratorOutput
-from ugatit_jax.sharding import replicated
 
 
 @functools.cache

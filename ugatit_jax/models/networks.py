@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from ugatit_jax.compiler import on_gpu
+from ugatit_jax.common.compiler import on_gpu
 from ugatit_jax.models.discriminator import Discriminator
 from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.names import GENERATORS, domain_of, reach_of, source_of

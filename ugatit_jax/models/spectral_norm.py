@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ugatit_jax import compiler
+from ugatit_jax.common import compiler
 from ugatit_jax.models.ops.convolution import conv_params, convolve
 from ugatit_jax.models.ops.padding import Padding
 

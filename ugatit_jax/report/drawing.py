@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ugatit_jax.images import to_rgb
+from ugatit_jax.common.images import to_rgb
 
 MARGIN = 4  # pixels between images
 HEADER = 16  # pixels above the images: one line of Pillow's default font

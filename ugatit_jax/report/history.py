@@ -15,7 +15,7 @@ from typing import Any
 
 from etils import epath
 
-from ugatit_jax.files import atomic_write_text, bucket_errors, is_remote, read_bytes, write_bytes
+from ugatit_jax.common.files import atomic_write_text, bucket_errors, is_remote, read_bytes, write_bytes
 
 logger = logging.getLogger(__name__)
 

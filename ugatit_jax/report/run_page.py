@@ -7,8 +7,8 @@ import datetime
 
 from etils import epath
 
-from ugatit_jax.errors import UserError
-from ugatit_jax.files import absolute, atomic_write_text
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import absolute, atomic_write_text
 from ugatit_jax.report import history
 from ugatit_jax.report.curves import MAX_POINTS
 from ugatit_jax.report.html import render

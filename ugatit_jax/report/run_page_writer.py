@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ugatit_jax.errors import named_line
+from ugatit_jax.common.errors import named_line
 from ugatit_jax.report.run_page import write_run_page
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from typing import Any
 from etils import epath
 
 from ugatit_jax.checkpoint.compatibility import as_json, differences
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config import default
 from ugatit_jax.config.resolve import resolve
-from ugatit_jax.errors import UserError
 
 logger = logging.getLogger(__name__)
 

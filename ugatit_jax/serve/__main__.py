@@ -10,8 +10,8 @@ internet, and `pip install -e .[serve]` (docs/serve.md).
 import logging
 import sys
 
-from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import argument_parser, configure_logging, configure_process, run_command
+from ugatit_jax.common.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources.open_source import open_source
-from ugatit_jax.errors import UserError
 from ugatit_jax.export.sample_images import without_download
 from ugatit_jax.models.names import source_of
 from ugatit_jax.translate.input_files import expand, read_image

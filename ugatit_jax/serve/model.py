@@ -8,8 +8,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from ugatit_jax.common.errors import UserError, short_line
 from ugatit_jax.data.decode import DecodeError, decode, failure_reason, open_image
-from ugatit_jax.errors import UserError, short_line
 from ugatit_jax.report.drawing import overlay
 from ugatit_jax.translate.fitting import restore, restore_heatmap
 from ugatit_jax.translate.output_files import encode_image, provenance, write_image

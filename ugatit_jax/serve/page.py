@@ -8,9 +8,9 @@ from gradio.data_classes import ImageData
 from PIL import Image
 from starlette.middleware import Middleware
 
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import to_rgb
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.errors import UserError
-from ugatit_jax.images import to_rgb
 from ugatit_jax.serve.body_limit import BodyLimit
 from ugatit_jax.serve.examples import Examples
 from ugatit_jax.serve.model import TRAIN, ServedModel

@@ -6,8 +6,8 @@ import signal
 import tempfile
 import threading
 
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import is_installed
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import is_installed
 from ugatit_jax.serve.examples import Examples
 from ugatit_jax.serve.model import ServedModel
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import FrozenConfigDict as ConfigDict
 
+from ugatit_jax.common.progress import announced
+from ugatit_jax.common.sharding import StateSharding, replicated
 from ugatit_jax.config.derived import uses_discriminators, uses_identity
-from ugatit_jax.progress import announced
-from ugatit_jax.sharding import StateSharding, replicated
 from ugatit_jax.training.hyperparameters import Hyperparameters, hyperparameters
 from ugatit_jax.training.inputs import StepInput, abstract_input, step_images
 from ugatit_jax.training.memory import trim_memory

@@ -6,11 +6,11 @@ import jax
 from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint.generators import load_generators
+from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.datasets import validate_data_fields
 from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training import memory
 from ugatit_jax.training.compile import compile_step
 from ugatit_jax.training.state import init_state

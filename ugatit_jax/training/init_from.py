@@ -11,7 +11,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json, differences
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
-from ugatit_jax.errors import UserError, listed
+from ugatit_jax.common.errors import UserError, listed
 from ugatit_jax.models.names import GENERATORS
 from ugatit_jax.training.state import TrainState
 

@@ -8,13 +8,13 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import FrozenConfigDict as ConfigDict
 
+from ugatit_jax.common.sharding import batch_sharding, replicated, shard_batch
 from ugatit_jax.config.derived import draws_per_step, load_size
 from ugatit_jax.data import device_resident, train_batches
 from ugatit_jax.data.augment import augment
 from ugatit_jax.data.datasets import Datasets
 from ugatit_jax.data.device_resident import ResidentImages
 from ugatit_jax.data.pipeline import prefetch
-from ugatit_jax.sharding import batch_sharding, replicated, shard_batch
 from ugatit_jax.training.state import TrainState, step_key
 from ugatit_jax.training.types import Images
 

@@ -18,9 +18,9 @@ from typing import Any, Self
 
 from etils import epath
 
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import absolute, atomic_write_text, bucket_errors, is_remote, read_bytes
-from ugatit_jax.process import Process, is_running, this_process
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import absolute, atomic_write_text, bucket_errors, is_remote, read_bytes
+from ugatit_jax.common.process import Process, is_running, this_process
 
 try:
     import fcntl

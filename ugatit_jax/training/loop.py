@@ -9,16 +9,16 @@ import jax
 from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.progress import announced
+from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.derived import parse_profile_steps, uses_identity
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
-from ugatit_jax.errors import UserError, first_line
 from ugatit_jax.evaluate.best_metric import validate_keep_best
 from ugatit_jax.evaluate.evaluator import make_evaluator
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.progress import announced
 from ugatit_jax.report import history
-from ugatit_jax.sharding import StateSharding, make_mesh
 from ugatit_jax.training import memory, preview
 from ugatit_jax.training.compile import compile_step, place_hyperparameters, program_key
 from ugatit_jax.training.init_from import start_from

@@ -14,9 +14,9 @@ import jax
 from jax.sharding import AbstractMesh
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.errors import UserError, short_line
+from ugatit_jax.common.errors import UserError, short_line
+from ugatit_jax.common.sharding import StateSharding
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.sharding import StateSharding
 from ugatit_jax.training.state import TrainState, init_state
 
 logger = logging.getLogger(__name__)

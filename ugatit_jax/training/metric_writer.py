@@ -17,10 +17,10 @@ from ml_collections import FrozenConfigDict as ConfigDict
 from PIL import Image
 
 from ugatit_jax.checkpoint.compatibility import as_json
-from ugatit_jax.errors import first_line, named_line
+from ugatit_jax.common.errors import first_line, named_line
+from ugatit_jax.common.files import atomic_write_text
+from ugatit_jax.common.progress import spoken
 from ugatit_jax.evaluate.classifier import reliability_mark
-from ugatit_jax.files import atomic_write_text
-from ugatit_jax.progress import spoken
 from ugatit_jax.report import history
 from ugatit_jax.report.run_page_writer import RunPageWriter
 from ugatit_jax.report.terms import mean_terms

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from ugatit_jax.errors import first_line
-from ugatit_jax.files import is_remote, write_bytes
+from ugatit_jax.common.errors import first_line
+from ugatit_jax.common.files import is_remote, write_bytes
 from ugatit_jax.report.history import read_if_there
 
 logger = logging.getLogger(__name__)

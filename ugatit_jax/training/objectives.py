@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.compiler import checkpoint
+from ugatit_jax.common.compiler import checkpoint
 from ugatit_jax.config.derived import uses_identity
 from ugatit_jax.data.diffaugment import diffaugment
 from ugatit_jax.models import losses

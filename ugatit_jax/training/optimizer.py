@@ -6,7 +6,7 @@ import jax
 import optax
 from ml_collections import FrozenConfigDict as ConfigDict
 
-from ugatit_jax.compiler import depend_on, optimization_barrier, row_major_layout, scale_by_adam
+from ugatit_jax.common.compiler import depend_on, optimization_barrier, row_major_layout, scale_by_adam
 from ugatit_jax.training.hyperparameters import KINDS, Hyperparameters
 from ugatit_jax.training.learning_rate import learning_rate
 from ugatit_jax.training.types import Metrics, Params

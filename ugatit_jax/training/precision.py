@@ -3,7 +3,7 @@
 import logging
 import os
 
-from ugatit_jax.compiler import on_cpu
+from ugatit_jax.common.compiler import on_cpu
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Self
 import jax
 from jax.experimental import multihost_utils
 
-from ugatit_jax.errors import CommandExit
+from ugatit_jax.common.errors import CommandExit
 
 EXIT_CODES = {signal.SIGTERM: 75, signal.SIGINT: 130}  # 75: "try again later" (EX_TEMPFAIL of sysexits.h)
 

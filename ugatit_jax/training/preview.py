@@ -9,10 +9,10 @@ from etils import epath
 from ml_collections import FrozenConfigDict as ConfigDict
 from PIL import Image
 
+from ugatit_jax.common.files import atomic_write_bytes
+from ugatit_jax.common.images import to_rgb
 from ugatit_jax.data import Datasets, eval_images
 from ugatit_jax.data.datasets import evenly_spaced_indices
-from ugatit_jax.files import atomic_write_bytes
-from ugatit_jax.images import to_rgb
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.names import DIRECTIONS, generator_of, reverse_of, source_of, target_of
 from ugatit_jax.models.networks import Networks

@@ -16,7 +16,7 @@ from orbax.checkpoint import multihost
 import ugatit_jax
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json, differences
-from ugatit_jax.errors import CommandExit, UserError, first_line
+from ugatit_jax.common.errors import CommandExit, UserError, first_line
 from ugatit_jax.report import history
 
 OF_THE_HOST = ('config.data.cache_dir', 'config.data.data_dir', 'config.data.workers')  # may differ

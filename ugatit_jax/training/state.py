@@ -11,10 +11,10 @@ from flax import linen as nn
 from flax import struct
 from ml_collections import FrozenConfigDict as ConfigDict
 
+from ugatit_jax.common.sharding import StateSharding
 from ugatit_jax.models.names import DISCRIMINATORS, GENERATORS, domain_of, source_of
 from ugatit_jax.models.networks import Networks
 from ugatit_jax.models.spectral_norm import COLLECTION, select_group
-from ugatit_jax.sharding import StateSharding
 from ugatit_jax.training.hyperparameters import hyperparameters
 from ugatit_jax.training.optimizer import make_optimizers
 from ugatit_jax.training.types import Params

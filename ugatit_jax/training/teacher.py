@@ -9,7 +9,7 @@ from ml_collections import FrozenConfigDict as ConfigDict
 
 from ugatit_jax.checkpoint.checksums import checksums, digest
 from ugatit_jax.checkpoint.generators import load_generators
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.models.names import GENERATORS
 from ugatit_jax.models.networks import Networks, make_networks
 

@@ -8,8 +8,8 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import is_remote, remove_abandoned, validate_writable
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import is_remote, remove_abandoned, validate_writable
 from ugatit_jax.training.lease import Lease
 
 

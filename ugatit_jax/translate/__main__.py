@@ -12,9 +12,9 @@ import logging
 import os
 import sys
 
-from ugatit_jax.command import argument_parser, configure_logging, configure_process, run_command
+from ugatit_jax.common.command import argument_parser, configure_logging, configure_process, run_command
+from ugatit_jax.common.errors import UserError, printable
 from ugatit_jax.data.preprocess import FIT_MODES
-from ugatit_jax.errors import UserError, printable
 from ugatit_jax.translate.defaults import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS, FACE_MODES
 from ugatit_jax.translate.output_files import DEFAULT_QUALITY, FORMATS, PAGE_NAME
 from ugatit_jax.translate.provenance import parse_credentials

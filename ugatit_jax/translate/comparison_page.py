@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from etils import epath
 
+from ugatit_jax.common.errors import UserError, first_line, printable
+from ugatit_jax.common.files import atomic_write_text
+from ugatit_jax.common.images import to_rgb
 from ugatit_jax.data.preprocess import resize
-from ugatit_jax.errors import UserError, first_line, printable
-from ugatit_jax.files import atomic_write_text
-from ugatit_jax.images import to_rgb
 from ugatit_jax.models.names import source_of, target_of
 from ugatit_jax.report.html import data_uri, render
 

@@ -6,8 +6,8 @@ Each face is one of the parts of an ImageWork, so that faces of several photos s
 import numpy as np
 from PIL import Image
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.errors import UserError
 from ugatit_jax.faces.crop import CropBox, cut, paste
 from ugatit_jax.faces.detect import require_opencv
 from ugatit_jax.faces.found import faces_of

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from ugatit_jax.common.errors import UserError, first_line, named_line, short_line
+from ugatit_jax.common.images import to_rgb
+from ugatit_jax.common.progress import Progress
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.errors import UserError, first_line, named_line, short_line
-from ugatit_jax.images import to_rgb
-from ugatit_jax.progress import Progress
 from ugatit_jax.report.drawing import overlay, strip
 from ugatit_jax.translate.comparison_page import PageRow, make_row
 from ugatit_jax.translate.fitting import FittedImage, restore, restore_heatmap

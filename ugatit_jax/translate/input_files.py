@@ -6,9 +6,9 @@ import stat
 
 import numpy as np
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.decode import DecodeError, decode
 from ugatit_jax.data.sources.folder import list_folder
-from ugatit_jax.errors import UserError
 
 
 def find_inputs(patterns: list[str], output: str) -> list[tuple[str, str]]:

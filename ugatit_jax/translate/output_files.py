@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 import ugatit_jax
-from ugatit_jax.errors import UserError, listed
-from ugatit_jax.files import atomic_file, remove_abandoned
+from ugatit_jax.common.errors import UserError, listed
+from ugatit_jax.common.files import atomic_file, remove_abandoned
 from ugatit_jax.models.names import source_of, target_of
 from ugatit_jax.translate import video
 from ugatit_jax.translate.provenance import Credentials, sign

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 import ugatit_jax
-from ugatit_jax.errors import UserError, first_line, short_line
-from ugatit_jax.files import is_installed
+from ugatit_jax.common.errors import UserError, first_line, short_line
+from ugatit_jax.common.files import is_installed
 
 if TYPE_CHECKING:
     from cryptography import x509

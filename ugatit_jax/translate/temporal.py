@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 if TYPE_CHECKING:
     from ugatit_jax.translate.translator import Translator

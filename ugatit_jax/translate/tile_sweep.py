@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from ugatit_jax.images import denormalize, normalize
+from ugatit_jax.common.images import denormalize, normalize
 from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.ops.moment_norm import affine
 from ugatit_jax.translate.tile_geometry import ConvGeometry, cover, last_window, layer_sizes, trace_back

@@ -22,13 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from ugatit_jax.common.progress import Progress, announced
 from ugatit_jax.models.adalin import adalin_affine, instance_affine
 from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.generator import Dense, Generator, pool_to
 from ugatit_jax.models.ops.convolution import Conv, UpConv
 from ugatit_jax.models.ops.depthwise import SeparableConv, SeparableUpConv
 from ugatit_jax.models.ops.pixel_shuffle import pixel_shuffle, pixel_unshuffle
-from ugatit_jax.progress import Progress, announced
 from ugatit_jax.translate.tile_geometry import ConvGeometry, cover
 from ugatit_jax.translate.tile_sweep import Affine, Layer, Moments, sweep
 

@@ -4,9 +4,9 @@ import os
 import pathlib
 from typing import NamedTuple
 
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.progress import Progress
 from ugatit_jax.data.decode import DecodeError
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.progress import Progress
 from ugatit_jax.translate import video
 from ugatit_jax.translate.comparison_page import PageRow, make_row, write_page
 from ugatit_jax.translate.face_files import open_photo, validate_faces

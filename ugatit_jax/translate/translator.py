@@ -6,15 +6,15 @@ import jax
 import numpy as np
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
-from ugatit_jax.compiler import on_cpu
+from ugatit_jax.common.compiler import on_cpu
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.images import normalize
+from ugatit_jax.common.progress import announced
 from ugatit_jax.data.preprocess import FIT_MODES
-from ugatit_jax.errors import UserError
-from ugatit_jax.images import normalize
 from ugatit_jax.models.forward import compiled_generator
 from ugatit_jax.models.generator import MIN_MAP, Generator, GeneratorOutput
 from ugatit_jax.models.names import generator_of, reverse_of, source_of, target_of
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.progress import announced
 from ugatit_jax.translate.defaults import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS
 from ugatit_jax.translate.fitting import FittedImage, fit, restore, restore_heatmap
 from ugatit_jax.translate.tiled_generator import TiledGenerator, unsupported_reason

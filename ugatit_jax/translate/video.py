@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import atomic_file
 from ugatit_jax.data.decode import MAX_PIXELS, convert_channels
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import atomic_file
 from ugatit_jax.translate.temporal import FilmTranslator
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.small import default_config
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.sources.emoji import Emoji
-from ugatit_jax.errors import UserError
 
 
 def test_unpaired_to_train_on_and_paired_to_test_with():

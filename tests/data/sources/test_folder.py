@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.image_files import encoded, make_folder, smooth
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources.folder import FolderSource, list_folder, split_folder
 from ugatit_jax.data.sources.splits import MissingSplit
-from ugatit_jax.errors import UserError
 
 
 def test_lists_nested_folders_sorted_without_junk(tmp_path, caplog):

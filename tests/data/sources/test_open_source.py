@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from tests.helpers.image_files import make_folder
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.sources.open_source import Selected, open_source
-from ugatit_jax.errors import UserError
 
 
 def test_missing_splits(tmp_path, config):

@@ -13,11 +13,11 @@ import tensorflow_datasets as tfds
 from tests.helpers.damage import flip_bit
 from tests.helpers.image_files import encoded, make_folder, smooth
 from tests.helpers.paths import ROOT
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import open_datasets, prepare
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources.prepared import PreparedSource
 from ugatit_jax.data.unpaired_folder import UnpairedFolder
-from ugatit_jax.errors import UserError
 
 
 @pytest.fixture(scope='module')

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.sources.synthetic import Synthetic, draw_face, random_face
-from ugatit_jax.errors import UserError
 
 
 def test_deterministic_distinct_and_of_any_size():

@@ -7,10 +7,10 @@ import pytest
 import tensorflow_datasets as tfds
 
 from tests.helpers.image_files import encoded, smooth
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data import open_datasets
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.sources import tfds as tfds_source
-from ugatit_jax.errors import UserError
 
 
 def pet(i):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ugatit_jax.compiler import portable
+from ugatit_jax.common.compiler import portable
 from ugatit_jax.models.ops.cpu_convolution import stock
 from ugatit_jax.models.ops.depthwise import SeparableConv, SeparableUpConv, depthwise
 

@@ -8,8 +8,8 @@ import zipfile
 
 import numpy as np
 
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.data.decode import decode
-from ugatit_jax.errors import UserError
 
 SIDE = 128  # of the stored images
 VERSION = 1  # of the stored images, for caches

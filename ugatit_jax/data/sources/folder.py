@@ -9,10 +9,10 @@ import stat
 import numpy as np
 from etils import epath
 
+from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import bucket_errors, is_remote, prepare_bucket, read_bytes
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.sources.splits import MissingSplit
-from ugatit_jax.errors import UserError, first_line
-from ugatit_jax.files import bucket_errors, is_remote, prepare_bucket, read_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from ml_collections import ConfigDict
 
+from ugatit_jax.common.errors import UserError, named_line
 from ugatit_jax.config.derived import load_size
 from ugatit_jax.data.sources.emoji import Emoji
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
@@ -14,7 +15,6 @@ from ugatit_jax.data.sources.prepared import PreparedSource
 from ugatit_jax.data.sources.splits import MissingSplit
 from ugatit_jax.data.sources.synthetic import Synthetic
 from ugatit_jax.data.sources.tfds import open_tfds
-from ugatit_jax.errors import UserError, named_line
 
 KINDS = 'folder:PATH, tfds:NAME[/CONFIG], prepared:PATH, emoji or synthetic:faces'
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from ugatit_jax.common.errors import UserError, named_line
+from ugatit_jax.common.files import prepare_bucket
 from ugatit_jax.data.decode import DecodeError, decode
 from ugatit_jax.data.sources.splits import MissingSplit
-from ugatit_jax.errors import UserError, named_line
-from ugatit_jax.files import prepare_bucket
 
 BUILDER_NAME = 'unpaired_folder'
 VERSION = '1.0.0'

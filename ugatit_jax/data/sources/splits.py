@@ -1,6 +1,6 @@
 """The four splits of an unpaired data set."""
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 SPLITS = ('trainA', 'trainB', 'testA', 'testB')
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 NAMES = ('faces',)
 COUNTS = {'train': 200, 'test': 20}  # per domain: enough to learn from, and quick to draw

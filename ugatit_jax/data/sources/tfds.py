@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ugatit_jax.common.errors import UserError, named_line
 from ugatit_jax.data.decode import DecodeError, Probe, decode, probe
 from ugatit_jax.data.sources.splits import MissingSplit
-from ugatit_jax.errors import UserError, named_line
 
 logger = logging.getLogger(__name__)
 

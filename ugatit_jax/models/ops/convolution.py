@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from ugatit_jax.compiler import on_cpu, on_tpu
+from ugatit_jax.common.compiler import on_cpu, on_tpu
 from ugatit_jax.models.initializers import bias_init, kernel_init
 from ugatit_jax.models.ops import cpu_convolution
 from ugatit_jax.models.ops.padding import Padding, pad

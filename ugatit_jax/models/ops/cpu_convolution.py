@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ugatit_jax.compiler import recompute_after
+from ugatit_jax.common.compiler import recompute_after
 from ugatit_jax.models.ops import winograd
 from ugatit_jax.models.ops.padding import Padding, check_fit, pad
 from ugatit_jax.models.ops.thin_convolution import columns_of, is_thin, thin_convolution, transposed, zero_pad

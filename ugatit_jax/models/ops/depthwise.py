@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from ugatit_jax.compiler import on_cpu
+from ugatit_jax.common.compiler import on_cpu
 from ugatit_jax.models.ops.convolution import Conv, UpConv, conv_params, interleave_phases, subpixel_kernel
 from ugatit_jax.models.ops.padding import pad
 

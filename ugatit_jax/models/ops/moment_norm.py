@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ugatit_jax.compiler import on_cpu, optimization_barrier, recompute_after
+from ugatit_jax.common.compiler import on_cpu, optimization_barrier, recompute_after
 
 # (mean, variance [B, 1, 1, C], *parameters) -> (factor, offset) of `affine`, each broadcastable to the moments
 AffineOf = Callable[..., tuple[jax.Array, jax.Array]]

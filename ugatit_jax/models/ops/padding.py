@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ugatit_jax.compiler import on_gpu
+from ugatit_jax.common.compiler import on_gpu
 
 Padding = tuple[int, int]  # (before, after), the same for rows and columns
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ugatit_jax.compiler import on_cpu, recompute_after
+from ugatit_jax.common.compiler import on_cpu, recompute_after
 
 THIN = 200  # taps times channels up to which all taps are concatenated into one product
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ugatit_jax.compiler import recompute_after
+from ugatit_jax.common.compiler import recompute_after
 
 TILE, REACH, TAPS = 4, 6, 3  # outputs, inputs and weights of a tile along one axis
 # interpolation points, besides infinity. In float32, at 256 channels, output and gradients have 1.4 to 4.7 times the

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ugatit_jax.errors import listed
+from ugatit_jax.common.errors import listed
 
 
 @pytest.mark.parametrize(

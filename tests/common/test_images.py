@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ugatit_jax.images import denormalize, normalize, to_rgb
+from ugatit_jax.common.images import denormalize, normalize, to_rgb
 
 
 def test_normalize_and_denormalize_are_inverse_and_alike_in_numpy_and_compiled():

@@ -5,15 +5,15 @@ import logging
 
 import pytest
 
-from ugatit_jax import progress
-from ugatit_jax.progress import Progress, announced, read_times, spoken, track
+from ugatit_jax.common import progress
+from ugatit_jax.common.progress import Progress, announced, read_times, spoken, track
 
 
 @pytest.fixture(autouse=True)
 def clock(tmp_path, monkeypatch, caplog):
     """A clock that the tests turn, a cache folder of their own, and lines at INFO."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-    caplog.set_level(logging.INFO, 'ugatit_jax.progress')
+    caplog.set_level(logging.INFO, 'ugatit_jax.common.progress')
     now = [100.0]
     monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
     return now
@@ -72,7 +72,7 @@ def test_the_file_does_not_grow_for_ever(tmp_path, monkeypatch):
 
 
 def test_nothing_is_said_or_kept_where_info_is_not_logged(tmp_path, caplog, clock):
-    caplog.set_level(logging.WARNING, 'ugatit_jax.progress')
+    caplog.set_level(logging.WARNING, 'ugatit_jax.common.progress')
     with announced('compiling'), Progress('tiles', 100, 'tiles') as shown:
         clock[0] += 1000
         shown.update()

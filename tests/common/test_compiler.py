@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from ugatit_jax import compiler
+from ugatit_jax.common import compiler
 
 PARAMS = {name: {'a': jnp.linspace(-1, 1, 4096).reshape(64, 64), 'b': jnp.arange(3.0)} for name in ('one', 'two')}
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 from etils import epath
 
-from ugatit_jax.errors import UserError, first_line, named_line, printable
-from ugatit_jax.process import Process, is_running, this_process
+from ugatit_jax.common.errors import UserError, first_line, named_line, printable
+from ugatit_jax.common.process import Process, is_running, this_process
 
 BUCKET_PACKAGES = {'gcsfs': 'gcsfs', 'google.cloud.storage': 'google-cloud-storage'}  # etils needs one, Orbax the other
 # of a file that is being written: the machine and process that write it, so that what a killed one left can be removed

@@ -10,8 +10,8 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 
-from ugatit_jax.errors import CommandExit, UserError, named_line, printable
-from ugatit_jax.files import cache_folder, is_remote, validate_writable
+from ugatit_jax.common.errors import CommandExit, UserError, named_line, printable
+from ugatit_jax.common.files import cache_folder, is_remote, validate_writable
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def configure_logging(level: int = logging.INFO, time: bool = False) -> None:
         force=True,
     )
     logging.getLogger('jax').setLevel(logging.WARNING)
-    logging.getLogger('ugatit_jax.progress').setLevel(logging.INFO)  # of commands that log warnings alone, too
+    logging.getLogger('ugatit_jax.common.progress').setLevel(logging.INFO)  # of commands that log warnings alone, too
     # a save that fails is a page of theirs, and one line of ours
     for name in ('absl', 'orbax', 'asyncio', 'gcsfs', 'fsspec'):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.errors import UserError
 
 MIN_SHARDED_ELEMENTS = 2**16  # 256 KB in float32: gathering smaller arrays costs more time than their memory is worth
 KEEP_SHARDED_ELEMENTS = 2**25  # 128 MB in float32: only the full model's first MLP matrix, which is multiplied in shards

@@ -13,8 +13,8 @@ from typing import Any, Self, TypeVar
 import tqdm
 from etils import epath
 
-from ugatit_jax.errors import first_line, printable
-from ugatit_jax.files import atomic_write_text, cache_folder
+from ugatit_jax.common.errors import first_line, printable
+from ugatit_jax.common.files import atomic_write_text, cache_folder
 
 logger = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ import pytest
 
 from tests.helpers.paths import ROOT
 from ugatit_jax import main
-from ugatit_jax.command import slurm_devices
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import slurm_devices
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate.__main__ import main as evaluate
 from ugatit_jax.translate.__main__ import main as translate
 
 PROGRAM = """
 import sys, jax
-from ugatit_jax.command import enable_compilation_cache
+from ugatit_jax.common.command import enable_compilation_cache
 enable_compilation_cache(*sys.argv[1:])
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
 jax.block_until_ready(jax.jit(lambda x: x * 2 + 1)(1.0))
@@ -124,8 +124,8 @@ def test_commands_collect_rarely(command, tmp_path, monkeypatch):
 
 FAILING = """
 import logging, sys, threading
-from ugatit_jax.command import configure_logging, run_command
-from ugatit_jax.errors import UserError
+from ugatit_jax.common.command import configure_logging, run_command
+from ugatit_jax.common.errors import UserError
 configure_logging()
 for name in ('absl', 'orbax.checkpoint', 'asyncio'):
     try:
@@ -158,7 +158,7 @@ def test_failures_of_libraries_and_threads_take_a_line_at_most():
 def test_the_exit_does_not_look_for_garbage():
     code = """
 import atexit, gc
-from ugatit_jax.command import run_command
+from ugatit_jax.common.command import run_command
 atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # the first to be registered is the last to run
 run_command(lambda: None)
 """
