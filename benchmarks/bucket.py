@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.common import configure, make_parser, publish, versions
 from ugatit_jax.common.command import run_command
 from ugatit_jax.common.errors import UserError
-from ugatit_jax.training.metric_writer import MetricWriter, Progress
+from ugatit_jax.training.metric_writer import MetricWriter, RunProgress
 from ugatit_jax.training.workdir import make_directory
 
 METRICS = dict.fromkeys((*('D_A', 'D_B', 'G_A', 'G_B'), *(f'metric_{i}' for i in range(60))), 0.123456789)  # as a run has
@@ -40,7 +40,7 @@ DRY_RUN = (
 def measure_metrics(workdir: str, rows: int, rounds: int) -> dict[str, float]:
     """Medians of log and flush in a run that has logged `rows` rows."""
     make_directory(workdir)
-    progress, logging, flushing = Progress(0, 10**6), [], []
+    progress, logging, flushing = RunProgress(0, 10**6), [], []
     with MetricWriter(workdir, progress, configure({})) as writer:
         for i in range(rows + rounds):
             progress.step += 1

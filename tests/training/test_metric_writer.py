@@ -16,7 +16,7 @@ from ugatit_jax.config.resolve import resolve
 from ugatit_jax.report import history
 from ugatit_jax.report.history import duration
 from ugatit_jax.training import metric_writer
-from ugatit_jax.training.metric_writer import MetricWriter, Progress, device_memory, drop_rows_after
+from ugatit_jax.training.metric_writer import MetricWriter, RunProgress, device_memory, drop_rows_after
 
 TERMS = dict.fromkeys(('D_A', 'D_B', 'G_A', 'G_B'), 0.5)
 
@@ -66,14 +66,14 @@ def test_damaged_lines_are_dropped_and_counted(tmp_path, name, caplog):
     good = [json.dumps({'step': step, 'time': 1.0, 'event': 'went back', 'D_A': 0.5}) for step in (1, 2, 3)]
     lines = [good[0].encode(), *DAMAGE, good[1].encode(), good[2].encode()[:-3]]
     (tmp_path / name).write_bytes(b'\n'.join(lines))
-    with MetricWriter(str(tmp_path), Progress(2, 10), small_config()):
+    with MetricWriter(str(tmp_path), RunProgress(2, 10), small_config()):
         pass
     kept = (tmp_path / name).read_text().splitlines()
     assert kept[:2] == good[:2] and all(json.loads(line)['event'] != 'went back' for line in kept[2:])
     assert f'{tmp_path / name}: dropped {len(DAMAGE) + 1} damaged lines' in caplog.text
     assert 'finished: step' in (tmp_path / 'report.html').read_text()
     caplog.clear()
-    with MetricWriter(str(tmp_path), Progress(2, 10), small_config()):
+    with MetricWriter(str(tmp_path), RunProgress(2, 10), small_config()):
         pass
     assert 'damaged' not in caplog.text
 
@@ -89,7 +89,7 @@ def test_events_without_what_readers_rely_on_are_damaged(tmp_path, line, caplog)
 
 
 def test_what_was_wrong_with_newer_checkpoints_is_an_event(tmp_path):
-    with MetricWriter(str(tmp_path), Progress(3, 10), small_config(), damaged=['5 is damaged: renamed']):
+    with MetricWriter(str(tmp_path), RunProgress(3, 10), small_config(), damaged=['5 is damaged: renamed']):
         pass
     events = history.read(str(tmp_path))
     assert [event['event'] for event in events] == ['resumed', 'went back', 'finished']
@@ -98,7 +98,7 @@ def test_what_was_wrong_with_newer_checkpoints_is_an_event(tmp_path):
 
 
 def test_rows_have_an_integer_step_and_the_rate(tmp_path):
-    progress = Progress(0, 10)
+    progress = RunProgress(0, 10)
     with MetricWriter(str(tmp_path), progress, small_config()) as writer:
         writer.start_clock()
         with writer.waiting():
@@ -122,14 +122,14 @@ def test_rows_have_an_integer_step_and_the_rate(tmp_path):
 
 
 def test_a_run_that_fails_says_why(tmp_path):
-    progress = Progress(0, 10)
+    progress = RunProgress(0, 10)
     with pytest.raises(UserError), MetricWriter(str(tmp_path), progress, small_config()) as writer:
         progress.step = 5
         writer.log(TERMS)
         raise UserError('step 6: G_A is nan\nand more')
     end = history.read(str(tmp_path))[-1]
     assert end['event'] == 'stopped' and end['step'] == 5 and end['reason'] == 'step 6: G_A is nan'
-    with pytest.raises(KeyboardInterrupt), MetricWriter(str(tmp_path), Progress(5, 10), small_config()):
+    with pytest.raises(KeyboardInterrupt), MetricWriter(str(tmp_path), RunProgress(5, 10), small_config()):
         raise KeyboardInterrupt
     assert [event['event'] for event in history.read(str(tmp_path))] == ['started', 'stopped', 'resumed', 'stopped']
     assert history.read(str(tmp_path))[-1]['reason'] == 'by hand'
@@ -150,7 +150,7 @@ def test_memory_of_the_fullest_device(monkeypatch):
 
 def test_other_processes_write_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(jax, 'process_index', lambda: 1)
-    with MetricWriter(str(tmp_path), Progress(0, 10), small_config()) as writer:
+    with MetricWriter(str(tmp_path), RunProgress(0, 10), small_config()) as writer:
         writer.log({'D_A': 1.0})
         writer.log_evaluation({'kid': 1.0})
         writer.log_preview(Image.new('RGB', (8, 8)), {})
@@ -166,7 +166,7 @@ def console(caplog, steps_of_metrics, seconds, monkeypatch, tmp_path):
     """Lines of 10 steps that take `seconds`, the first one three times that; all have these metrics, the 5th is logged."""
     now = [0.0]
     caplog.set_level('INFO')
-    with MetricWriter(str(tmp_path), (progress := Progress(0, 10)), small_config()) as writer:
+    with MetricWriter(str(tmp_path), (progress := RunProgress(0, 10)), small_config()) as writer:
         monkeypatch.setattr(metric_writer.time, 'monotonic', lambda: now[0])
         writer.start_clock()
         for step in range(1, 11):
@@ -195,7 +195,7 @@ def test_the_terminal_is_not_silent_for_longer_than_a_minute(tmp_path, caplog, m
 @pytest.mark.parametrize('real, mark', [(0.89, ' (unreliable)'), (0.9, '')])
 def test_domain_accuracy_is_marked_where_its_classifier_is_not_reliable(tmp_path, caplog, real, mark):
     caplog.set_level('INFO')
-    with MetricWriter(str(tmp_path), Progress(0, 10), small_config()) as writer:
+    with MetricWriter(str(tmp_path), RunProgress(0, 10), small_config()) as writer:
         writer.log_evaluation({'domain_accuracy': 0.5, 'domain_accuracy_A2B': 0.5, 'domain_accuracy_real': real})
     assert f'evaluated  domain_accuracy 0.5{mark} domain_accuracy_real {real}' in caplog.text
 
@@ -203,7 +203,7 @@ def test_domain_accuracy_is_marked_where_its_classifier_is_not_reliable(tmp_path
 def test_a_terminal_has_a_bar_with_the_terms(tmp_path, caplog, capsys, monkeypatch):
     caplog.set_level('INFO')
     monkeypatch.setattr(metric_writer.sys.stderr, 'isatty', lambda: True)
-    with MetricWriter(str(tmp_path), (progress := Progress(0, 10)), small_config()) as writer:
+    with MetricWriter(str(tmp_path), (progress := RunProgress(0, 10)), small_config()) as writer:
         writer.start_clock()
         for step in (1, 2):
             progress.step = step
@@ -225,7 +225,7 @@ def test_python_is_only_a_few_steps_ahead_of_the_devices(tmp_path):
             waited_for.append(self.step)
 
     waited_for = []
-    with MetricWriter(str(tmp_path), (progress := Progress(0, 100)), small_config()) as writer:
+    with MetricWriter(str(tmp_path), (progress := RunProgress(0, 100)), small_config()) as writer:
         progress.step = 1
         writer.step_done({'D_ad_GA': 0.5})
         for progress.step in range(2, 12):

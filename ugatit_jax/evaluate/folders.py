@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -65,21 +66,20 @@ def evaluate_folders(
         checksums[role] = checksum(images_of(images))
     counts = {DIRECTION: {role: len(images) for role, images in sources.items()}}
     compared_folders = {role: images for role, images in sources.items() if role != 'truth'}
+
+    def features_by_role(network: str, extract: Callable[..., np.ndarray], *arguments: str) -> dict[str, np.ndarray]:
+        with announced(f'{network} features', counts, jax.devices()[0].device_kind):
+            return {
+                role: extract(track(images_of(images), f'{network} on {role}', len(images)), *arguments)
+                for role, images in compared_folders.items()
+            }
+
     metrics, compared, network = {}, {}, ''  # compared: the features by which images are ranked, of this network
     if weights is not None:
-        extractor = FeatureExtractor(weights, mesh)
-        found = {}
-        with announced('Inception features', counts, jax.devices()[0].device_kind):
-            for role, images in compared_folders.items():
-                tracked = track(images_of(images), f'Inception on {role}', len(images))
-                found[role] = extractor(tracked, protocol)
-        metrics |= inception_metrics(found['fake'], found['target'], found.get('source'), protocol)
-        compared, network = found, 'Inception'
+        compared, network = features_by_role('Inception', FeatureExtractor(weights, mesh), protocol), 'Inception'
+        metrics |= inception_metrics(compared['fake'], compared['target'], compared.get('source'), protocol)
     if effnet is not None and features != 'inception':
-        found = {}
-        with announced('EfficientNet features', counts, jax.devices()[0].device_kind):
-            for role, images in compared_folders.items():
-                found[role] = effnet(track(images_of(images), f'EfficientNet-Lite0 on {role}', len(images)))
+        found = features_by_role('EfficientNet-Lite0', effnet)
         metrics |= effnet_metrics(found['fake'], found['target'], found.get('source'), protocol)
         if not compared:
             compared, network = found, 'EfficientNet-Lite0'

@@ -23,7 +23,7 @@ from ugatit_jax.training import memory, preview
 from ugatit_jax.training.compile import compile_step, place_hyperparameters, program_key
 from ugatit_jax.training.init_from import start_from
 from ugatit_jax.training.inputs import open_inputs
-from ugatit_jax.training.metric_writer import MetricWriter, Progress
+from ugatit_jax.training.metric_writer import MetricWriter, RunProgress
 from ugatit_jax.training.nan_guard import NanGuard
 from ugatit_jax.training.precision import warn_of_emulated_bfloat16
 from ugatit_jax.training.preemption import Preemption
@@ -82,7 +82,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
         return start_from(config.init_from, state, config) if config.init_from else state, 0, []
 
     state, first, damaged = restore_or_init()
-    progress = Progress(first=first, last=config.training.steps)
+    progress = RunProgress(first=first, last=config.training.steps)
     changed = log_resume(checkpoints, progress, config)
     if progress.step >= progress.last:
         finished_before(checkpoints, progress, workdir)
@@ -174,7 +174,7 @@ def log_counts(datasets: Any) -> None:
     logger.info('images: %s', ', '.join(f'{name} {count}' for name, count in parts.items()))
 
 
-def log_resume(checkpoints: Checkpoints, progress: Progress, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
+def log_resume(checkpoints: Checkpoints, progress: RunProgress, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
     """Logs where a run continues and what was changed since; returns the changes."""
     if not progress.first:
         return {}
@@ -184,7 +184,7 @@ def log_resume(checkpoints: Checkpoints, progress: Progress, config: ConfigDict)
     return changed
 
 
-def finished_before(checkpoints: Checkpoints, progress: Progress, workdir: str) -> None:
+def finished_before(checkpoints: Checkpoints, progress: RunProgress, workdir: str) -> None:
     """Says that there is nothing to do; a run that was killed after its last checkpoint is recorded as finished."""
     logger.info('nothing to do: %s has step %d, training.steps is %d', checkpoints.directory, progress.step, progress.last)
     if jax.process_index() == 0 and (events := history.read(workdir)) and events[-1]['event'] != 'finished':

@@ -38,7 +38,7 @@ IN_FLIGHT = 4  # steps that Python is ahead of the devices, at most: they do not
 
 
 @dataclasses.dataclass
-class Progress:
+class RunProgress:
     """Where a run is: the one place on the host where its step number is kept."""
 
     first: int  # step that it began or continued at
@@ -58,7 +58,7 @@ class MetricWriter:
     def __init__(
         self,
         workdir: str,
-        progress: Progress,
+        progress: RunProgress,
         config: ConfigDict,
         changed: dict[str, tuple[Any, Any]] | None = None,
         damaged: Sequence[str] = (),
