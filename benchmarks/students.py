@@ -34,28 +34,25 @@ from ugatit_jax.models.ops.depthwise import depthwise, shifted_products
 
 SIDE = 256
 SMALL = {'separable': True, 'generator_cam': False, 'stem_norm': False, 'stem_kernel': 3, 'n_res': 2}
+STUDENT = SMALL | {'ch': 32, 'n_down': 1, 'pixel_unshuffle': 2, 'image_skip': True}  # config/student.py
+WHOLE_PIXELS = SMALL | {'image_skip': True}
 STUDENTS = {  # fields of model
     'light teacher': {},
     'emoji teacher': {'ch': 32, 'n_res': 2, 'stem_norm': False},
-    'ch 16 (default)': {'ch': 16} | SMALL,
-    'ch 16, skip': {'ch': 16, 'image_skip': True} | SMALL,
-    'ch 16, 2x2, skip': {'ch': 16, 'image_skip': True, 'n_down': 1, 'pixel_unshuffle': 2} | SMALL,
-    'ch 24, 2x2, skip': {'ch': 24, 'image_skip': True, 'n_down': 1, 'pixel_unshuffle': 2} | SMALL,
-    'ch 32, 2x2, skip': {'ch': 32, 'image_skip': True, 'n_down': 1, 'pixel_unshuffle': 2} | SMALL,
-    'ch 48, 2x2, skip': {'ch': 48, 'image_skip': True, 'n_down': 1, 'pixel_unshuffle': 2} | SMALL,
-    'ch 16, 2x2, n_down 2, skip': {'ch': 16, 'image_skip': True, 'n_down': 2, 'pixel_unshuffle': 2} | SMALL,
-    'ch 24, 2x2, n_down 2, skip': {'ch': 24, 'image_skip': True, 'n_down': 2, 'pixel_unshuffle': 2} | SMALL,
-    'ch 32, 2x2, n_down 2, skip': {'ch': 32, 'image_skip': True, 'n_down': 2, 'pixel_unshuffle': 2} | SMALL,
-    'ch 24': {'ch': 24} | SMALL,
-    'ch 32': {'ch': 32} | SMALL,
-    'ch 8, n_down 3': {'ch': 8, 'n_down': 3} | SMALL,
-    'ch 12, n_down 3': {'ch': 12, 'n_down': 3} | SMALL,
-    'ch 16, n_down 3': {'ch': 16, 'n_down': 3} | SMALL,
-    'ch 24, n_down 3': {'ch': 24, 'n_down': 3} | SMALL,
-    'ch 16, n_down 3, n_res 4': {'ch': 16, 'n_down': 3} | SMALL | {'n_res': 4},
-    'ch 16, n_down 3, stem_kernel 7': {'ch': 16, 'n_down': 3} | SMALL | {'stem_kernel': 7},
-    'ch 16, n_down 3, IN': {'ch': 16, 'n_down': 3, 'decoder_norm': 'in', 'up_norm': 'in'} | SMALL,
-    'ch 8, n_down 3, dense': {'ch': 8, 'n_down': 3} | SMALL | {'separable': False},
+    'student (default)': STUDENT,
+    'ch 16': STUDENT | {'ch': 16},
+    'ch 24': STUDENT | {'ch': 24},
+    'ch 48': STUDENT | {'ch': 48},
+    'n_res 4': STUDENT | {'n_res': 4},
+    'no image_skip': STUDENT | {'image_skip': False},
+    'IN': STUDENT | {'decoder_norm': 'in', 'up_norm': 'in'},
+    'n_down 2': STUDENT | {'n_down': 2},
+    'stem_kernel 7': STUDENT | {'stem_kernel': 7},
+    'dense, ch 16': STUDENT | {'ch': 16, 'separable': False},
+    'pixel_unshuffle 1, n_down 2, ch 16': WHOLE_PIXELS | {'ch': 16},
+    'pixel_unshuffle 1, n_down 2, ch 32': WHOLE_PIXELS | {'ch': 32},
+    'pixel_unshuffle 1, n_down 3, ch 8': WHOLE_PIXELS | {'ch': 8, 'n_down': 3},
+    'pixel_unshuffle 1, n_down 3, ch 16': WHOLE_PIXELS | {'ch': 16, 'n_down': 3},
 }
 
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+import resource
 import signal
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.helpers.paths import REFERENCE, ROOT
 from ugatit_jax.common.command import GC_THRESHOLD
+from ugatit_jax.training.memory import trim_memory
 
 # The tests' networks are tiny: compiling is what takes the time, so LLVM need not optimise, and fusions become its code at
 # once, not by way of MLIR: a step compiles in half of the CPU seconds. At level 0 the program of one step at batch 1
@@ -39,6 +41,7 @@ LONGEST = (
     'training/test_memory.py',
 )
 
+MOST_MEMORY = 2e9  # bytes of a process; to compile a step takes up to 0.8 GB more
 
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and so would the commands that they start
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -55,6 +58,16 @@ def as_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     yield pretend
     monkeypatch.undo()
     jax.clear_caches()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def drop_programs() -> Iterator[None]:
+    """Drops all compiled programs after a file where they take much memory: over all files they would grow to 5 GB."""
+    yield
+    statistics = pathlib.Path('/proc/self/statm')  # Linux has it
+    if statistics.exists() and int(statistics.read_text().split()[1]) * resource.getpagesize() > MOST_MEMORY:
+        jax.clear_caches()
+        trim_memory()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

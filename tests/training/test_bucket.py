@@ -18,9 +18,10 @@ from tests.helpers.command import LONG, SMALL, main
 from tests.helpers.image_files import make_folder
 from tests.helpers.paths import ROOT
 from tests.helpers.small import default_config
+from ugatit_jax import run_page
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint
-from ugatit_jax.common import files, run_page
+from ugatit_jax.common import files
 from ugatit_jax.common.command import run_command
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.__main__ import main as convert
