@@ -23,6 +23,15 @@ def test_data_are_the_teachers_and_losses_its_images():
     assert student.model.separable and not student.model.stem_norm and student.model.n_layers_global == 4
 
 
+def test_another_image_size_keeps_the_margin_of_crops():
+    """So that what is said of it is that the teacher has another one."""
+    teacher = FrozenConfigDict(as_json(resolve(small_config(data__load_size=40))))
+    student = student_config(teacher, 'runs/teacher')
+    assert resolve(student).data.load_size == 40
+    student.data.image_size = 64
+    assert resolve(student).data.load_size == 72
+
+
 def test_the_file_names_what_is_missing():
     with pytest.raises(UserError, match='names no teacher'):
         distill.get_config()

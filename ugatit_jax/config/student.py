@@ -4,7 +4,6 @@ from ml_collections import ConfigDict
 
 from ugatit_jax.config import default
 from ugatit_jax.config.derived import LOSS_WEIGHTS
-from ugatit_jax.config.reference import reference_load_size
 
 # of model: what the student's generators see and how its discriminators judge stays as it was for the teacher
 MODEL_FIELDS = ('reference', 'stem_norm', 'n_layers_global', 'n_layers_local', 'discriminator_cam', 'spectral_norm')
@@ -20,8 +19,9 @@ def student_config(teacher: ConfigDict, path: str) -> ConfigDict:
         for name in MODEL_FIELDS:
             config.model[name] = teacher.model[name]
     config.data.background = tuple(teacher.data.background)
-    if config.data.load_size == reference_load_size(config.model.reference, config.data.image_size):
-        config.data.load_size = None  # it follows from the size
+    if teacher.data.load_size is not None:  # with the same margin, so that another image_size is refused as such
+        margin = teacher.data.load_size - teacher.data.image_size
+        config.data.load_size = config.data.get_ref('image_size') + margin
 
     # the network: docs/distill.md has others and what they cost
     config.model.ch = 32
