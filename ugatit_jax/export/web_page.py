@@ -14,6 +14,7 @@ from ugatit_jax.common.files import is_installed, partial_folder, partial_name
 from ugatit_jax.export.sample_images import sample_images
 from ugatit_jax.export.single_file import compare, make_target
 from ugatit_jax.export.web_runtime import KINDS, runtime_files
+from ugatit_jax.models.generator import MIN_MAP, side_multiple
 from ugatit_jax.models.names import direction_of, generator_of, source_of
 
 FORMAT = 'ugatit_jax page 1'
@@ -127,7 +128,8 @@ def write_sources(folder: pathlib.Path, runtime: dict[str, bytes]) -> None:
 
 def description(folder: pathlib.Path, loaded: LoadedGenerators) -> dict[str, Any]:
     """What model.json tells the page."""
-    data = loaded.config.data
+    data, model = loaded.config.data, loaded.config.model
+    multiple = side_multiple(model.n_down, model.pixel_unshuffle)
     models = {
         direction_of(name).lower(): {
             'file': file_of(name),
@@ -142,7 +144,9 @@ def description(folder: pathlib.Path, loaded: LoadedGenerators) -> dict[str, Any
         'step': loaded.step,
         'weights': loaded.weights,
         'image_size': data.image_size,
-        'fixed_size': loaded.config.model.mlp_pool == 'full',
+        'side_multiple': multiple,
+        'min_side': MIN_MAP * multiple,
+        'fixed_size': model.mlp_pool == 'full',
         'fit': data.fit,
         'background': list(data.background),
         'models': models,

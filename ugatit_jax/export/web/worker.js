@@ -6,7 +6,6 @@ import { BICUBIC, BILINEAR, coefficients, resize, resizeColumns, resizeRows } fr
 const MAX_PIXELS = 100e6; // of an image: 400 MB once decoded
 const MAX_RESULT = 2048; // longest side of a result: a phone has to hold and to save it
 const MAX_ORIGINAL = 512; // longest side of what the model sees of an image at its own size: at ch 64 a map takes 67 MB there
-const MULTIPLE = 4, SMALLEST = 16; // sides of what the model sees
 const STRIP = 256; // rows that are read from the image at once
 const RUNTIMES = {
   webgpu: { script: 'ort.webgpu.bundle.min.mjs', binary: 'ort-wasm-simd-threaded.asyncify.wasm.gz' },
@@ -60,6 +59,8 @@ async function openSession(direction) {
   sessions = { [direction]: await runtime.ort.InferenceSession.create(content, options) }; // one at a time: a phone's memory
   return sessions[direction];
 }
+
+const duration = (seconds) => (seconds < 1 ? `${Math.round(1000 * seconds)} ms` : `${seconds.toFixed(1)} s`);
 
 async function runModel(direction, floats, shape) {
   const session = await openSession(direction);
@@ -130,7 +131,8 @@ function fit(bitmap, size, channels) {
   const { width, height } = bitmap, whole = [0, 0, width, height];
   if (size === 'original') {
     const [w, h] = reduced(width, height, MAX_ORIGINAL);
-    const [fullWidth, fullHeight] = [w, h].map((side) => Math.max(SMALLEST, Math.ceil(side / MULTIPLE) * MULTIPLE));
+    const { side_multiple: multiple, min_side: smallest } = model;
+    const [fullWidth, fullHeight] = [w, h].map((side) => Math.max(smallest, Math.ceil(side / multiple) * multiple));
     const pixels = reflected(readResized(bitmap, whole, w, h, channels), w, h, channels, fullWidth, fullHeight);
     return { pixels, width: fullWidth, height: fullHeight, content: [0, 0, w, h], result: [w, h] };
   }
@@ -244,7 +246,7 @@ async function translate({ file, direction, size, backend }) {
   const [toWidth, toHeight] = fitted.result;
   const cropped = size !== 'original' && model.fit === 'short_side_crop';
   const isReduced = cropped ? toWidth < Math.min(width, height) : toWidth < width || toHeight < height;
-  const notes = [`The model saw ${fitted.width} x ${fitted.height} pixels, for ${seconds.toFixed(1)} s.`];
+  const notes = [`The model saw ${fitted.width} x ${fitted.height} pixels, for ${duration(seconds)}.`];
   if (isReduced) notes.push(`The image has ${width} x ${height} pixels; the result is reduced to ${toWidth} x ${toHeight}.`);
   return { image, note: notes.join(' '), backend: runtime.kind };
 }
