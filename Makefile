@@ -29,10 +29,10 @@ demo: install
 	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(RUN) -m ugatit_jax.main --config=configs/demo.py --workdir=runs/demo
 	@echo "Translations at each stage: runs/demo/previews/ (the last: $$(ls runs/demo/previews/*.png | tail -n 1))"
 
-# a web page that runs the emoji model in the visitor's browser, in runs/page; npm gets the runtime
+# a web page that runs the small emoji model in the visitor's browser, in runs/page; npm gets the runtime
 page: install
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint requirements-test.txt onnx onnxruntime
-	$(RUN) -m ugatit_jax.export --checkpoint=emoji --to=runs/page --page --overwrite
+	$(RUN) -m ugatit_jax.export --checkpoint=emoji_student --to=runs/page --page --overwrite
 
 # the documentation as a site, in site/; a dead link is an error
 docs: install-test

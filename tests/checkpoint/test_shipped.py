@@ -12,7 +12,8 @@ from ugatit_jax.models.names import source_of, target_of
 
 
 @pytest.mark.parametrize('direction', ['a2b', 'b2a'])
-def test_emoji_weights_are_nearer_to_the_true_images_than_their_input_is(direction):
+@pytest.mark.parametrize('name', ['emoji', 'emoji_student'])
+def test_emoji_weights_are_nearer_to_the_true_images_than_their_input_is(name, direction):
     config = default.get_config()
     config.data.source, config.data.image_size = 'emoji', 128
     images = {}
@@ -20,13 +21,15 @@ def test_emoji_weights_are_nearer_to_the_true_images_than_their_input_is(directi
         source = open_source(resolve(config), domain, 'test')
         images[domain] = np.stack([source.read(i) for i in range(0, len(source), 6)]).astype(float)
     real, truth = images[source_of(direction)], images[target_of(direction)]
-    fake = ugatit_jax.load('emoji', direction)(real.astype(np.uint8), size='original')
+    fake = ugatit_jax.load(name, direction)(real.astype(np.uint8), size='original')
     assert np.abs(fake - truth).mean() < 0.95 * np.abs(real - truth).mean()
 
 
 def test_shipped_weights_are_small_and_have_licence_and_origin():
-    assert shipped_names() == ['emoji']
-    for file in (SHIPPED / 'emoji').glob('*.safetensors'):
-        assert file.stat().st_size < 6e6
-    card = (SHIPPED / 'emoji' / 'README.md').read_text()
-    assert 'license: mit' in card and 'Fluent Emoji' in card
+    largest = {'emoji': 6e6, 'emoji_student': 0.2e6}
+    assert shipped_names() == list(largest)
+    for name, size in largest.items():
+        files = list((SHIPPED / name).glob('*.safetensors'))
+        assert len(files) == 2 and all(file.stat().st_size < size for file in files)
+        card = (SHIPPED / name / 'README.md').read_text()
+        assert 'license: mit' in card and 'Fluent Emoji' in card

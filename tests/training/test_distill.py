@@ -178,6 +178,10 @@ def test_a_student_translates_and_is_exported(run, tmp_path):
     assert np.abs(again(image, size='original').astype(int) - whole).max() <= 2
     stored = json.loads((tmp_path / 'folder' / 'config.json').read_text())['config']['distill']
     assert stored['teacher'] == 'one' and len(stored['teacher_checksum']) == 16
+    card = (tmp_path / 'folder' / 'README.md').read_text()
+    assert (
+        f'| teacher | one, checksum {stored["teacher_checksum"]}' in card and '| L1 10, features 10, adversarial 0 |' in card
+    )
 
 
 def test_what_does_not_fit_is_refused_in_one_line_before_anything_is_written(run, teacher, tmp_path):

@@ -1,5 +1,7 @@
 """The README.md of a folder of generators, with the front matter that the Hugging Face Hub reads."""
 
+import pathlib
+
 import jax
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators
@@ -34,6 +36,13 @@ def model_card(
         'steps': f'{loaded.step:,}',
         'loss weights': ', '.join(f'{key} {loss[f"{key}_weight"]:g}' for key in ('adversarial', 'cycle', 'identity', 'cam')),
     }
+    if config.distill.teacher:
+        teacher = pathlib.PurePath(config.distill.teacher).name  # no folder of the machine that trained
+        rows['teacher'] = f'{teacher}, checksum {config.distill.teacher_checksum}, whose images it learnt'
+        rows['loss weights'] = (
+            f'L1 {config.distill.l1_weight:g}, features {config.distill.feature_weight:g}, '
+            f'adversarial {loss.adversarial_weight:g}'
+        )
     parts = [
         front_matter(license),
         f'# {name}',
