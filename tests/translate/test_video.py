@@ -235,3 +235,12 @@ def test_files_without_images_are_refused(tmp_path):
     with pytest.raises(UserError, match='no video'):
         video.translate_video(Negative(), str(tmp_path / 'x.mp4'), str(tmp_path / 'y.mp4'))
     assert not (tmp_path / 'y.mp4').exists()
+
+
+def test_films_that_are_done_are_kept_with_any_flag(workdir, tmp_path, capsys):
+    """The same command again, after it ended."""
+    pytest.importorskip('cv2', reason='OpenCV is not installed: pip install ugatit_jax[temporal]')
+    write_video(tmp_path / 'x.mp4', sound=False)
+    flags = '--temporal=2', '--skip_existing'
+    assert [run_translate(workdir, tmp_path / 'x.mp4', tmp_path / 'out', *flags) for _ in range(2)] == [0, 0]
+    assert '0 of 1 translated' in capsys.readouterr().out

@@ -79,7 +79,7 @@ def translate_files(
     if credentials:
         validate_signable(target for task in tasks for target in task.targets.values())
     videos = [task for task in tasks if 'video' in task.targets]
-    if temporal and not videos:
+    if temporal and not any('video' in task.targets for task in planned):
         raise UserError('--temporal is for videos; there are only images')
     if videos:
         if faces:
