@@ -98,6 +98,14 @@ def test_the_motion_of_large_frames_is_found_in_smaller_copies():
     assert np.abs(moved[..., 1] - np.arange(FLOW_SIDE)[100:-100, None]).mean() < 1
 
 
+@pytest.mark.parametrize('height, width', [(8, 8), (1, 3), (6, 2000)])
+def test_frames_too_small_for_the_flow(height, width):
+    film = np.full((3, height, width, 3), 100, np.uint8)
+    film[1] += 8
+    made = FilmTranslator(lambda images, size, fit: images, 3)(film)
+    assert made.shape == film.shape and (film[0] < made[1]).all() and (made[1] < film[1]).all()
+
+
 def test_grey_frames_and_the_middle_square():
     film = np.concatenate([pan(texture(0)), pan(texture(1))], axis=2)[..., :1]  # twice as wide as high
     middle = slice(SIDE // 2, SIDE // 2 + SIDE)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HISTOGRAM_BINS = 16  # of each channel
 CUT_DISTANCE = 0.3  # histogram_distance above which a frame begins another shot
 FLOW_SIDE = 512  # the longer side of the images that flow is found in: it is smooth, and takes long in large ones
+FLOW_MIN_SIDE = 16  # smaller images are enlarged: the method refuses some of them
 FIT = 12.0  # of 0 to 255: a moved pixel that differs by so much keeps exp(-1) of its weight
 FLICKER = 48.0  # likewise, of the outputs: what differs more is another look, whose trace would be seen
 
@@ -70,7 +71,7 @@ def motion(image: np.ndarray, last_image: np.ndarray) -> np.ndarray:
 
     shape = image.shape[:2]
     scale = min(1.0, FLOW_SIDE / max(shape))
-    size = max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
+    size = tuple(max(FLOW_MIN_SIDE, round(side * scale)) for side in shape[::-1])
     grey = [cv2.resize(grey_of(one), size, interpolation=cv2.INTER_AREA) for one in (image, last_image)]
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*grey, None)
     flow = cv2.resize(flow, shape[::-1]) * np.float32([shape[1] / size[0], shape[0] / size[1]])
