@@ -1,8 +1,10 @@
 """A video in, a video out: images translated, times and sound kept."""
 
+import os
 import threading
 import types
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from tests.helpers.translation import run_translate
 from tests.helpers.videos import SIDES, TIMES, contents, write_video
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.translate import video
+from ugatit_jax.translate.translator import Translator
 
 av = pytest.importorskip('av', reason='PyAV is not installed: pip install ugatit_jax[video]')
 
@@ -225,6 +228,45 @@ def test_frames_are_turned_as_players_turn_them(rotation, corner):
     assert (video.upright(frame, 3, (0, 0, 0))[corner] == 255).all()
 
 
+def write_with_sound(path, codec, muxer=None):
+    """A film of three frames with sound in a codec."""
+    with av.open(str(path), 'w', format=muxer) as made:
+        stream, tone = made.add_stream('mpeg4', rate=25), made.add_stream(codec, rate=8000, layout='mono')
+        stream.width, stream.height, stream.pix_fmt = *SIDES, 'yuv420p'
+        for _ in range(3):
+            made.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((SIDES[1], SIDES[0], 3), np.uint8))))
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), 's16', 'mono')
+        frame.sample_rate, frame.pts = 8000, 0
+        made.mux([*tone.encode(frame), *stream.encode(), *tone.encode()])
+
+
+def test_sound_that_the_result_cannot_hold_is_named(tmp_path):
+    write_with_sound(tmp_path / 'x.mp4', 'pcm_mulaw', muxer='mov')
+    with pytest.raises(UserError, match='its sound is pcm_mulaw, which cannot be copied into mp4; convert it first: ffmpeg'):
+        video.translate_video(Negative(), str(tmp_path / 'x.mp4'), str(tmp_path / 'y.mp4'))
+    assert [path.name for path in tmp_path.iterdir()] == ['x.mp4']
+
+
+def test_streams_of_unknown_kinds(tmp_path):
+    """Sound is left out, as of phones that record a second one for themselves; images are refused."""
+    write_with_sound(tmp_path / 'x.mov', 'pcm_s16le')
+    content = (tmp_path / 'x.mov').read_bytes()
+    (tmp_path / 'sound.mov').write_bytes(content.replace(b'sowt', b'zzzz'))
+    assert video.translate_video(Negative(), str(tmp_path / 'sound.mov'), str(tmp_path / 'y.mov')) == 3
+    assert not contents(tmp_path / 'y.mov')[2]
+    (tmp_path / 'images.mov').write_bytes(content.replace(b'mp4v', b'zzzz').replace(b'esds', b'zzzz'))
+    with pytest.raises(UserError, match='of a kind that FFmpeg does not know'):
+        video.translate_video(Negative(), str(tmp_path / 'images.mov'), str(tmp_path / 'z.mov'))
+
+
+def test_files_that_are_no_films_are_named_without_numbers(tmp_path):
+    (tmp_path / 'text.mp4').write_text('no film')
+    os.mkfifo(tmp_path / 'pipe.mp4')
+    for name, message in (('text', '^Invalid data'), ('none', '^No such file'), ('pipe', '^not a regular file')):
+        with pytest.raises(UserError, match=message):
+            video.translate_video(Negative(), str(tmp_path / f'{name}.mp4'), str(tmp_path / 'y.mp4'))
+
+
 def test_files_without_images_are_refused(tmp_path):
     with av.open(str(tmp_path / 'x.mp4'), 'w') as made:
         tone = made.add_stream('aac', rate=8000)
@@ -235,6 +277,23 @@ def test_files_without_images_are_refused(tmp_path):
     with pytest.raises(UserError, match='no video'):
         video.translate_video(Negative(), str(tmp_path / 'x.mp4'), str(tmp_path / 'y.mp4'))
     assert not (tmp_path / 'y.mp4').exists()
+
+
+def test_a_film_that_takes_too_much_memory_is_named_and_the_others_are_made(workdir, tmp_path, capsys, monkeypatch):
+    (tmp_path / 'in').mkdir()
+    write_video(tmp_path / 'in' / 'a.mp4', sound=False)
+    write_video(tmp_path / 'in' / 'b.mp4', sound=False, frames=np.zeros((2, 40, 40, 3), np.uint8), times=range(2))
+    fit_and_run = Translator.fit_and_run
+
+    def run(self, images, size, fit):
+        if images.shape[1] == 40:
+            raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
+        return fit_and_run(self, images, size, fit)
+
+    monkeypatch.setattr(Translator, 'fit_and_run', run)
+    assert run_translate(workdir, tmp_path / 'in', tmp_path / 'out') == 1
+    assert 'b.mp4: RESOURCE_EXHAUSTED: out of memory; a smaller --batch_size' in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['a.mp4']
 
 
 def test_films_that_are_done_are_kept_with_any_flag(workdir, tmp_path, capsys):

@@ -22,6 +22,7 @@ from ugatit_jax.translate.provenance import Credentials
 from ugatit_jax.translate.translator import Translator
 
 READ_AHEAD_BATCHES = 2  # that threads read while one is computed: more than one, as reading times differ
+LESS_MEMORY = 'a smaller --batch_size, --tile or --size takes less memory'
 MAX_WAITING_BATCHES = 4  # images of other shapes that may wait, in batches, before an incomplete batch runs
 
 Item = TypeVar('Item')
@@ -163,7 +164,7 @@ def run_batch(translator: Translator, batch: list[tuple[tuple[ImageWork, int], F
         wants_cycle = 'strip' in batch[0][0][0].task.targets
         cycled = translator.reverse.run(out.image).image if wants_cycle else [None] * len(batch)
     except jax.errors.JaxRuntimeError as error:
-        return [f'{short_line(error)}; a smaller --batch_size, --tile or --size takes less memory'] * len(batch)
+        return [f'{short_line(error)}; {LESS_MEMORY}'] * len(batch)
     heatmaps = [None] * len(batch) if out.heatmap is None else out.heatmap
     return list(map(Generated, out.image, heatmaps, cycled))
 

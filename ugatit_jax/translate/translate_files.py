@@ -4,13 +4,22 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from ugatit_jax.common.errors import UserError, first_line
+import jax
+
+from ugatit_jax.common.errors import UserError, first_line, short_line
 from ugatit_jax.common.progress import Progress
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.translate import video
 from ugatit_jax.translate.comparison_page import PageRow, make_row, write_page
 from ugatit_jax.translate.face_files import open_photo, validate_faces
-from ugatit_jax.translate.image_pipeline import Failure, ImageWork, OutputOptions, translate_images, whole_image
+from ugatit_jax.translate.image_pipeline import (
+    LESS_MEMORY,
+    Failure,
+    ImageWork,
+    OutputOptions,
+    translate_images,
+    whole_image,
+)
 from ugatit_jax.translate.input_files import find_inputs, read_image
 from ugatit_jax.translate.output_files import (
     DEFAULT_QUALITY,
@@ -170,4 +179,6 @@ def translate_video(translator: Translator, task: FileTask, output_options: Outp
             )
     except UserError as error:
         return [Failure(task.name, str(error))]
+    except jax.errors.JaxRuntimeError as error:
+        return [Failure(task.name, f'{short_line(error)}; {LESS_MEMORY}')]
     return []

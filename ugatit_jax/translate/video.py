@@ -6,6 +6,8 @@ Frames are independent of each other, as images are, unless --temporal averages 
 import functools
 import os
 import pathlib
+import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -72,10 +74,10 @@ def translate_video(
 ) -> int:
     """Translates every frame of `source` into the file `target` and returns their number; raises UserError.
 
-    H.264, or VP9 in .webm, with the input's timestamps; audio streams are copied, subtitles left out. Frames are upright and
-    as large as in the input, with fit='short_side_crop' their middle square. Three times batch_size frames are held at most.
-    temporal: frames to average over, 0 for none. comment: metadata of the file. progress: called with the
-    number of frames done since the last call.
+    H.264, or VP9 in .webm, with the input's timestamps; audio streams that FFmpeg knows are copied, subtitles left out.
+    Frames are upright and as large as in the input, with fit='short_side_crop' their middle square. Three times batch_size
+    frames are held at most. temporal: frames to average over, 0 for none. comment: metadata of the file. progress: called
+    with the number of frames done since the last call.
     """
     require_av()
     import av
@@ -86,6 +88,8 @@ def translate_video(
             'channels; videos have 3 or 1'
         )
     try:
+        if not stat.S_ISREG(os.stat(source).st_mode):
+            raise UserError('not a regular file')  # opening a named pipe would block
         with (
             atomic_file(os.path.abspath(target)) as partial,  # a relative path may look like a URL: 12:30 film.mp4
             av.open(os.path.abspath(source), options=READER_OPTIONS) as reader,
@@ -98,16 +102,23 @@ def translate_video(
             frames = functools.partial(translate, size=size, fit=fit)
             return translate_streams(reader, writer, translator, frames, target, progress)
     except (av.FFmpegError, OSError) as error:
-        raise UserError(first_line(error)) from error
+        raise UserError(re.sub(r'^\[Errno \d+\] ', '', first_line(error))) from error  # FFmpeg's numbers say nothing
 
 
 def validate_streams(reader: 'av.container.InputContainer') -> None:
-    """Raises UserError where there is no video, or one whose frames are too large to decode."""
+    """Raises UserError where there is no video, one of an unknown kind, or one whose frames are too large to decode."""
     if not reader.streams.video:
         raise UserError('there is no video in it')
     video = reader.streams.video[0]
+    if video.codec_context is None:
+        raise UserError('its video is of a kind that FFmpeg does not know')
     if video.width * video.height > MAX_PIXELS:
         raise UserError(f'frames of {video.width}x{video.height} pixels: over the limit of {MAX_PIXELS:,}')
+
+
+def known_audio(reader: 'av.container.InputContainer') -> list['av.AudioStream']:
+    """The audio streams that can be copied: phones add some of kinds that FFmpeg does not know."""
+    return [stream for stream in reader.streams.audio if stream.codec_context is not None]
 
 
 def container_format(path: str) -> str:
@@ -167,7 +178,7 @@ class OutputStreams:
     ):
         self.writer, self.video = writer, video
         self.codec = 'libvpx-vp9' if target.lower().endswith('.webm') else 'libx264'
-        self.audio = {stream.index: writer.add_stream_from_template(stream) for stream in reader.streams.audio}
+        self.audio = {stream.index: add_audio_stream(writer, stream) for stream in known_audio(reader)}
         self.stream: av.VideoStream | None = None
         self.pending: list[av.Packet] = []  # audio until the video's stream is there
 
@@ -199,7 +210,7 @@ def read_batches(
         return Batch(packets, frames, np.stack(images) if images else np.zeros(0, np.uint8))
 
     packets, frames, size = [], [], None
-    for packet in reader.demux([video, *reader.streams.audio]):
+    for packet in reader.demux([video, *known_audio(reader)]):
         if packet.stream.type == 'audio':
             if packet.dts is not None:  # the empty packet that demux ends with
                 packets.append(packet)
@@ -228,6 +239,17 @@ def upright(frame: 'av.VideoFrame', channels: int, background: tuple[int, int, i
     if transparent:
         image = np.asarray(convert_channels(Image.fromarray(image), channels, background))
     return np.rot90(image.reshape(*image.shape[:2], channels), round(frame.rotation / 90) % 4)
+
+
+def add_audio_stream(writer: 'av.container.OutputContainer', source: 'av.AudioStream') -> 'av.AudioStream':
+    """Adds a stream for copies of the packets of `source`; raises UserError where the container does not take its kind."""
+    try:
+        return writer.add_stream_from_template(source)
+    except ValueError as error:
+        raise UserError(
+            f'its sound is {source.codec_context.name}, which cannot be copied into {writer.format.name}; convert it first: '
+            'ffmpeg -i FILE -c:v copy -c:a aac NEW.mkv'
+        ) from error
 
 
 def add_video_stream(
