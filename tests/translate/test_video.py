@@ -296,6 +296,24 @@ def test_a_film_that_takes_too_much_memory_is_named_and_the_others_are_made(work
     assert [path.name for path in (tmp_path / 'out').iterdir()] == ['a.mp4']
 
 
+def test_one_film_may_have_a_file(workdir, tmp_path, capsys):
+    source, target = tmp_path / 'x.avi', tmp_path / 'new' / 'out.mp4'
+    write_video(source, sound=False)
+    assert run_translate(workdir, source, target) == 0 and f'into {target}' in capsys.readouterr().out
+    assert [path.name for path in target.parent.iterdir()] == ['out.mp4'] and len(contents(target)[0]) == len(TIMES)
+    assert run_translate(workdir, source, target) == 2 and 'out.mp4 exists; --overwrite' in capsys.readouterr().err
+    assert run_translate(workdir, source, source, '--overwrite') == 2  # no .avi is written
+    assert 'videos are written as .mp4, .m4v' in capsys.readouterr().err
+    assert run_translate(workdir, target, target, '--overwrite') == 2 and 'no input is' in capsys.readouterr().err
+    assert run_translate(workdir, tmp_path, tmp_path / 'all.mp4') == 2
+    assert 'all.mp4 is one video, and --input=' in capsys.readouterr().err
+    assert run_translate(workdir, source, tmp_path / 'x.png') == 2 and 'x.png is one image' in capsys.readouterr().err
+    (tmp_path / 'bad.mov').write_text('no film')
+    assert run_translate(workdir, tmp_path / 'bad.mov', tmp_path / 'made.mp4') == 1
+    assert '  bad.mov: Invalid data' in capsys.readouterr().err and not (tmp_path / 'made.mp4').exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ['bad.mov', 'x.avi']
+
+
 def test_films_that_are_done_are_kept_with_any_flag(workdir, tmp_path, capsys):
     """The same command again, after it ended."""
     pytest.importorskip('cv2', reason='OpenCV is not installed: pip install ugatit_jax[temporal]')

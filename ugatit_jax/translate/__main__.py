@@ -1,7 +1,7 @@
 """Translates images and videos with a trained generator.
 
     python -m ugatit_jax.translate --checkpoint=WORKDIR --input=FILE|DIR|GLOB --output=DIR --direction=a2b
-    python -m ugatit_jax.translate --checkpoint=WORKDIR --input=photo.jpg --output=out.png
+    python -m ugatit_jax.translate --checkpoint=WORKDIR --input=photo.jpg --output=out.png   (or film.mov, out.mp4)
 
 WORKDIR may be WORKDIR/checkpoints/STEP. Results have the names, sizes and aspect ratios of the inputs. The generator sees
 each image at the size of training (--size=train) or at the image's own (--size=original).
@@ -35,7 +35,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         '--output',
         required=True,
         metavar='DIR|FILE',
-        help='the folder for results, created if it is missing; of one image a file',
+        help='the folder for results, created if it is missing; of one image or video a file',
     )
     add('--direction', type=str.lower, choices=DIRECTIONS, help='from which domain to which (default for one file: a2b)')
     add('--step', type=number_or_name, default='latest', help="'latest' (default), 'best' or a number")

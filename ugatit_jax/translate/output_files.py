@@ -52,7 +52,7 @@ def plan_outputs(
     for (path, name), stem in zip(inputs, stems):
         stem = name if stem in ambiguous else stem
         if video.is_video(path):
-            suffixes = {'video': video.output_suffix(path)}
+            suffixes = {'video': video.output_suffix(name)}
         else:
             first = {'image': FIRST_FACE + suffix if face_crops else suffix}
             suffixes = first | {extra: f'.{extra}{suffix}' for extra in extras}
@@ -88,14 +88,18 @@ def existing_crops(first: str) -> dict[str, str]:
 
 
 def split_output(output: str, inputs: list[str]) -> tuple[str, str]:
-    """--output as (folder, name): of a file where it ends like an image and is no folder, else the name is ''.
+    """--output as (folder, name): of a file where it ends like an image or a video and is no folder, else the name is ''.
 
-    Raises UserError for a file that is to hold several images, or a video.
+    Raises UserError for a file that is to hold several of them, or one of the other kind.
     """
-    if pathlib.Path(output).suffix[1:].lower() not in FORMATS or os.path.isdir(output):
+    suffix, is_video = pathlib.Path(output).suffix.lower(), video.is_video(output)
+    if not (suffix[1:] in FORMATS or is_video) or os.path.isdir(output):
         return output, ''
-    if len(inputs) != 1 or not os.path.isfile(inputs[0]) or video.is_video(inputs[0]):
-        raise UserError(f'--output={output} is one image, and --input={" ".join(inputs)} is not; name a folder')
+    if len(inputs) != 1 or not os.path.isfile(inputs[0]) or video.is_video(inputs[0]) != is_video:
+        kind = 'video' if is_video else 'image'
+        raise UserError(f'--output={output} is one {kind}, and --input={" ".join(inputs)} is not; name a folder')
+    if is_video and suffix not in video.OUTPUT_SUFFIXES:
+        raise UserError(f'--output={output}: videos are written as {", ".join(video.OUTPUT_SUFFIXES)}; take one of them')
     folder, name = os.path.split(output)
     return folder or os.curdir, name
 

@@ -65,14 +65,15 @@ def translate_files(
     metadata: bool = True,
     credentials: Credentials | None = None,
 ) -> Outcome:
-    """Translates files, folders and patterns into the folder `output`; one image into a file where `output` names one.
+    """Translates files, folders and patterns into the folder `output`; one image or video into a file that `output` names.
 
     skip_existing: results that are there are kept, whatever made them, and only missing ones are made. Raises UserError for
     what concerns all of them, before anything is computed or written.
     """
     extras = [name for name, wanted in (('heatmap', heatmap), ('strip', strip)) if wanted]
     output, file_name = split_output(output, inputs)
-    image_format = pathlib.Path(file_name).suffix[1:].lower() or image_format
+    if file_name and not video.is_video(file_name):
+        image_format = pathlib.Path(file_name).suffix[1:].lower()
     image_format = validate_options(translator, size, fit, image_format, extras, compare)
     if faces:
         validate_faces(translator, faces, size, fit, extras, compare, file_name)
@@ -80,6 +81,8 @@ def translate_files(
     if file_name:
         found = [(path, file_name) for path, _ in found]
     tasks = plan_outputs(found, output, f'.{image_format}', extras, compare, faces == 'crops')
+    if file_name:  # messages and the page name the input
+        tasks = [task._replace(name=os.path.basename(task.source)) for task in tasks]
     planned, done = tasks, []
     if skip_existing:
         tasks, done = split_done(planned)
