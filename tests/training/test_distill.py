@@ -17,6 +17,7 @@ from tests.helpers.paths import ROOT
 from tests.helpers.small import random_batch, small_config
 from ugatit_jax import load
 from ugatit_jax.checkpoint.model_folder import write_model_folder
+from ugatit_jax.distill import training_flags
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training.distill_objectives import distill_objective, encoder_features, teach
 from ugatit_jax.training.hyperparameters import hyperparameters
@@ -222,6 +223,16 @@ def test_what_does_not_fit_is_refused_in_one_line_before_anything_is_written(run
     assert not (tmp_path / 'run').exists()
     after = weights_of(run)
     assert all(np.array_equal(value, after[name]) for name, value in before.items())
+
+
+@pytest.mark.parametrize('flags', [['--config=configs/demo.py'], ['--config', 'configs/demo.py']])
+def test_another_config_is_refused(flags, capsys):
+    """It would train without the teacher."""
+    with pytest.raises(SystemExit):
+        training_flags(['--teacher=emoji', '--workdir=x', *flags])
+    assert '--config=configs/demo.py: the student has a config of its own' in capsys.readouterr().err
+    changed = training_flags(['--teacher=emoji', '--workdir=x', '--config.model.ch=12'])
+    assert changed == ['--config=distill:emoji', '--workdir=x', '--config.model.ch=12']
 
 
 def test_raw_weights_teach_with_a_warning(tmp_path, caplog):
