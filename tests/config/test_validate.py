@@ -17,7 +17,7 @@ from ugatit_jax.config.resolve import resolve
         (dict(model__mlp_pool='33', model__n_down=3), 'up to 32'),
         (
             dict(data__image_size=252, model__pixel_unshuffle=2),
-            'a multiple of 8 from 32 on: the generator halves its sides 3',
+            'with model.pixel_unshuffle=2 does not work; it has to be a multiple of 8 from 32 on: the generator halves',
         ),
         (dict(model__n_down=4), 'model.n_down=4'),
         (dict(model__pixel_unshuffle=4), 'model.pixel_unshuffle=4'),

@@ -111,9 +111,11 @@ def validate_sizes(config: ConfigDict) -> None:
     size, m = config.data.image_size, config.model
     multiple = side_multiple(m.n_down, m.pixel_unshuffle)
     smallest_side, halvings = MIN_MAP * multiple, multiple.bit_length() - 1
+    changed = [name for name, usual in (('n_down', 2), ('pixel_unshuffle', 1)) if halvings != 2 and m[name] != usual]
+    with_halvings = f' with {" and ".join(f"model.{name}={m[name]}" for name in changed)}' if changed else ''
     require(
         size % multiple == 0 and size >= smallest_side,
-        f'data.image_size={size}' + (f' with model.n_down={m.n_down}' if halvings != 2 else ''),
+        f'data.image_size={size}' + with_halvings,
         f'a multiple of {multiple} from {smallest_side} on: the generator halves its sides {halvings} times',
     )
     pool, map_size = m.mlp_pool, size // multiple
