@@ -3,8 +3,8 @@
     python -m benchmarks.results --runs runs/emoji64 runs/emoji128 --shipped=emoji
 
 --runs are stages of one training, each started from the weights of the one before (init_from). Writes docs/emoji.png (test
-images beside their translations and true images), docs/emoji_curve.png (truth metrics over all steps, from each run's
-evaluation.jsonl) and, in docs/results.md, the table between its markers.
+images beside their translations and true images), with --runs docs/emoji_curve.png (truth metrics over all steps, from each
+run's evaluation.jsonl) and, in docs/results.md, the table between its markers.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def truth_table(images: dict[str, np.ndarray], fakes: dict[str, np.ndarray]) -> 
 
 
 def sheet(images: dict[str, np.ndarray], fakes: dict[str, np.ndarray], keys: list[str]) -> Image.Image:
-    """Rows: input, translation, true image, of both directions; a column for each of SHOWN that the test set has."""
+    """Rows: input, translation, true image, of both directions; a column for each of SHOWN."""
     shown = [keys.index(key) for key in SHOWN]
     rows = []
     for direction in DIRECTIONS:
@@ -167,11 +167,13 @@ def make_results(options: argparse.Namespace) -> None:
     images = {domain: all_images(source) for domain, source in sources.items()}
     fakes = translate_all(options.shipped, images)
     sheet(images, fakes, list(sources['A'].keys)).save(docs / 'emoji.png', optimize=True)
+    written = [docs / 'emoji.png']
     if options.runs:
-        curve(read_evaluations([pathlib.Path(run) for run in options.runs])).savefig(docs / 'emoji_curve.png', dpi=110)
+        written.append(docs / 'emoji_curve.png')
+        curve(read_evaluations([pathlib.Path(run) for run in options.runs])).savefig(written[-1], dpi=110)
     page = docs / 'results.md'
     page.write_text(replace_between(page.read_text(), 'emoji', truth_table(images, fakes)))
-    print(f'wrote {docs / "emoji.png"}, {docs / "emoji_curve.png"} and the table of {page}')
+    print(f'wrote {", ".join(map(str, written))} and the table of {page}')
 
 
 def main(arguments: list[str] | None = None) -> int:

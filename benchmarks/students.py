@@ -1,6 +1,6 @@
 """Small generators beside the teachers that they learn from: operations, size, and seconds for an image of 256x256.
 
-    python -m benchmarks.students [--rounds=9] [--students=NAME,...]
+    python -m benchmarks.students [--rounds=9] [--students='NAME;...']
     python -m benchmarks.students --compress [--checkpoint=emoji]
     python -m benchmarks.students --depthwise
 
@@ -24,6 +24,7 @@ from benchmarks.common import configure, make_parser, publish, table, timed, ver
 from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.compiler import portable
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.images import normalize
 from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.export.onnx_graph import INPUT, generator_model
@@ -80,11 +81,14 @@ def multiply_adds(generator: Generator, params: Any, image: np.ndarray) -> float
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Measures, prints the table and writes --json."""
+    """Measures, prints the table and writes --json; raises UserError for a name that is none of STUDENTS."""
+    names = options.students.split(';') if options.students else list(STUDENTS)
+    if unknown := [name for name in names if name not in STUDENTS]:
+        raise UserError(f'--students: there is no {unknown[0]!r}; names are {"; ".join(STUDENTS)}')
     info, rng = versions(), np.random.default_rng(0)
     image = rng.uniform(-1, 1, (1, SIDE, SIDE, 3)).astype(np.float32)
     about, runs = {}, {}
-    for name in options.students.split(';') if options.students else STUDENTS:
+    for name in names:
         fields = {f'model.{field}': value for field, value in STUDENTS[name].items()}
         config = configure({'loss.cam_weight': 0.0} | fields)
         generator = make_networks(config).genA2B
