@@ -245,6 +245,8 @@ def test_sound_that_the_result_cannot_hold_is_named(tmp_path):
     with pytest.raises(UserError, match='its sound is pcm_mulaw, which cannot be copied into mp4; convert it first: ffmpeg'):
         video.translate_video(Negative(), str(tmp_path / 'x.mp4'), str(tmp_path / 'y.mp4'))
     assert [path.name for path in tmp_path.iterdir()] == ['x.mp4']
+    with pytest.raises(UserError, match='copied into webm; convert it first: ffmpeg -i FILE -c:v copy -c:a libopus'):
+        video.translate_video(Negative(), str(tmp_path / 'x.mp4'), str(tmp_path / 'y.webm'))
 
 
 def test_streams_of_unknown_kinds(tmp_path):

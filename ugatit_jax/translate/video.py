@@ -246,9 +246,10 @@ def add_audio_stream(writer: 'av.container.OutputContainer', source: 'av.AudioSt
     try:
         return writer.add_stream_from_template(source)
     except ValueError as error:
+        codec = 'libopus' if writer.format.name == 'webm' else 'aac'
         raise UserError(
             f'its sound is {source.codec_context.name}, which cannot be copied into {writer.format.name}; convert it first: '
-            'ffmpeg -i FILE -c:v copy -c:a aac NEW.mkv'
+            f'ffmpeg -i FILE -c:v copy -c:a {codec} NEW.mkv'
         ) from error
 
 
