@@ -29,9 +29,8 @@ def student_config(teacher: ConfigDict, path: str) -> ConfigDict:
     config.model.separable = True
     config.model.stem_kernel = 3
     config.model.pixel_unshuffle = 2  # maps of full resolution take most of the time of a thin network
-    config.model.n_down = (
-        1  # residual blocks at a quarter of the sides, as the teacher's: at an eighth, images are further off
-    )
+    # residual blocks at a quarter of the sides, as the teacher's: at an eighth, images are further off
+    config.model.n_down = 1
     config.model.image_skip = True  # without it rare colours and fine lines come last
     config.model.generator_cam = False  # a teacher's images say where to look
     config.model.weight_init = 'torch'  # N(0, 0.02) of 3x3 kernels of one channel is near the norms' epsilon
