@@ -112,12 +112,13 @@ def write_one_frame(path, codec, pixel_format, image, frames=1, muxer=None):
     return path.read_bytes()
 
 
-def test_transparent_frames_are_seen_over_the_background(tmp_path):
+@pytest.mark.parametrize('name, codec, pixel_format', [('x.mkv', 'ffv1', 'bgra'), ('x.webm', 'libvpx-vp9', 'yuva420p')])
+def test_transparent_frames_are_seen_over_the_background(tmp_path, name, codec, pixel_format):
     """Hidden colours, here red, are not seen, as in images."""
     image = np.zeros((24, 32, 4), np.uint8) + np.uint8([255, 0, 0, 0])
     image[:, :16] = 10, 200, 30, 255
-    write_one_frame(tmp_path / 'x.mkv', 'ffv1', 'bgra', image)
-    assert video.translate_video(Negative(), str(tmp_path / 'x.mkv'), str(tmp_path / 'out.mp4')) == 1
+    write_one_frame(tmp_path / name, codec, pixel_format, image, frames=4)
+    assert video.translate_video(Negative(), str(tmp_path / name), str(tmp_path / 'out.mp4')) == 4
     made = 255 - contents(tmp_path / 'out.mp4')[1][0].astype(int)
     assert abs(made[4:20, 4:12] - (10, 200, 30)).max() < 8 and abs(made[4:20, 20:28] - Negative.background).max() < 8
 

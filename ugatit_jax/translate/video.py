@@ -39,6 +39,7 @@ ENCODER_OPTIONS = {  # constant quality, with hardly any visible loss
 BT709, UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces, of primaries and of transfer functions alike
 HD_HEIGHT = 720  # rows of the smallest high-definition format
 DEFAULT_FRAME_RATE = Fraction(25)  # where a file gives none: frames keep their own times anyway
+ALPHA_DECODERS = {'vp8': 'libvpx', 'vp9': 'libvpx-vp9'}  # of .webm: FFmpeg's own decoders leave out what is transparent
 PIXEL_FORMATS = {1: 'gray', 3: 'rgb24'}  # by channels
 
 
@@ -209,13 +210,13 @@ def read_batches(
         images = [upright(frame, translator.channels, translator.background) for frame in frames]
         return Batch(packets, frames, np.stack(images) if images else np.zeros(0, np.uint8))
 
-    packets, frames, size = [], [], None
+    packets, frames, size, decoder = [], [], None, decoder_of(video)
     for packet in reader.demux([video, *known_audio(reader)]):
         if packet.stream.type == 'audio':
             if packet.dts is not None:  # the empty packet that demux ends with
                 packets.append(packet)
             continue
-        for frame in packet.decode():
+        for frame in decoder.decode(packet):
             size = size or (frame.width, frame.height)
             if size != (frame.width, frame.height):
                 raise UserError(
@@ -227,6 +228,18 @@ def read_batches(
                 yield batch()
                 packets, frames = [], []
     yield batch()
+
+
+def decoder_of(video: 'av.VideoStream') -> 'av.VideoCodecContext':
+    """The decoder of a stream's packets."""
+    import av
+
+    name = ALPHA_DECODERS.get(video.codec_context.name)
+    if video.metadata.get('alpha_mode') != '1' or name not in av.codecs_available:
+        return video.codec_context
+    decoder = av.CodecContext.create(name, 'r')
+    decoder.thread_type = 'AUTO'
+    return decoder
 
 
 def upright(frame: 'av.VideoFrame', channels: int, background: tuple[int, int, int]) -> np.ndarray:
