@@ -208,10 +208,13 @@ def pruned(params: Any, share: float) -> Any:
     """The parameters without those channels between a block's two convolutions whose kernels have the smallest norms."""
     params = dict(params)
     for part in ('encoder', 'decoder'):
-        first, second = (params[part][f'conv_{i}']['kernel'] for i in (0, 1))  # [n_res, 3, 3, in, out]
+        convs = [params[part][f'conv_{i}'] for i in (0, 1)]
+        first, second = (conv.get('pointwise', conv)['kernel'] for conv in convs)  # [n_res, k, k, in, out]
         norms = np.linalg.norm(first, axis=(1, 2)).sum(axis=1)  # [n_res, out]
         kept = norms >= np.quantile(norms, share, axis=1, keepdims=True)
-        params[part] = params[part] | {'conv_1': params[part]['conv_1'] | {'kernel': second * kept[:, None, None, :, None]}}
+        kernel = {'kernel': second * kept[:, None, None, :, None]}
+        changed = {'pointwise': convs[1]['pointwise'] | kernel} if 'pointwise' in convs[1] else kernel
+        params[part] = params[part] | {'conv_1': convs[1] | changed}
     return params
 
 
