@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from ugatit_jax.common.errors import CommandExit, UserError, named_line, printable
-from ugatit_jax.common.files import cache_folder, is_remote, validate_writable
+from ugatit_jax.common.files import cache_folder, is_remote, make_folder, validate_writable
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,6 @@ def enable_compilation_cache(place: str = '') -> None:
     be written.
     """
     import jax  # here: commands that only look at files start without it
-    from etils import epath
 
     if place == 'off':
         jax.config.update('jax_compilation_cache_dir', None)
@@ -99,12 +98,7 @@ def enable_compilation_cache(place: str = '') -> None:
         validate_writable(place, '--compilation_cache')
         jax.config.update('jax_compilation_cache_dir', place)
     elif place:
-        try:
-            epath.Path(place).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f'--compilation_cache={place} cannot be made: {error}; name a folder that can be written, or off'
-            ) from error
+        make_folder(place, f'--compilation_cache={place}', 'name a folder that can be written, or off')
         jax.config.update('jax_compilation_cache_dir', place)
     elif not jax.config.jax_compilation_cache_dir:
         jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'compiled'))

@@ -165,6 +165,14 @@ def write_bytes(path: epath.Path, content: bytes) -> epath.Path:
     return path
 
 
+def make_folder(path: str, named: str, hint: str) -> None:
+    """Makes a local folder and those above it; raises UserError that begins with `named`, such as '--workdir=x'."""
+    try:
+        epath.Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'{named} cannot be made: {first_line(error)}; {hint}') from error
+
+
 def validate_writable(folder: str, flag: str = '--workdir') -> None:
     """Writes an object into a bucket's folder and deletes it; raises UserError where that fails."""
     prepare_bucket(folder)

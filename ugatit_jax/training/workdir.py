@@ -8,8 +8,8 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from ugatit_jax.common.errors import UserError, first_line
-from ugatit_jax.common.files import is_remote, remove_abandoned, validate_writable
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import is_remote, make_folder, remove_abandoned, validate_writable
 from ugatit_jax.training.lease import Lease
 
 
@@ -44,10 +44,5 @@ def make_directory(workdir: str) -> str:
     """Makes the workdir; raises UserError where that is not possible."""
     if is_remote(workdir):  # has no folders to make
         return workdir
-    try:
-        epath.Path(workdir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f'--workdir={workdir} cannot be made: {first_line(error)}; name a folder that can be written'
-        ) from error
+    make_folder(workdir, f'--workdir={workdir}', 'name a folder that can be written')
     return workdir
