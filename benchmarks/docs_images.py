@@ -7,20 +7,19 @@ Needs Chromium on the PATH.
 
 import argparse
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
 
 from PIL import Image
 
+from benchmarks.browser import find_browser
 from ugatit_jax.common.command import argument_parser, run_command
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.files import atomic_file
 from ugatit_jax.report.run_page import write_run_page
 from ugatit_jax.report.run_previews import preview_files
 
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 WINDOW = (1100, 2560)  # CSS pixels: the page's width, down to the first curves
 README_WIDTH = 660  # pixels of docs/report.png: what GitHub shows of a README is hardly wider
 SECONDS = 60  # for the browser, which takes 2
@@ -48,9 +47,7 @@ def make_images(options: argparse.Namespace) -> None:
 
 def screenshot(url: str, window: tuple[int, int], *flags: str) -> Image.Image:
     """A page as headless Chromium shows it in a window of that size; raises UserError where there is none."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        raise UserError(f'none of {", ".join(BROWSERS)} is on the PATH; hint: apt-get install chromium')
+    browser = find_browser()
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, 'page.png')
         size = ','.join(map(str, window))

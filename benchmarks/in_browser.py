@@ -10,7 +10,6 @@ import functools
 import http.server
 import pathlib
 import re
-import shutil
 import statistics
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.browser import chromium
 from benchmarks.common import make_parser, publish, table, versions
 from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.errors import UserError
@@ -35,20 +35,6 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Nothing."""
-
-
-def open_browser() -> Any:
-    """Headless Chromium; raises UserError where it is not installed."""
-    from selenium import webdriver
-
-    binary, driver = shutil.which('chromium'), shutil.which('chromedriver')
-    if not binary or not driver:
-        raise UserError('no chromium with its chromedriver is on the PATH; hint: apt-get install chromium chromium-driver')
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage'):
-        options.add_argument(flag)
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
 
 
 def wait_for(browser: Any, element: str, pattern: str) -> re.Match:
@@ -85,17 +71,13 @@ def milliseconds(browser: Any, folder: pathlib.Path, image: pathlib.Path, rounds
 def measure(models: list[str], rounds: int) -> list[list]:
     """A row for each model."""
     rows = []
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
         image = pathlib.Path(scratch) / 'image.png'
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)).save(image)
-        browser = open_browser()
-        try:
-            for i, model in enumerate(models):
-                folder = pathlib.Path(scratch) / str(i)
-                export_page(model, str(folder))
-                rows.append([model, *milliseconds(browser, folder, image, rounds)])
-        finally:
-            browser.quit()
+        for i, model in enumerate(models):
+            folder = pathlib.Path(scratch) / str(i)
+            export_page(model, str(folder))
+            rows.append([model, *milliseconds(browser, folder, image, rounds)])
     return rows
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.docs_images import BROWSERS, README_WIDTH, main
+from benchmarks.browser import BROWSERS
+from benchmarks.docs_images import README_WIDTH, main
 from tests.helpers.run_workdir import COLOURS, make_workdir, short_row_of
 
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from benchmarks import browser as browsers
+from ugatit_jax.common.errors import UserError
 
 PHONE = {'width': 390, 'height': 844, 'deviceScaleFactor': 2, 'mobile': True}
 
@@ -14,22 +16,13 @@ PHONE = {'width': 390, 'height': 844, 'deviceScaleFactor': 2, 'mobile': True}
 @contextlib.contextmanager
 def chromium(*flags: str) -> Iterator[Any]:
     """A browser that logs its console and requests."""
-    from selenium import webdriver
-
-    binaries = [shutil.which(name) for name in ('chromium', 'chromium-browser', 'google-chrome')]
-    driver = shutil.which('chromedriver')
-    if not any(binaries) or not driver:
-        pytest.skip('no Chromium with its chromedriver here (Debian: chromium chromium-driver)')
-    options = webdriver.ChromeOptions()
-    options.binary_location = next(filter(None, binaries))
-    for flag in ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', *flags):
-        options.add_argument(flag)
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
+    logged = {'goog:loggingPrefs': {'browser': 'ALL', 'performance': 'ALL'}}
+    with contextlib.ExitStack() as stack:
+        try:
+            browser = stack.enter_context(browsers.chromium(*flags, **logged))
+        except UserError as error:
+            pytest.skip(str(error))
         yield browser
-    finally:
-        browser.quit()
 
 
 def requested(browser: Any) -> list[str]:
