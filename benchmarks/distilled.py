@@ -38,13 +38,16 @@ def measure(teacher: str, students: list[str]) -> list[list]:
         raise UserError(f'the table has perceptual distances: {reason}')
     effnet = EffnetExtractor(weights, make_mesh(1))
     images = {domain: all_images(source) for domain, source in test_sources().items()}
-    taught, teachers, rows = translate_all(teacher, images), [], []
+    taught, teachers, rows = {}, [], []  # the teacher's images, their L1
     for path in [teacher, *students]:
         fakes = translate_all(path, images)
         truth = [compare(fakes[direction], images[target_of(direction)], effnet) for direction in DIRECTIONS]
         l1 = [float(found['l1'].mean()) / 2 for found in truth]  # values in [-1, 1] are twice as far apart
-        teachers = l1 if path == teacher else teachers
-        nearness = [compare(fakes[direction], taught[direction], None)['psnr'].mean() for direction in DIRECTIONS]
+        if not rows:
+            taught, teachers, nearness = fakes, l1, ['', '']
+        else:
+            found = [compare(fakes[direction], taught[direction], None)['psnr'].mean() for direction in DIRECTIONS]
+            nearness = [f'{value:.1f}' for value in found]
         rows.append(
             [
                 pathlib.Path(path).name,
@@ -52,7 +55,7 @@ def measure(teacher: str, students: list[str]) -> list[list]:
                 *(f'{value:.4f}' for value in l1),
                 *(f'{ours / theirs:.3f}' for ours, theirs in zip(l1, teachers)),
                 *(f'{found["perceptual"].mean():.3f}' for found in truth),
-                *(f'{value:.1f}' if path != teacher else '' for value in nearness),
+                *nearness,
             ]
         )
     return rows
