@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.helpers.translation import noise_image
-from ugatit_jax.models.generator import MIN_MAP, side_multiple
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.translate.fitting import fit, restore, restore_heatmap
 
 
@@ -26,7 +26,7 @@ def test_padding_does_not_come_back():
     'n_down, pixel_unshuffle, multiple, smallest', [(2, 1, 4, 16), (3, 1, 8, 32), (1, 2, 4, 16), (2, 2, 8, 32)]
 )
 def test_any_size_is_padded_to_one_that_a_generator_takes(n_down, pixel_unshuffle, multiple, smallest):
-    assert (side_multiple(n_down, pixel_unshuffle), MIN_MAP * multiple) == (multiple, smallest)
+    assert (side_multiple(n_down, pixel_unshuffle), min_side(multiple)) == (multiple, smallest)
     for height, width in ((1, 2), (15, 17), (20, 33)):
         x = noise_image(height, width)
         fitted = fit(x, None, 'stretch', (9, 9, 9), multiple)

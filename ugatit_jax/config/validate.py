@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from ugatit_jax.config.derived import LOSS_WEIGHTS, draws_per_step, parse_profile_steps, uses_identity
 from ugatit_jax.config.fields import require, shown
 from ugatit_jax.models.discriminator import fits
-from ugatit_jax.models.generator import MIN_MAP, side_multiple
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.models.names import DIRECTIONS
 
 MAX_EXAMPLES = 2**32  # of a run: which image is the i-th is defined below (data.shuffle)
@@ -110,7 +110,7 @@ def validate_sizes(config: ConfigDict) -> None:
     """Raises UserError for an image size that a network cannot take, with the smallest size and the depth that would fit."""
     size, m = config.data.image_size, config.model
     multiple = side_multiple(m.n_down, m.pixel_unshuffle)
-    smallest_side, halvings = MIN_MAP * multiple, multiple.bit_length() - 1
+    smallest_side, halvings = min_side(multiple), multiple.bit_length() - 1
     changed = [name for name, usual in (('n_down', 2), ('pixel_unshuffle', 1)) if halvings != 2 and m[name] != usual]
     with_halvings = f' with {" and ".join(f"model.{name}={m[name]}" for name in changed)}' if changed else ''
     require(

@@ -8,11 +8,11 @@ from typing import NamedTuple, Self
 
 from ml_collections import ConfigDict
 
-from ugatit_jax.models.generator import MIN_MAP, side_multiple
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.models.names import GENERATORS, reach_of
 
 SIDE_MULTIPLE = side_multiple(2)  # of images: both releases halve the sides twice
-MIN_SIDE = MIN_MAP * SIDE_MULTIPLE
+MIN_SIDE = min_side(SIDE_MULTIPLE)
 RELEASES = {'pytorch': 'PyTorch', 'tensorflow': 'TensorFlow'}
 NETWORKS = ('genA2B', 'genB2A', 'disGA', 'disGB', 'disLA', 'disLB')  # in the order of a PyTorch release's file
 TENSORFLOW_NETWORKS = {  # ours: theirs; generator_B makes B

@@ -16,7 +16,7 @@ from ugatit_jax.export.formats import FORMATS, Format, suffix_of
 from ugatit_jax.export.sample_images import SampleImages, sample_images
 from ugatit_jax.export.target import Run, Target
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.generator import MIN_MAP, side_multiple
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.models.names import generator_of, source_of
 from ugatit_jax.models.networks import make_networks
 
@@ -101,7 +101,7 @@ def parse_size(text: str, loaded: LoadedGenerators, form: Format, suffix: str) -
         return None
     model = loaded.config.model
     multiple = side_multiple(model.n_down, model.pixel_unshuffle)
-    smallest = MIN_MAP * multiple
+    smallest = min_side(multiple)
     if not text.isdecimal() or int(text) % multiple or int(text) < smallest:
         raise UserError(f'--size={text}: it is any, or a multiple of {multiple} from {smallest} on')
     return int(text)

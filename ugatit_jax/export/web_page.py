@@ -14,7 +14,7 @@ from ugatit_jax.common.files import is_installed, partial_folder, partial_name
 from ugatit_jax.export.sample_images import sample_images
 from ugatit_jax.export.single_file import compare, make_target
 from ugatit_jax.export.web_runtime import KINDS, runtime_files
-from ugatit_jax.models.generator import MIN_MAP, side_multiple
+from ugatit_jax.models.generator import min_side, side_multiple
 from ugatit_jax.models.names import direction_of, generator_of, source_of
 
 FORMAT = 'ugatit_jax page 1'
@@ -145,7 +145,7 @@ def description(folder: pathlib.Path, loaded: LoadedGenerators) -> dict[str, Any
         'weights': loaded.weights,
         'image_size': data.image_size,
         'side_multiple': multiple,
-        'min_side': MIN_MAP * multiple,
+        'min_side': min_side(multiple),
         'fixed_size': model.mlp_pool == 'full',
         'fit': data.fit,
         'background': list(data.background),

@@ -26,6 +26,11 @@ def side_multiple(n_down: int, pixel_unshuffle: int = 1) -> int:
     return pixel_unshuffle * 2**n_down
 
 
+def min_side(multiple: int) -> int:
+    """The smallest side of an image, where sides are multiples of this."""
+    return MIN_MAP * multiple
+
+
 @struct.dataclass
 class GeneratorOutput:
     """Output for images [B, h, w, C]."""

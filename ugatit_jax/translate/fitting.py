@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ugatit_jax.data.preprocess import centre_square, fit_square, padded_box, resize
-from ugatit_jax.models.generator import MIN_MAP
+from ugatit_jax.models.generator import min_side
 
 
 class FittedImage(NamedTuple):
@@ -30,7 +30,7 @@ def fit(pixels: np.ndarray, size: int | None, mode: str, background: tuple[int, 
     """
     height, width = pixels.shape[:2]
     if size is None:
-        sides = [max(MIN_MAP * multiple, -(-side // multiple) * multiple) for side in (height, width)]
+        sides = [max(min_side(multiple), -(-side // multiple) * multiple) for side in (height, width)]
         padded = np.pad(pixels, ((0, sides[0] - height), (0, sides[1] - width), (0, 0)), 'reflect')
         return FittedImage(padded, (0, 0, height, width), (height, width), pixels)
     square = fit_square(pixels, size, mode, background)

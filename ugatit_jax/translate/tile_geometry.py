@@ -81,8 +81,3 @@ def trace_back(layers: Sequence[ConvGeometry], sizes: Sequence[int], tile: Tile)
         start, length, rows = layer.input_window(start, length, size)
         places.insert(0, rows)
     return slice(start, start + length), places
-
-
-def last_window(layers: Sequence[ConvGeometry], sizes: Sequence[int], tile: Tile) -> slice:
-    """The window of the last layer's input that a tile of its output needs; `trace_back` has the places in it."""
-    return trace_back(layers[-1:], sizes[-2:], tile)[0]

@@ -12,7 +12,7 @@ from flax import linen as nn
 from ugatit_jax.common.images import denormalize, normalize
 from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.ops.moment_norm import affine
-from ugatit_jax.translate.tile_geometry import ConvGeometry, cover, last_window, layer_sizes, trace_back
+from ugatit_jax.translate.tile_geometry import ConvGeometry, cover, layer_sizes, trace_back
 
 Affine = tuple[np.ndarray, np.ndarray, np.ndarray]  # a norm as (mean, factor, offset), each broadcast to [1, 1, 1, C]
 
@@ -107,11 +107,10 @@ def sweep(
         for column_tile in cover(widths[-1], tile):
             window_columns, columns = trace_back(geometries, widths, column_tile)
             more = None
-            if beside is not None:
-                window = (
-                    last_window(geometries, sizes, tile) for sizes, tile in ((heights, row_tile), (widths, column_tile))
-                )
-                more = beside[tuple(window)][None]
+            if beside is not None:  # the window of the last layer, whose places `rows` and `columns` end with
+                beside_rows, _ = trace_back(geometries[-1:], heights[-2:], row_tile)
+                beside_columns, _ = trace_back(geometries[-1:], widths[-2:], column_tile)
+                more = beside[beside_rows, beside_columns][None]
             y, mean, square = run_tile(
                 tuple(layers),
                 last,

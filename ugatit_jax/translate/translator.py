@@ -12,7 +12,7 @@ from ugatit_jax.common.images import normalize
 from ugatit_jax.common.progress import announced
 from ugatit_jax.data.preprocess import FIT_MODES
 from ugatit_jax.models.forward import compiled_generator
-from ugatit_jax.models.generator import MIN_MAP, Generator, GeneratorOutput
+from ugatit_jax.models.generator import Generator, GeneratorOutput, min_side
 from ugatit_jax.models.names import generator_of, reverse_of, source_of, target_of
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.translate.defaults import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRECTIONS
@@ -170,7 +170,7 @@ class Translator:
         """The side of the generator's squares for a `size`, None for images as they are; raises UserError."""
         side = {'train': self.image_size, 'original': None}.get(size, size)
         multiple = self.generator.side_multiple
-        smallest = MIN_MAP * multiple
+        smallest = min_side(multiple)
         if side is not None and (not isinstance(side, int) or side < smallest or side % multiple):
             raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {multiple} from {smallest} on")
         if self.fixed_size and side != self.image_size:
