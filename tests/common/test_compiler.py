@@ -121,3 +121,23 @@ def test_checkpoint_computes_activations_again_and_has_the_same_derivatives(cpu,
                 for function in (network, compiler.checkpoint(network))
             )
             assert again == once + 2 * images.size  # the network's exp and tanh
+
+
+def test_a_forward_pass_on_a_cpu_has_products_of_xla_itself(monkeypatch):
+    """And stays as it is elsewhere, in what is for every device, and where XLA does not know the option."""
+    x = jnp.ones((64, 64))
+
+    def libraries_products() -> int:
+        text = jax.jit(jnp.dot, compiler_options=compiler.forward_options()).lower(x, x).compile().as_text()
+        return text.count('__ynn_fusion')
+
+    assert compiler.forward_options() and libraries_products() == 0
+    with compiler.portable():
+        assert compiler.forward_options() is None
+    monkeypatch.setattr(compiler, 'OWN_PRODUCTS', {'xla_of_another_version': 'x'})
+    compiler.xla_has_own_products.cache_clear()
+    assert compiler.forward_options() is None and libraries_products() == 1
+    monkeypatch.undo()
+    compiler.xla_has_own_products.cache_clear()
+    monkeypatch.setattr(compiler, 'on_cpu', lambda: False)
+    assert compiler.forward_options() is None

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ugatit_jax.common.compiler import forward_options
 from ugatit_jax.common.images import denormalize, normalize
 from ugatit_jax.common.sharding import replicated
 from ugatit_jax.models.generator import GeneratorOutput
@@ -29,4 +30,5 @@ def compiled_generator(
         out = module.apply({'params': params}, normalize(images))
         return out.replace(image=denormalize(out.image))
 
-    return jax.jit(apply, out_shardings=None if mesh is None else replicated(mesh))
+    sharding = None if mesh is None else replicated(mesh)
+    return jax.jit(apply, out_shardings=sharding, compiler_options=forward_options())

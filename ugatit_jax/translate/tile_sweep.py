@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from ugatit_jax.common.compiler import forward_options
 from ugatit_jax.common.images import denormalize, normalize
 from ugatit_jax.models.cam import CAM
 from ugatit_jax.models.ops.moment_norm import affine
@@ -32,7 +33,12 @@ class Layer(NamedTuple):
         return y[:, 2:-2, 2:-2] if self.geometry.upsample else y
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.cache
+def compiled_run_tile() -> Callable[..., tuple[jax.Array, jax.Array, jax.Array]]:
+    """`run_tile`, compiled for each of its `layers` and `last`."""
+    return jax.jit(run_tile, static_argnums=(0, 1), compiler_options=forward_options())
+
+
 def run_tile(
     layers: tuple[Layer, ...],
     last: bool,
@@ -111,7 +117,7 @@ def sweep(
                 beside_rows, _ = trace_back(geometries[-1:], heights[-2:], row_tile)
                 beside_columns, _ = trace_back(geometries[-1:], widths[-2:], column_tile)
                 more = beside[beside_rows, beside_columns][None]
-            y, mean, square = run_tile(
+            y, mean, square = compiled_run_tile()(
                 tuple(layers),
                 last,
                 list(params),
