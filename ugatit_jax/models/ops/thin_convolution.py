@@ -55,7 +55,17 @@ def transposed(kernel: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def from_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `in` is few (images): one product."""
+    """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `in` is few (images).
+
+    One product, but for translation on a CPU: with forward_options XLA's convolution takes a half to a fifth of the time there.
+    """
+    if on_cpu():
+        return lax.conv_general_dilated(x, kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return product_of_taps(x, kernel)
+
+
+def product_of_taps(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """`from_thin` as one product."""
     return jnp.dot(taps(x, kernel.shape[0]), kernel.reshape(-1, kernel.shape[3]))
 
 
@@ -67,7 +77,7 @@ def from_thin_backward(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tup
     return to_thin(zero_pad(dy, k - 1), transposed(kernel)), dkernel.reshape(kernel.shape)
 
 
-from_thin.defvjp(lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thin_backward)
+from_thin.defvjp(lambda x, kernel: (product_of_taps(x, kernel), (x, kernel)), from_thin_backward)
 
 
 @jax.custom_vjp
