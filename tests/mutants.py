@@ -66,6 +66,12 @@ MUTANTS = [
     ),
     Mutant('translate/video.py', 'written.result()  # so', 'pass  # so', 'translate/test_video.py -k encoder'),
     Mutant('serve/page.py', "kind.startswith('data:image/') and", '', 'serve/test_serve.py -k frames_of_a_camera'),
+    Mutant(
+        'serve/page.py',
+        'path.is_relative_to(pathlib.Path(folder).resolve()) and ',
+        '',
+        'serve/test_serve.py -k no_other_file',
+    ),
     Mutant('training/precision.py', 'not flags & BFLOAT16_FLAGS', 'flags & BFLOAT16_FLAGS', 'training/test_precision.py'),
     # students
     Mutant('models/ops/depthwise.py', 'x[:, i : i + reach_h', 'x[:, j : j + reach_h', 'models/ops/test_depthwise.py'),

@@ -98,9 +98,15 @@ class Served:
 
     def translate(self, path: str, direction: str = 'a2b', size: str = 'train', heatmap: bool = False) -> tuple[str, str]:
         """(event, data) that the API's call ends with, for a file of the server."""
-        file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
-        body = json.dumps({'data': [file, direction, size, heatmap]}).encode()
-        status, answer = self.send('/gradio_api/call/translate', body, Content_Type='application/json')
+        return self.call([{'path': path, 'meta': {'_type': 'gradio.FileData'}}, direction, size, heatmap])
+
+    def post(self, path: str, content: object) -> tuple[int, bytes]:
+        """(status, body) of a POST of JSON."""
+        return self.send(f'/gradio_api/{path}', json.dumps(content).encode(), Content_Type='application/json')
+
+    def call(self, data: list) -> tuple[str, str]:
+        """(event, data) that the API's call of these inputs ends with."""
+        status, answer = self.post('call/translate', {'data': data})
         assert status == 200, answer
         stream = self.send(f'/gradio_api/call/translate/{json.loads(answer)["event_id"]}')[1].decode()
         return re.findall(r'event: (\w+)\ndata: (.*)', stream)[-1]
@@ -328,6 +334,9 @@ def test_one_direction_of_another_kind_of_model(workdir, tmp_path):
     assert result.heatmap.endswith('heatmap_b2a.png')
     examples = find_examples(translators, str(tmp_path / 'x.png'))['b2a']
     np.testing.assert_array_equal(examples.draw(3), image)
+    for file in ({'path': str(secret)}, {'path': str(secret), 'meta': {'_type': 'file'}}):  # without gradio's description
+        event, text = served.call([file, 'a2b', 'train', False])
+        assert event == 'error' and 'the image is not here, or no longer; upload it' in text
 
 
 def test_flags_and_missing_packages_are_one_line(workdir, tmp_path, capsys, monkeypatch):

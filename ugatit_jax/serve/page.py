@@ -1,6 +1,7 @@
 """The page itself, in gradio."""
 
 import base64
+import pathlib
 from typing import Any
 
 import gradio as gr
@@ -25,10 +26,11 @@ FONTS = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['ui-monospace', 'mon
 PHONE = '.gradio-container { padding: 12px !important; overflow-wrap: anywhere; }'
 
 
-def take_as_uploaded(image: gr.Image) -> None:
+def take_as_uploaded(image: gr.Image, folder: str) -> None:
     """Lets a component hand on the path of the file that was uploaded, which by itself it would decode, whatever its size.
 
-    Set on the component: for a class of its own gradio writes a stub file beside this module.
+    Set on the component: for a class of its own gradio writes a stub file beside this module. folder: of uploads, results.
+    Whether a path is in there gradio asks only where the caller says that it is a file, which a caller may leave out.
     """
     move = image.async_move_resource_to_block_cache
 
@@ -37,8 +39,15 @@ def take_as_uploaded(image: gr.Image) -> None:
             raise gr.Error('an image is uploaded as a file, not named by a URL', print_exception=False)
         return await move(path)
 
-    image.async_move_resource_to_block_cache = move_file
-    image.preprocess = lambda payload: None if payload is None else payload.path  # an upload or a result: gradio has looked
+    def preprocess(payload: ImageData | None) -> str | None:
+        if payload is None or payload.path is None:
+            return None
+        path = pathlib.Path(payload.path).resolve()
+        if not (path.is_relative_to(pathlib.Path(folder).resolve()) and path.is_file()):
+            raise gr.Error('the image is not here, or no longer; upload it', print_exception=False)
+        return str(path)
+
+    image.async_move_resource_to_block_cache, image.preprocess = move_file, preprocess
 
 
 def take_frames(camera: gr.Image) -> None:
@@ -132,7 +141,7 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
                     height=300,
                     elem_id='given',
                 )
-                take_as_uploaded(given)
+                take_as_uploaded(given, folder)
                 size = gr.Dropdown(sizes, value=TRAIN, label='size that the generator sees', visible=len(sizes) > 1)
                 heatmap = gr.Checkbox(False, label='heatmap: where the generator looked', visible=model.has_heatmap)
                 button = gr.Button('Translate', variant='primary', elem_id='translate')
