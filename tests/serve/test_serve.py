@@ -322,6 +322,13 @@ def test_no_other_file_of_the_server_is_readable(served, workdir, tmp_path):
     assert event == 'error' and 'not named by a URL' in text
 
 
+@needs_gradio
+def test_calls_wait_their_turn(served):
+    """Those past the queue would be computed beside the image whose turn it is."""
+    status, answer = served.post('run/translate', {'data': [None, 'a2b', 'train', False]})
+    assert status == 404 and b'queue' in answer
+
+
 def test_one_direction_of_another_kind_of_model(workdir, tmp_path):
     """A full model takes its own size alone."""
     full = write_checkpoint(tmp_path / 'full', model__mlp_pool='full', data__source=f'folder:{tmp_path}/gone')

@@ -74,7 +74,8 @@ def launch(
 ) -> gr.Blocks:
     """Starts the server in threads of its own, and returns the page; folder: for uploads and results."""
     page = build(model, examples, folder)
-    page.queue(max_size=max_queue, default_concurrency_limit=1)
+    # closed: a call outside of the queue would be computed beside it
+    page.queue(max_size=max_queue, default_concurrency_limit=1, api_open=False)
     page.launch(
         server_name=host,
         server_port=port,
