@@ -329,6 +329,13 @@ def test_calls_wait_their_turn(served):
     assert status == 404 and b'queue' in answer
 
 
+@needs_gradio
+def test_runs_are_not_kept_elsewhere(served):
+    """gradio offers visitors to copy them into a bucket of the Hub, which the server would write."""
+    assert served.send('/gradio_api/runs')[0] == 404
+    assert served.post('run-history/connect', {})[0] == 404
+
+
 def test_one_direction_of_another_kind_of_model(workdir, tmp_path):
     """A full model takes its own size alone."""
     full = write_checkpoint(tmp_path / 'full', model__mlp_pool='full', data__source=f'folder:{tmp_path}/gone')

@@ -12,8 +12,15 @@ from ugatit_jax.serve.examples import Examples
 from ugatit_jax.serve.model import ServedModel
 
 OLDEST_MAJOR = 6  # of gradio
-# of gradio and of what it uses: no analytics, no check for a newer version, no tunnel, no question to the Hub
-OFFLINE = {'GRADIO_ANALYTICS_ENABLED': 'False', 'GRADIO_SHARE': 'False', 'HF_HUB_OFFLINE': '1', 'DO_NOT_TRACK': '1'}
+# of gradio and of what it uses: no analytics, no check for a newer version, no tunnel, no question to the Hub, and no copies
+# of results in a bucket of the Hub, which it would write for any visitor with a token
+OFFLINE = {
+    'GRADIO_ANALYTICS_ENABLED': 'False',
+    'GRADIO_SHARE': 'False',
+    'GRADIO_RUN_HISTORY': 'False',
+    'HF_HUB_OFFLINE': '1',
+    'DO_NOT_TRACK': '1',
+}
 
 
 def require_gradio() -> None:
