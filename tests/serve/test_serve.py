@@ -46,12 +46,16 @@ def workdir(tmp_path_factory):
 
 
 class Served:
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        return free.getsockname()[1]
+
+
     """A running server: url, and its log when it has ended."""
 
     def __init__(self, workdir: str, folder: pathlib.Path, sign: str):
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.temporary = folder
         self.process = subprocess.Popen(
             [
@@ -355,12 +359,13 @@ def test_one_direction_of_another_kind_of_model(workdir, tmp_path):
 
 def test_flags_and_missing_packages_are_one_line(workdir, tmp_path, capsys, monkeypatch):
     def error(*flags: str) -> str:
-        assert main([f'--checkpoint={workdir}', *flags]) == 2
+        assert main([f'--checkpoint={workdir}', f'--port={free_port()}', *flags]) == 2
         line = capsys.readouterr().err
         assert line.startswith('ugatit_jax: ') and line.count('\n') == 1
         return line
 
-    assert '--max_upload=0: it is above 0' in error('--max_upload=0')
+    assert '--max_upload=0: it is a number above 0' in error('--max_upload=0')
+    assert '--max_pixels=inf: it is a number above 0' in error('--max_pixels=inf')
     assert '--port=70000' in error('--port=70000')
     monkeypatch.setattr(server, 'is_installed', lambda module: False)
     assert 'the page needs gradio; hint: pip install -e .[serve]' in error()
@@ -370,3 +375,9 @@ def test_flags_and_missing_packages_are_one_line(workdir, tmp_path, capsys, monk
     monkeypatch.setattr(importlib.metadata, 'version', lambda name: '6.0.0')
     assert f'--examples={tmp_path}/none: there is no such file' in error(f'--examples={tmp_path}/none')
     assert 'is neither a workdir' in error(f'--checkpoint={tmp_path}')
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f'--host=127.0.0.1 --port={port} cannot be used: Address already in use; name another' in error(
+            f'--port={port}'
+        )
+    assert '--host=192.0.2.1' in error('--host=192.0.2.1')  # of no machine (RFC 5737)

@@ -8,6 +8,7 @@ internet, and `pip install -e .[serve]` (docs/serve.md).
 """
 
 import logging
+import math
 import sys
 
 from ugatit_jax.common.command import argument_parser, configure_logging, configure_process, run_command
@@ -46,17 +47,18 @@ def main(arguments: list[str] | None = None) -> int:
 
     def command() -> None:
         for name in ('max_upload', 'max_pixels', 'max_side', 'max_queue'):
-            if not getattr(options, name) > 0:
-                raise UserError(f'--{name}={getattr(options, name):g}: it is above 0')
+            if not 0 < getattr(options, name) < math.inf:
+                raise UserError(f'--{name}={getattr(options, name):g}: it is a number above 0')
         if not 0 < options.port < 65536:
             raise UserError(f'--port={options.port}: it is from 1 to 65535')
         from ugatit_jax.checkpoint.generators import parse_step
         from ugatit_jax.serve.examples import find_examples
         from ugatit_jax.serve.model import Limits, ServedModel, load_translators
-        from ugatit_jax.serve.server import require_gradio, serve
+        from ugatit_jax.serve.server import require_gradio, serve, validate_address
         from ugatit_jax.translate.provenance import parse_credentials
 
         require_gradio()
+        validate_address(options.host, options.port)  # before a model is loaded
         credentials = parse_credentials(options.sign, options.no_metadata)
         configure_process()
         limits = Limits(int(options.max_upload * 1e6), int(options.max_pixels * 1e6), options.max_side)

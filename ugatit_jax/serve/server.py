@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import signal
+import socket
 import tempfile
 import threading
 
@@ -31,6 +32,17 @@ def require_gradio() -> None:
     version = importlib.metadata.version('gradio')
     if int(version.partition('.')[0]) < OLDEST_MAJOR:
         raise UserError(f'the page needs gradio {OLDEST_MAJOR} or newer, and {version} is installed; {hint}')
+
+
+def validate_address(host: str, port: int) -> None:
+    """Raises UserError where nothing can listen at this address."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the port of a server that has just ended is free
+            probe.bind(address)
+    except OSError as error:
+        raise UserError(f'--host={host} --port={port} cannot be used: {error.strerror or error}; name another') from error
 
 
 def serve(model: ServedModel, examples: dict[str, Examples], host: str, port: int, max_queue: int) -> None:
