@@ -134,6 +134,8 @@ class ServedModel:
 
     def decode(self, data: bytes, translator: Translator) -> np.ndarray:
         """An image file as uint8 [h, w, C]; its number of pixels is read from its header, before it is decoded."""
+        if not data:
+            raise DecodeError('empty file')
         try:
             with open_image(data) as image:
                 width, height = image.size

@@ -1,6 +1,7 @@
 """The page itself, in gradio."""
 
 import base64
+import logging
 import pathlib
 from typing import Any
 
@@ -9,12 +10,15 @@ from gradio.data_classes import ImageData
 from PIL import Image
 from starlette.middleware import Middleware
 
-from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.errors import UserError, named_line
 from ugatit_jax.common.images import to_rgb
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.serve.body_limit import BodyLimit
 from ugatit_jax.serve.examples import Examples
 from ugatit_jax.serve.model import TRAIN, ServedModel
+from ugatit_jax.serve.request_errors import RequestErrors
+
+logger = logging.getLogger(__name__)
 
 KEPT_SECONDS, CLEANING_SECONDS = 3600, 600  # of uploads and results
 FRAME_SECONDS = 0.1  # between two images of a camera; slower where the generator is
@@ -59,7 +63,10 @@ def take_frames(camera: gr.Image) -> None:
         kind, _, text = (payload.url or '').partition(',')
         if not (kind.startswith('data:image/') and kind.endswith(';base64')):
             raise gr.Error('a frame is sent as data', print_exception=False)
-        return base64.b64decode(text)
+        try:
+            return base64.b64decode(text, validate=True)
+        except ValueError as error:
+            raise gr.Error(f'a frame is sent as base64: {error}', print_exception=False) from error
 
     camera.preprocess = preprocess
 
@@ -67,6 +74,27 @@ def take_frames(camera: gr.Image) -> None:
 def show_frames(image: gr.Image) -> None:
     """Lets a component show the bytes of a JPEG file without a file."""
     image.postprocess = lambda data: data and ImageData(url=f'data:image/jpeg;base64,{base64.b64encode(data).decode()}')
+
+
+def refuse_wrong_inputs(page: gr.Blocks) -> None:
+    """Lets values that a call does not take be answered with one line, without paths of this server.
+
+    By itself gradio sends the text of whatever its checks raised, and logs its traceback.
+    """
+    preprocess = page.preprocess_data
+
+    async def refusing(fn: Any, *arguments: Any, **options: Any) -> list[Any]:
+        try:
+            return await preprocess(fn, *arguments, **options)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            logger.warning('%s: %s', fn.name, named_line(error.__cause__ or error))
+            text = 'these inputs cannot be used; GET /gradio_api/info says what calls take'
+            raise gr.Error(text, print_exception=False) from error
+
+    page.preprocess_data = refusing
 
 
 def launch(
@@ -80,7 +108,9 @@ def launch(
         server_name=host,
         server_port=port,
         max_file_size=model.limits.upload,
-        app_kwargs={'middleware': [Middleware(BodyLimit, limit=model.limits.upload + FORM_BYTES)]},
+        app_kwargs={
+            'middleware': [Middleware(RequestErrors), Middleware(BodyLimit, limit=model.limits.upload + FORM_BYTES)]
+        },
         allowed_paths=[],
         share=False,
         inbrowser=False,
@@ -119,7 +149,7 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
 
     def translate_frame(data: bytes | None, direction: str) -> bytes | None:
         try:
-            return data and model.translate_frame(data, direction)
+            return None if data is None else model.translate_frame(data, direction)
         except (DecodeError, UserError) as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -184,6 +214,7 @@ def build(model: ServedModel, examples: dict[str, Examples], folder: str) -> gr.
             show_progress='hidden',
             api_name=False,
         )
+    refuse_wrong_inputs(page)
     return page
 
 
