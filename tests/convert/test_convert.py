@@ -4,7 +4,9 @@ import pytest
 
 from tests.helpers.official_files import refusal, tree_of
 from tests.helpers.torch_writer import write_zip
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.__main__ import main
+from ugatit_jax.convert.convert import convert
 
 
 def test_the_command(arrays, tmp_path, capsys):
@@ -39,3 +41,18 @@ def test_a_workdir_becomes_nothing_but_a_file(workdirs, tmp_path):
     assert 'of this project already' in refusal(workdirs['paper'], tmp_path / 'x')
     assert '--image_size' in refusal(workdirs['paper'], tmp_path / 'x.pt', image_size=32)
     assert 'no averaged generators' in refusal(workdirs['paper'], tmp_path / 'x.pt', weights='ema')
+
+
+def test_no_target_is_not_the_folder_that_one_is_in(arrays, tmp_path, monkeypatch):
+    """As with a shell variable that is not set."""
+    write_zip(tmp_path / 'x.pt', tree_of(arrays))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match='--to= exists already'):
+        convert('x.pt', '', image_size=32)
+    assert [path.name for path in tmp_path.iterdir()] == ['x.pt']
+
+
+def test_a_folder_that_cannot_be_made(arrays, tmp_path):
+    write_zip(x := tmp_path / 'x.pt', tree_of(arrays))
+    message = refusal(x, x / 'run', image_size=32)
+    assert message == f'--to={x}/run cannot be made: Not a directory; name a folder that can be written'

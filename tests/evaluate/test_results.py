@@ -29,7 +29,7 @@ def test_only_evaluations_are_replaced(tmp_path):
     (tmp_path / 'metrics.json').write_text(json.dumps({'made_by': 'another program'}))
     with pytest.raises(UserError, match='metrics.json exists'):
         make_output_folder(str(tmp_path))
-    with pytest.raises(UserError, match='cannot be made'):
+    with pytest.raises(UserError, match='folder cannot be made: Not a directory; name a folder that can be written'):
         make_output_folder(str(tmp_path / 'metrics.json' / 'folder'))
 
 

@@ -48,5 +48,12 @@ def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path,
     assert main([*common, f'--output={source}']) == 2 and 'no input is overwritten' in capsys.readouterr().err
     assert main([f'--checkpoint={workdir}', f'--input={tmp_path}', f'--output={tmp_path / "o"}']) == 2
     assert '--direction is missing: a2b or b2a' in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path / 'new')
+    assert main([*common, f'--output={source}/o']) == 2 and main([*common, '--output=']) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith('ugatit_jax: ')]
+    assert lines == [
+        f'ugatit_jax: --output={source}/o cannot be made: Not a directory; name a folder that can be written',
+        'ugatit_jax: --output= is empty; name a folder that can be written',
+    ]
     assert run_translate(workdir, tmp_path, tmp_path / 'all.png') == 2
     assert 'is one image, and --input=' in capsys.readouterr().err and not (tmp_path / 'all.png').exists()

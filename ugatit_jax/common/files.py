@@ -165,12 +165,14 @@ def write_bytes(path: epath.Path, content: bytes) -> epath.Path:
     return path
 
 
-def make_folder(path: str, named: str, hint: str) -> None:
+def make_folder(path: str | os.PathLike, named: str, hint: str = 'name a folder that can be written') -> None:
     """Makes a local folder and those above it; raises UserError that begins with `named`, such as '--workdir=x'."""
+    if not os.fspath(path):  # of a shell variable that is not set; it would be the folder that one is in
+        raise UserError(f'{named} is empty; {hint}')
     try:
         epath.Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f'{named} cannot be made: {first_line(error)}; {hint}') from error
+        raise UserError(f'{named} cannot be made: {error.strerror or first_line(error)}; {hint}') from error
 
 
 def validate_writable(folder: str, flag: str = '--workdir') -> None:

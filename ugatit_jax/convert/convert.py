@@ -23,7 +23,7 @@ def convert(
 
     Options are the command's flags. Never overwrites. Raises UserError.
     """
-    if os.path.lexists(target):
+    if os.path.lexists(target or os.curdir):  # '' would be the folder that one is in
         raise UserError(f'--to={target} exists already, and nothing is overwritten; name another')
     suffix = pathlib.Path(target).suffix
     if suffix in ('.pth', '.ckpt', '.npz', '.onnx', '.bin'):  # a folder of such a name is hardly meant

@@ -8,7 +8,7 @@ import optax
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.checkpoint.compatibility import as_json
-from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.files import make_folder
 from ugatit_jax.config.derived import model_name
 from ugatit_jax.convert.official_names import RELEASES
 from ugatit_jax.convert.official_sizes import TRAINING_ONLY
@@ -24,11 +24,8 @@ def write_workdir(workdir: str, official: OfficialCheckpoint) -> None:
     converted += ['data.channels_A', 'data.channels_B', 'training.ema_decay']
     if config.model.mlp_pool == 'full':
         converted.append('data.image_size')
-    try:
-        checkpoints = Checkpoints(workdir)
-        checkpoints.directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f'--to={workdir} cannot be made: {first_line(error)}; name a folder that can be written') from error
+    checkpoints = Checkpoints(workdir)
+    make_folder(checkpoints.directory, f'--to={workdir}')
     weights = jax.tree.map(jnp.asarray, (official.generator, official.discriminator, official.spectral))
     if official.discriminator:
         state = state_of_weights(config, *weights, jax.random.key(config.seed))

@@ -18,7 +18,7 @@ from etils import epath
 
 from ugatit_jax import __version__
 from ugatit_jax.common.errors import UserError, printable
-from ugatit_jax.common.files import atomic_write_text
+from ugatit_jax.common.files import atomic_write_text, make_folder
 from ugatit_jax.evaluate.classifier import reliability_mark
 from ugatit_jax.evaluate.effnet import SIDE as EFFNET_SIDE
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights
@@ -167,10 +167,7 @@ def make_output_folder(directory: str) -> None:
     for name in (METRICS_FILE, PAGE_FILE):
         if (folder / name).exists() and not is_evaluation(folder / METRICS_FILE):
             raise UserError(f'{folder / name} exists and is no earlier evaluation of ugatit_jax: name another folder')
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f'{folder} cannot be made: {error.strerror or error}; name a folder that can be written') from error
+    make_folder(folder, str(folder))
 
 
 def is_evaluation(path: epath.Path) -> bool:

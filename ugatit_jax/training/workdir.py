@@ -44,5 +44,5 @@ def make_directory(workdir: str) -> str:
     """Makes the workdir; raises UserError where that is not possible."""
     if is_remote(workdir):  # has no folders to make
         return workdir
-    make_folder(workdir, f'--workdir={workdir}', 'name a folder that can be written')
+    make_folder(workdir, f'--workdir={workdir}')
     return workdir

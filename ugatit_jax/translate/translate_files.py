@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import jax
 
-from ugatit_jax.common.errors import UserError, first_line, short_line
+from ugatit_jax.common.errors import UserError, short_line
+from ugatit_jax.common.files import make_folder
 from ugatit_jax.common.progress import Progress
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.translate import video
@@ -103,10 +104,7 @@ def translate_files(
             raise UserError('--heatmap, --strip and --compare are for images; there are only videos')
     if strip:
         _ = translator.reverse  # read now: that it is missing should be known before the first image
-    try:
-        os.makedirs(output, exist_ok=True)
-    except OSError as error:
-        raise UserError(f'--output={output} cannot be made: {first_line(error)}') from error
+    make_folder(output, f'--output={output}')
 
     remove_partials(tasks)
     texts = provenance(translator.model, translator.direction, faces == 'paste') if metadata else {}
