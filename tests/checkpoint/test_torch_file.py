@@ -293,8 +293,11 @@ def test_damaged_bytes_never_end_in_a_traceback(write, tmp_path):
 @pytest.mark.parametrize(
     'content, message',
     [
-        (b'', 'not a file of torch.save'),
-        (b'hello', 'not a file of torch.save'),
+        (b'', 'not a file of torch.save: it is empty; download'),
+        (
+            b'<!DOCTYPE html>\n<html lang="en">',
+            "not a file of torch.save: it begins with b'<!DOCTYPE html>\\n<html la'; download",
+        ),
         (pickle.dumps({'a': 1}), 'is a pickle, but not a file of torch.save'),
         (b'PK\x03\x04 and no more', 'truncated'),
     ],

@@ -4,6 +4,7 @@ import pytest
 
 from tests.helpers.official_files import refusal, tree_of
 from tests.helpers.torch_writer import write_zip
+from ugatit_jax.checkpoint.model_folder import SHIPPED
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.__main__ import main
 from ugatit_jax.convert.convert import convert
@@ -33,6 +34,7 @@ def test_an_official_file_becomes_nothing_but_a_new_folder(arrays, tmp_path):
     assert 'exists already' in refusal(x, x)
     assert x.read_bytes() == before
     assert 'to a folder first' in refusal(x, tmp_path / 'y.pt')
+    assert 'nothing: there is no such file' in refusal(tmp_path / 'nothing', tmp_path / 'y.pt')
     assert '.onnx is not written' in refusal(x, tmp_path / 'y.onnx')
     assert '--weights=ema is for a workdir' in refusal(x, tmp_path / 'run', weights='ema')
 
@@ -41,6 +43,13 @@ def test_a_workdir_becomes_nothing_but_a_file(workdirs, tmp_path):
     assert 'of this project already' in refusal(workdirs['paper'], tmp_path / 'x')
     assert '--image_size' in refusal(workdirs['paper'], tmp_path / 'x.pt', image_size=32)
     assert 'no averaged generators' in refusal(workdirs['paper'], tmp_path / 'x.pt', weights='ema')
+
+
+def test_a_model_folder_is_refused(tmp_path):
+    """Of the package, by its name, or by its path."""
+    for source in ('emoji', f'{SHIPPED}/emoji'):
+        for target in ('x.pt', 'x.safetensors', 'run'):
+            assert 'is a model folder, whose .safetensors are for others' in refusal(source, tmp_path / target)
 
 
 def test_no_target_is_not_the_folder_that_one_is_in(arrays, tmp_path, monkeypatch):

@@ -92,6 +92,8 @@ def test_tensorflow_files_that_are_damaged_or_incomplete(tmp_path):
     assert 'lacks discriminator_B/local' in refusal(tmp_path / 'some-4', run, image_size=32)
     write_tensorflow(tmp_path / 'cut-4', arrays)
     assert 'has 4 checkpoints' in refusal(tmp_path, run)
+    of_one = tmp_path / 'some-4.data-00000-of-00001'  # each of a checkpoint's files stands for it
+    assert 'lacks discriminator_B/local' in refusal(of_one, run, image_size=32)
     os.truncate(tmp_path / 'cut-4.data-00000-of-00001', 5000)
     assert 'truncated or damaged' in refusal(tmp_path / 'cut-4.index', run, image_size=32)
     (tmp_path / 'cut-4.index').write_text('hello')

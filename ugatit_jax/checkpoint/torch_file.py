@@ -12,6 +12,7 @@ from ugatit_jax.checkpoint.torch_pickle import MAX_SHOWN, Storage, Tensor, Unrea
 from ugatit_jax.common.errors import UserError, short_line
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first of the legacy form's pickles
+SHOWN_BYTES = 24  # of a file of something else: enough to see a web page or the pointer of git LFS
 # what reading a truncated or damaged file raises: the stack runs empty, records are missing, numbers are too large
 DAMAGE = (
     zipfile.BadZipFile,
@@ -33,12 +34,13 @@ def load(path: str) -> Any:
     """
     try:
         with open(path, 'rb') as file:
-            start = file.read(4)
-            if start == b'PK\x03\x04':
+            start = file.read(SHOWN_BYTES)
+            if start.startswith(b'PK\x03\x04'):
                 return load_zip(file)
             if start[:1] == b'\x80':
                 return load_legacy(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        raise UnreadableFile('is not a file of torch.save')
+        begins = f'begins with {start!r}' if start else 'is empty'
+        raise UnreadableFile(f'is not a file of torch.save: it {begins}; download or copy it again, or name another')
     except UnreadableFile as error:
         raise UserError(f'{path} {error}') from error
     except OSError as error:

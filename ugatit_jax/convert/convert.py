@@ -4,9 +4,10 @@ import os
 import pathlib
 
 from ugatit_jax.checkpoint.generators import workdir_of
+from ugatit_jax.checkpoint.model_folder import find_model_folder
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.from_official import describe, write_workdir
-from ugatit_jax.convert.read_official import read_official, validate_unused
+from ugatit_jax.convert.read_official import read_official, validate_exists, validate_unused
 from ugatit_jax.convert.to_files import WRITERS, load_networks
 
 
@@ -36,6 +37,12 @@ def convert(
         networks = load_networks(source, weights)
         WRITERS[suffix](target, networks)
         return [f'wrote {target}: {", ".join(networks.params)} of {networks.where}']
+    if find_model_folder(source):
+        raise UserError(
+            f'--from={source} is a model folder, whose .safetensors are for others as they are; '
+            'name the workdir that it was exported from, or an official checkpoint'
+        )
+    validate_exists(source)
     if suffix in WRITERS:
         raise UserError(f'--to={target} is made of a workdir of this project; convert {source} to a folder first')
     if weights != 'raw':

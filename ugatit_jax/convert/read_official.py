@@ -49,13 +49,22 @@ def read_official(path: str, image_size: int | None, direction: str | None, smoo
     image_size: of a light model. direction: of a PyTorch file with one generator. smoothing: how a TensorFlow model was
     trained. None: as the file tells, or the default.
     """
-    if os.path.isdir(path) or os.path.exists(f'{path}.index') or path.endswith('.index'):
+    if is_tensorflow(path):
         validate_unused({'direction': direction}, 'a PyTorch file of one generator')
         return read_tensorflow(path, image_size, smoothing)
-    if not os.path.exists(path):
-        raise UserError(f'--from={path}: there is no such file, folder or TensorFlow prefix')
     validate_unused({'smoothing': smoothing}, 'a TensorFlow checkpoint')
     return read_torch(path, image_size, direction)
+
+
+def is_tensorflow(path: str) -> bool:
+    """Whether a path is a folder, or the prefix of a TensorFlow checkpoint or one of its files."""
+    return os.path.isdir(path) or path.endswith('.index') or os.path.exists(f'{tensorflow_file.find_prefix(path)}.index')
+
+
+def validate_exists(path: str) -> None:
+    """Raises UserError where there is nothing to read."""
+    if not (os.path.exists(path) or is_tensorflow(path)):
+        raise UserError(f'--from={path}: there is no such file, folder or TensorFlow prefix')
 
 
 def validate_unused(flags: Mapping[str, Any], only_for: str) -> None:
