@@ -1,8 +1,13 @@
 """L1, PSNR and SSIM of each image."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 
 from tests.helpers.array_source import noise
+from tests.helpers.paths import ROOT
 from ugatit_jax.evaluate.image_errors import l1, outside_l1, psnr, ssim
 
 
@@ -46,3 +51,11 @@ def test_changes_inside_of_a_mask_do_not_count_outside():
     b = a + masks[..., None]
     b[1, 3, 0] = 0.8  # one of eight pixels outside
     np.testing.assert_allclose(outside_l1(a, b, masks), [0, 0.1], atol=1e-7)
+
+
+def test_tensorflow_is_silent():
+    """What it logs when it is imported is of no use to who evaluates images."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith('TF_')}
+    program = 'from ugatit_jax.evaluate.image_errors import tensorflow; tensorflow()'
+    result = subprocess.run([sys.executable, '-c', program], cwd=ROOT, env=environment, text=True, capture_output=True)
+    assert (result.returncode, result.stderr) == (0, '')

@@ -39,9 +39,9 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @functools.cache
 def tensorflow() -> Any:
     """TensorFlow, kept off the GPU; None where it is not installed."""
+    hide_gpus_from_tensorflow()  # first: it says what TensorFlow reads when it is imported
     try:
         import tensorflow  # takes seconds: only where SSIM is computed
     except ImportError:
         return None
-    hide_gpus_from_tensorflow()
     return tensorflow
