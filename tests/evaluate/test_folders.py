@@ -231,6 +231,21 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weig
     assert (theirs / 'report.html').read_text() == 'precious'
 
 
+def test_results_lie_beside_the_outputs(tmp_path, monkeypatch):
+    """Not in them, hidden, where one is in their folder."""
+    (tmp_path / 'outputs' / 'a').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / 'outputs')
+    assert [folders_module.default_output(path) for path in ('a', 'a/', '/x/a/', 'gs://b/a/')] == [
+        'a-evaluation',
+        'a-evaluation',
+        '/x/a-evaluation',
+        'gs://b/a-evaluation',
+    ]
+    for path in ('.', './', 'a/..', 'a/../'):
+        assert folders_module.default_output(path) == f'{tmp_path}/outputs-evaluation'
+        assert folders_module.whole_path(path) == f'{tmp_path}/outputs'
+
+
 def test_heatmaps_and_strips_are_left_out():
     keys = ['a.png', 'a.heatmap.png', 'b/c.d.webp', 'b/c.d.strip.webp', 'x.heatmap.png', 'heatmap.png', 'a.strip.jpg']
     assert heatmaps_and_strips(keys) == {'a.heatmap.png', 'b/c.d.strip.webp'}

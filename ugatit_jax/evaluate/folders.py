@@ -1,6 +1,7 @@
 """Evaluates the images of two folders, whatever model they are of."""
 
 import logging
+import os
 import pathlib
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ugatit_jax.common import sharding
 from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import is_remote
 from ugatit_jax.common.progress import announced, track
 from ugatit_jax.data.sources.open_source import Source
 from ugatit_jax.evaluate.effnet_features import EffnetExtractor
@@ -46,7 +48,7 @@ def evaluate_folders(
     Writes metrics.json and report.html into `output`, by default FAKE-evaluation, and prints the table. Images may be of any
     size. Raises UserError.
     """
-    output = output or f'{fake.rstrip("/")}-evaluation'
+    output = output or default_output(fake)
     given = {'fake': fake, 'target': real, 'source': source, 'truth': truth}
     sources = {role: open_folder(path) for role, path in given.items() if path is not None}
     if truth is not None:
@@ -94,7 +96,7 @@ def evaluate_folders(
             notes += part.notes
     galleries, ranking = make_galleries(sources, compared, network, true, accuracy)
     results = Results(
-        title=f'Evaluation of {pathlib.Path(fake).name}',
+        title=f'Evaluation of {os.path.basename(whole_path(fake))}',
         about={{'target': 'real'}.get(role, role): path for role, path in given.items() if path is not None},
         protocol=protocol,
         weights=weights,
@@ -107,6 +109,17 @@ def evaluate_folders(
         ranking=ranking,
     )
     return write_and_print(results, output)
+
+
+def whole_path(folder: str) -> str:
+    """A folder's path, which ends with its name, also where it is '.'; a URL as it is."""
+    return folder.rstrip('/') if is_remote(folder) else os.path.abspath(folder)
+
+
+def default_output(fake: str) -> str:
+    """FAKE-evaluation, beside the folder."""
+    named = os.path.basename(fake.rstrip('/')) not in ('', os.curdir, os.pardir)
+    return f'{fake.rstrip("/") if named else whole_path(fake)}-evaluation'
 
 
 def find_weights(
