@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ugatit_jax
 from tests.helpers.paths import ROOT
@@ -12,6 +13,7 @@ from tests.helpers.translation import STEP, noise_image, write_checkpoint
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.images import normalize
 from ugatit_jax.models.forward import compiled_generator
+from ugatit_jax.translate.translator import LARGEST_SIDE
 
 
 @pytest.fixture(scope='module')
@@ -148,6 +150,14 @@ def test_what_is_no_image_is_refused(translator, images, message):
 def test_what_cannot_be_loaded_is_refused(workdir, options, message):
     with pytest.raises(UserError, match=message):
         ugatit_jax.load(workdir, **options)
+
+
+def test_a_size_above_that_of_any_image_is_refused(translator):
+    """Its arrays would take all memory, and the system end the process without a word."""
+    assert translator.network_side(LARGEST_SIDE) == LARGEST_SIDE
+    assert LARGEST_SIDE**2 <= 2 * Image.MAX_IMAGE_PIXELS < (LARGEST_SIDE + 4) ** 2
+    with pytest.raises(UserError, match=f'size=100000: .* from 16 to {LARGEST_SIDE}'):
+        translator.network_side(100_000)
 
 
 @pytest.mark.parametrize(

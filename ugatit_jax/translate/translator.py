@@ -20,6 +20,7 @@ from ugatit_jax.translate.fitting import FittedImage, fit, restore, restore_heat
 from ugatit_jax.translate.tiled_generator import TiledGenerator, unsupported_reason
 
 RANGE_TOLERANCE = 1e-3  # of floats in [-1, 1]: rounding errors of other code's normalisation
+LARGEST_SIDE = 13376  # its square is what Pillow takes for the largest image that is no decompression bomb
 
 
 def load(
@@ -171,8 +172,10 @@ class Translator:
         side = {'train': self.image_size, 'original': None}.get(size, size)
         multiple = self.generator.side_multiple
         smallest = min_side(multiple)
-        if side is not None and (not isinstance(side, int) or side < smallest or side % multiple):
-            raise UserError(f"size={size}: it is 'train', 'original' or a multiple of {multiple} from {smallest} on")
+        if side is not None and (not isinstance(side, int) or not smallest <= side <= LARGEST_SIDE or side % multiple):
+            raise UserError(
+                f"size={size}: it is 'train', 'original' or a multiple of {multiple} from {smallest} to {LARGEST_SIDE}"
+            )
         if self.fixed_size and side != self.image_size:
             raise UserError(
                 f"size={size}: {self.loaded.where} is a full model (model.mlp_pool='full'), whose weights are tied to "
