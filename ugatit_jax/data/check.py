@@ -52,6 +52,7 @@ def check(
     other_domain: look for images that seem to be of the other domain, which trains two small classifiers.
     Writes a contact sheet to `output` where one is given. Raises UserError where there are no images.
     """
+    scan.validate_limit(max_bad_fraction)
     if output:
         validate_output(output)
     sources = open_folders(path, channels)

@@ -90,6 +90,12 @@ def scan(source: Scannable, progress: bool = True) -> Report:
     )
 
 
+def validate_limit(max_bad_fraction: float) -> None:
+    """Raises UserError where --max_bad_fraction is no share; 5 for 5% would let every file be unreadable."""
+    if not 0 <= max_bad_fraction <= 1:
+        raise UserError(f'--max_bad_fraction={max_bad_fraction:g}: it is a share, from 0 to 1')
+
+
 def is_refused(report: Report, max_bad_fraction: float) -> bool:
     """Whether the share of bad files is above the limit, or no image is left."""
     return len(report.bad) > max_bad_fraction * report.total or not report.good

@@ -15,6 +15,7 @@ def scan_splits(root: str, channels: int, max_bad_fraction: float) -> Iterator[t
 
     Raises UserError where a split has too many unreadable files, MissingSplit where there is no trainA or trainB.
     """
+    scan.validate_limit(max_bad_fraction)
     for split in SPLITS:
         try:
             images = FolderSource(split_folder(root, split), channels)

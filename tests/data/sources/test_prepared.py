@@ -191,6 +191,8 @@ def test_refusals(tmp_path, config):
     (tmp_path / 'trainB' / '000.png').write_bytes(b'')
     with pytest.raises(UserError, match='000.png: empty file'):
         prepare.prepare(f'folder:{tmp_path}', str(tmp_path / 'out'))
+    with pytest.raises(UserError, match='--max_bad_fraction=50: it is a share, from 0 to 1'):
+        prepare.prepare(f'folder:{tmp_path}', str(tmp_path / 'out'), max_bad_fraction=50)
     assert not (tmp_path / 'out').exists()
     with pytest.raises(UserError, match='expected folder:PATH'):
         prepare.prepare('tfds:cycle_gan', str(tmp_path / 'out'))
