@@ -10,7 +10,7 @@ from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.galleries import Row
 from ugatit_jax.evaluate.inception_weights import InceptionWeights
 from ugatit_jax.evaluate.metrics import MetricValue
-from ugatit_jax.evaluate.results import Results, checksum, make_output_folder, table_rows
+from ugatit_jax.evaluate.results import Results, checksum, make_output_folder, table_rows, write_and_print
 
 
 def test_names_that_are_not_utf8_are_written_escaped(tmp_path):
@@ -31,6 +31,19 @@ def test_only_evaluations_are_replaced(tmp_path):
         make_output_folder(str(tmp_path))
     with pytest.raises(UserError, match='folder cannot be made: Not a directory; name a folder that can be written'):
         make_output_folder(str(tmp_path / 'metrics.json' / 'folder'))
+
+
+def test_numbers_are_printed_where_they_cannot_be_written(tmp_path, capsys):
+    """An evaluation may have taken hours."""
+    (tmp_path / 'report.html').mkdir()
+    metrics, counts = {'A2B': {'domain_accuracy': MetricValue(0.75)}}, {'A2B': {'fake': 2, 'target': 2}}
+    results = Results('T', {}, 'fidelity', None, counts, {}, metrics, [], {})
+    with pytest.raises(
+        UserError, match=f'{tmp_path} cannot be written: .*report.html is a directory; the numbers are above'
+    ):
+        write_and_print(results, str(tmp_path))
+    out = capsys.readouterr().out
+    assert '0.750' in out and 'report: ' not in out
 
 
 def test_checksums_depend_on_pixels_shapes_and_order():

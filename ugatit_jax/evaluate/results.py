@@ -17,7 +17,7 @@ import numpy as np
 from etils import epath
 
 from ugatit_jax import __version__
-from ugatit_jax.common.errors import UserError, printable
+from ugatit_jax.common.errors import UserError, first_line, printable
 from ugatit_jax.common.files import atomic_write_text, make_folder
 from ugatit_jax.evaluate.classifier import reliability_mark
 from ugatit_jax.evaluate.effnet import SIDE as EFFNET_SIDE
@@ -198,10 +198,17 @@ def inception_notes(weights: InceptionWeights | None, counts: dict[str, dict[str
 
 
 def write_and_print(results: Results, output: str) -> Results:
-    """Writes the files and prints the table, on the first process only; returns the results."""
+    """Prints the table and writes the files, on the first process only; returns the results.
+
+    Raises UserError where they cannot be written, as on a full disk: the numbers are on the terminal then.
+    """
     if jax.process_index() == 0:
-        results.write(output)
-        print(printable(f'{results.table()}\nreport: {output}/{PAGE_FILE}'))
+        print(printable(results.table()), flush=True)
+        try:
+            results.write(output)
+        except OSError as error:
+            raise UserError(f'{output} cannot be written: {first_line(error)}; the numbers are above') from error
+        print(printable(f'report: {output}/{PAGE_FILE}'))
     return results
 
 
