@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.helpers.browser import be_a_phone, chromium, scrolls_sideways
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate.effnet_weights import EffnetWeights
 from ugatit_jax.evaluate.galleries import Row
@@ -17,6 +18,17 @@ def test_names_that_are_not_utf8_are_written_escaped(tmp_path):
     row = Row({'output': np.zeros((4, 4, 3), np.uint8)}, 'x\udcff.png')
     Results('T', {'fake': 'f\udcff'}, 'fidelity', None, {}, {}, {}, [], {'Examples': [row]}).write(str(tmp_path))
     assert 'x\\udcff.png' in (tmp_path / 'report.html').read_text()
+
+
+def test_long_names_do_not_widen_the_page_of_a_phone(tmp_path):
+    name = 'without_a_place_to_break' * 6
+    row = Row({side: np.zeros((4, 4, 3), np.uint8) for side in ('input', 'output')}, f'{name}.png, distance 1.00')
+    results = Results(f'Evaluation of {name}', {'fake': f'/{name}'}, 'fidelity', None, {}, {}, {}, [], {'Examples': [row]})
+    results.write(str(tmp_path))
+    with chromium() as browser:
+        be_a_phone(browser)
+        browser.get(f'file://{tmp_path}/report.html')
+        assert browser.execute_script('return window.innerWidth') == 390 and not scrolls_sideways(browser)
 
 
 def test_only_evaluations_are_replaced(tmp_path):
