@@ -57,7 +57,7 @@ def transposed(kernel: jax.Array) -> jax.Array:
 def from_thin(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Unpadded convolution of x [B, ., ., in] with kernel [k, k, in, out] where `in` is few (images).
 
-    One product, but for translation on a CPU: with forward_options XLA's convolution takes a half to a fifth of the time there.
+    One product, but for translation on a CPU: with forward_options, XLA's convolution takes half to a fifth of its time.
     """
     if on_cpu():
         return lax.conv_general_dilated(x, kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
