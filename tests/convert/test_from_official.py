@@ -143,7 +143,7 @@ def test_tensorflow_optimizers_are_carried_and_main_trains_on(tmp_path):
 
     run = ConfigDict(small_config(training__steps=3, training__n_critic=2))
     run.seed = 5  # what the file did not decide is the run's own
-    run.training.preview_images = 1
+    run.training.preview_images, run.evaluation.every = 1, 0
     state = train(run, str(tmp_path / 'run'))
     counts = [
         (int(part.count), type(part))

@@ -44,7 +44,7 @@ def send_in(monkeypatch, place, number, call):
         monkeypatch.setattr(Checkpoints, 'write', with_signal(Checkpoints.write))
 
 
-CONFIG = loop_config(training__preview_every=4, evaluation__every=6)
+CONFIG = loop_config(training__preview_every=4)
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,12 @@ CONFIG = loop_config(training__preview_every=4, evaluation__every=6)
     ],
 )
 def test_a_signal_while_the_loop_is_busy_saves_the_next_step(tmp_path, monkeypatch, place, step, number):
+    config = loop_config(training__preview_every=4, evaluation__every=6 * (place == 'evaluation'))
     with monkeypatch.context() as patch:
         fake_step(patch)
         send_in(patch, place, number, 2 if place == 'preview' else 1)  # there is a preview of step 0
         with pytest.raises(Preempted, match=f'{number.name}: saved step {step + 1} in ') as left:
-            train(CONFIG, str(tmp_path))
+            train(config, str(tmp_path))
     assert left.value.code == {signal.SIGTERM: 75, signal.SIGINT: 130}[number]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # as before
     assert Checkpoints(str(tmp_path)).latest() == step + 1
