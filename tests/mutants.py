@@ -143,6 +143,26 @@ MUTANTS = [
     ),
     Mutant('models/ops/padding.py', "first = 1 if mode == 'reflect' else 0", 'first = 0', 'models/ops'),
     Mutant('models/ops/winograd.py', 'a + beside(b, 1)', 'a', 'models/ops/test_winograd.py'),
+    Mutant('models/forward.py', 'compiler_options=forward_options()', 'compiler_options=None', 'models/test_forward.py'),
+    Mutant(
+        'translate/tile_sweep.py',
+        'compiler_options=forward_options()',
+        'compiler_options=None',
+        'translate/test_tile_sweep.py',
+    ),
+    Mutant('common/compiler.py', 'on_cpu() and xla_has_own_products()', 'on_cpu()', 'common/test_compiler.py'),
+    Mutant(
+        'models/ops/thin_convolution.py',
+        'lambda x, kernel: (product_of_taps(x, kernel), (x, kernel)), from_thin_backward',
+        'lambda x, kernel: (from_thin(x, kernel), (x, kernel)), from_thin_backward',
+        'models/ops/test_convolution.py',
+    ),
+    Mutant(
+        'report/run_page_writer.py',
+        'self.writing = self.thread.submit(self.write, self.before)',
+        'self.writing = concurrent.futures.ThreadPoolExecutor(1).submit(self.write, self.before)',
+        'report/test_run_page_writer.py',
+    ),
     Mutant(
         'models/ops/thin_convolution.py',
         'preferred_element_type=jnp.promote_types(x.dtype, jnp.float32)',

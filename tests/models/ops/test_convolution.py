@@ -166,3 +166,10 @@ def test_initialisations():
     for leaf in (torch['kernel'], torch['bias']):
         assert 0.9 * bound < float(abs(leaf).max()) <= bound
     assert abs(float(torch['kernel'].std()) - bound / np.sqrt(3)) < 0.02 * bound
+
+
+def test_xla_convolves_images_in_translation_and_taps_are_a_product_in_training():
+    x, kernel = jnp.ones((1, 14, 14, 3)), jnp.ones((7, 7, 3, 8))
+    forward = jax.make_jaxpr(thin_convolution)(x, kernel)
+    training = jax.make_jaxpr(jax.grad(lambda kernel: thin_convolution(x, kernel).sum()))(kernel)
+    assert 'conv_general_dilated' in str(forward) and 'conv_general_dilated' not in str(training)
