@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ugatit_jax.models.ops import convolution, cpu_convolution
 from ugatit_jax.models.ops.convolution import Conv, UpConv
-from ugatit_jax.models.ops.cpu_convolution import stock
 from ugatit_jax.models.ops.padding import pad
+from ugatit_jax.models.ops.stock_convolution import stock
 from ugatit_jax.models.ops.thin_convolution import thin_convolution
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ugatit_jax.common.compiler import portable
-from ugatit_jax.models.ops.cpu_convolution import stock
 from ugatit_jax.models.ops.depthwise import SeparableConv, SeparableUpConv, depthwise
+from ugatit_jax.models.ops.stock_convolution import stock
 
 
 def draw(seed: int, *shape: int) -> jax.Array:

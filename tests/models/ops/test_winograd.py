@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ugatit_jax.models.ops import cpu_convolution, winograd
-from ugatit_jax.models.ops.cpu_convolution import stock
 from ugatit_jax.models.ops.padding import pad
+from ugatit_jax.models.ops.stock_convolution import stock
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:

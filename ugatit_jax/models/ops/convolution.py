@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
 
 from ugatit_jax.common.compiler import on_cpu, on_tpu
 from ugatit_jax.models.initializers import bias_init, kernel_init
 from ugatit_jax.models.ops import cpu_convolution
 from ugatit_jax.models.ops.padding import Padding, pad
+from ugatit_jax.models.ops.stock_convolution import stock
 from ugatit_jax.models.ops.thin_convolution import is_thin, thin_convolution
 
 
@@ -21,7 +21,7 @@ def convolve(
     x = pad(x, padding, mode)
     if on_tpu() and is_thin(kernel.shape, stride):
         return thin_convolution(x, kernel)
-    return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+    return stock(x, kernel, stride)
 
 
 class Conv(nn.Module):

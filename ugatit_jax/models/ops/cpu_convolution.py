@@ -9,11 +9,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from ugatit_jax.common.compiler import recompute_after
 from ugatit_jax.models.ops import winograd
 from ugatit_jax.models.ops.padding import Padding, check_fit, pad
+from ugatit_jax.models.ops.stock_convolution import stock
 from ugatit_jax.models.ops.thin_convolution import columns_of, is_thin, thin_convolution, transposed, zero_pad
 
 # measured on 2 cores of an AMD EPYC, see docs/performance-log.md
@@ -69,11 +69,6 @@ def take_backward(places: tuple[int, ...], n: int, dy: jax.Array) -> tuple[jax.A
 
 
 take.defvjp(take_forward, take_backward)
-
-
-def stock(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """XLA's unpadded convolution."""
-    return lax.conv_general_dilated(x, kernel, (stride, stride), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
 
 
 def by_rows(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
