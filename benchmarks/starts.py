@@ -13,6 +13,7 @@ import argparse
 import collections
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -29,7 +30,7 @@ from ugatit_jax.common.errors import CommandExit
 
 HELPS = {f'{name} --help': [module.removesuffix('.__main__'), '--help'] for name, (module, _) in COMMANDS.items()}
 TRAIN = ['ugatit_jax.main', '--config=default', '--config.evaluation.every=0', '--config.training.checkpoint_every=3']
-FIRST_STEP = 'step '  # of the line of a run's first step
+FIRST_STEP = r' step \d+/\d+  '  # the line of a run's first step
 
 
 def cases(folder: pathlib.Path) -> dict[str, list[str]]:
@@ -45,7 +46,7 @@ def cases(folder: pathlib.Path) -> dict[str, list[str]]:
 
 
 def start(arguments: list[str], checkout: str, environment: dict[str, str], until: str = '') -> tuple[float, float]:
-    """Seconds and CPU seconds of a command, killed at a line of stderr with the text `until` where one is given."""
+    """Seconds and CPU seconds of a command, killed at a line of stderr that matches `until` where one is given."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, '-m', *arguments],
@@ -58,7 +59,7 @@ def start(arguments: list[str], checkout: str, environment: dict[str, str], unti
     lines = []
     for line in process.stderr:
         lines.append(line)
-        if until and until in line:
+        if until and re.search(until, line):
             process.kill()
             break
     _, status, usage = os.wait4(process.pid, 0)

@@ -60,6 +60,18 @@ def restore(workdir):
         return checkpoints.restore_newest(jax.eval_shape(lambda: items_of(0)), CONFIG, sharding)
 
 
+def test_the_newest_checkpoint_whose_config_can_be_read_is_the_one_to_continue_from(workdir):
+    with Checkpoints(str(workdir)) as checkpoints:
+        assert checkpoints.validate_newest(CONFIG) == 5
+        with pytest.raises(UserError, match='model.ch was'):
+            checkpoints.validate_newest(resolve(default_config(model__ch=CONFIG.model.ch + 1)))
+    shutil.rmtree(workdir / 'checkpoints' / '5' / 'config')
+    with Checkpoints(str(workdir)) as checkpoints:
+        assert checkpoints.validate_newest(CONFIG) == 3
+    with Checkpoints(str(workdir / 'new')) as checkpoints:
+        assert checkpoints.validate_newest(CONFIG) == 0
+
+
 def assert_equal(found, wanted):
     jax.tree.map(np.testing.assert_array_equal, found, wanted)
 

@@ -12,7 +12,7 @@ from ugatit_jax.checkpoint.compatibility import CHANGEABLE, as_json
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.models.networks import make_networks
-from ugatit_jax.training.init_from import start_from
+from ugatit_jax.training.init_from import read_start, start_from
 from ugatit_jax.training.state import init_state, to_items
 
 
@@ -37,16 +37,21 @@ def source(tmp_path_factory):
     return workdir, state
 
 
+def start(place, state, config):
+    """The state of a run that starts from the weights at `place`."""
+    return start_from(read_start(str(place), state, config), state, config)
+
+
 def test_weights_are_taken_and_nothing_else(source, caplog):
     workdir, old = source
     new, config = fresh(seed=2, training__ema_decay=0.5)
     with caplog.at_level(logging.INFO):
-        started = start_from(str(workdir), new, config)
+        started = start(workdir, new, config)
     assert 'from ema generators' in caplog.text and str(workdir) in caplog.text
     assert equal(started.generator, old.ema) and equal(started.ema, old.ema)
     assert equal(started.discriminator, old.discriminator) and equal(started.spectral, old.spectral)
     assert int(started.step) == 0 and equal(started.key, new.key) and equal(started.generator_opt, new.generator_opt)
-    assert equal(start_from(str(workdir / 'checkpoints' / '7'), new, config).generator, old.ema)
+    assert equal(start(workdir / 'checkpoints' / '7', new, config).generator, old.ema)
     donated = jax.jit(lambda state: state, donate_argnums=0)(started)  # the average is a copy
     assert equal(donated.generator, old.ema)
 
@@ -57,7 +62,7 @@ def test_without_discriminators_they_are_fresh(source, tmp_path, caplog):
     with Checkpoints(str(tmp_path / 'converted')) as checkpoints:
         checkpoints.write(7, as_json(config), generators=to_items(old)['generators'])
     with caplog.at_level(logging.INFO):
-        started = start_from(str(tmp_path / 'converted'), new, config)
+        started = start(tmp_path / 'converted', new, config)
     assert equal(started.generator, old.ema) and equal(started.discriminator, new.discriminator)
     assert 'fresh: it has no discriminators' in caplog.text
 
@@ -65,12 +70,12 @@ def test_without_discriminators_they_are_fresh(source, tmp_path, caplog):
 def test_other_shapes_are_named_with_the_setting(source):
     new, config = fresh(model__ch=3)
     with pytest.raises(UserError) as error:
-        start_from(str(source[0]), new, config)
+        start(source[0], new, config)
     text = str(error.value)
     assert 'genA2B/cam/bias is (12,) here, (8,) there' in text or 'disGA' in text
     assert 'model.ch=2 (is 3)' in text and 'more; set' in text and '\n' not in text
     with pytest.raises(UserError, match='neither a workdir'):
-        start_from(str(source[0] / 'nowhere'), new, config)
+        start(source[0] / 'nowhere', new, config)
 
 
 def test_a_run_continues_without_the_field():

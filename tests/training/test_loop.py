@@ -2,12 +2,18 @@
 
 import pathlib
 import shutil
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.helpers.command import SMALL, main, main_each, metrics_of, weights_of, without_rho
+from tests.helpers.fake_loop import fake_step, loop_config
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.training import loop
+from ugatit_jax.training.loop import train
 
 
 @pytest.fixture(scope='module')
@@ -66,6 +72,44 @@ def test_another_run_in_the_same_workdir_is_refused(finished):
     assert result.returncode == 2
     assert 'model.ch was 2, is 3' in result.stderr and 'training.steps' not in result.stderr
     assert sorted(path for path in finished.rglob('*') if path.is_file()) == before
+
+
+def test_the_step_compiles_while_the_state_is_initialised_or_read(tmp_path, monkeypatch):
+    fake_step(monkeypatch)
+    compile_step, compiling = loop.compile_step, threading.Event()
+
+    def compile_noted(*arguments):
+        compiling.set()
+        return compile_step(*arguments)
+
+    def behind_compilation(function):
+        def run(*arguments):
+            if len(arguments) == 3 or function is restore:  # init_state is traced for the shapes before, without a sharding
+                assert compiling.wait(10), 'the state is made before the step begins to compile'
+            return function(*arguments)
+
+        return run
+
+    restore = Checkpoints.restore_newest
+    monkeypatch.setattr(loop, 'compile_step', compile_noted)
+    monkeypatch.setattr(loop, 'init_state', behind_compilation(loop.init_state))
+    assert int(train(loop_config(training__steps=4), str(tmp_path)).step) == 4
+
+    compiling.clear()
+    monkeypatch.setattr(Checkpoints, 'restore_newest', behind_compilation(restore))
+    assert int(train(loop_config(training__steps=8), str(tmp_path)).step) == 8
+
+
+def test_a_run_that_ends_before_its_first_step_compiles_nothing(tmp_path, monkeypatch):
+    fake_step(monkeypatch)
+    run = str(tmp_path / 'run')
+    train(loop_config(training__steps=4), run)
+    monkeypatch.setattr(loop, 'compile_step', lambda *_: pytest.fail('the step was compiled'))
+    assert int(train(loop_config(training__steps=4), run).step) == 4
+    with pytest.raises(UserError, match='model.ch was 2, is 3'):
+        train(loop_config(training__steps=8, model__ch=3), run)
+    with pytest.raises(UserError, match='model.ch=2'):
+        train(loop_config(init_from=run, model__ch=3), str(tmp_path / 'new'))
 
 
 MISTAKES = {  # what the line names -> flags

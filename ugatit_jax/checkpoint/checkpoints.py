@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers
 
 from ugatit_jax.checkpoint.best_step import badness, best_step
-from ugatit_jax.checkpoint.compatibility import as_json, differences, validate_same_run
+from ugatit_jax.checkpoint.compatibility import as_json, differences
 from ugatit_jax.checkpoint.step_folder import DamagedCheckpoint, StepFolder, make_checksums
 from ugatit_jax.common.errors import UserError, first_line, short_line
 from ugatit_jax.common.files import absolute, is_remote
@@ -178,6 +178,17 @@ class Checkpoints:
         """
         return dict(self.folder(step).config)
 
+    def validate_newest(self, config: ConfigDict) -> int:
+        """The step of the newest checkpoint whose config can be read; 0 without any.
+
+        Raises UserError, as `restore` does, where a run with `config` cannot continue from it.
+        """
+        for step in reversed(self.steps()):
+            with contextlib.suppress(DamagedCheckpoint):  # `restore_newest` deals with it
+                self.folder(step).validate_continuation(as_json(config))
+                return step
+        return 0
+
     def restore(self, step: int, items: dict[str, Any], config: ConfigDict, state_sharding: StateSharding) -> dict[str, Any]:
         """The items of a checkpoint, sharded by `state_sharding`, on whatever devices it was saved.
 
@@ -185,12 +196,7 @@ class Checkpoints:
         as it was written, and UserError where `config` differs from the checkpoint's in a field that cannot change.
         """
         folder = self.folder(step)
-        validate_same_run(folder.config, as_json(config), str(folder.path))
-        if not folder.has('training'):
-            raise UserError(
-                f'{folder.path} has generators only, converted from a file without discriminators: it can '
-                'translate, but training cannot continue from it; take another --workdir'
-            )
+        folder.validate_continuation(as_json(config))
         return {name: folder.restore(name, state_sharding.abstract(tree)) for name, tree in items.items()}
 
     def restore_newest(self, items: dict[str, Any], config: ConfigDict, state_sharding: StateSharding) -> Restored | None:

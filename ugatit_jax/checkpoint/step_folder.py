@@ -19,7 +19,7 @@ from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ugatit_jax.checkpoint.checksums import checksums, differing, digest, named_leaves
-from ugatit_jax.checkpoint.compatibility import complete
+from ugatit_jax.checkpoint.compatibility import complete, validate_same_run
 from ugatit_jax.common.errors import UserError, first_line, named_line
 from ugatit_jax.common.files import is_remote
 
@@ -64,6 +64,15 @@ class StepFolder:
         if item in self.checksums.get('arrays', {}):
             raise DamagedCheckpoint(self.path, f' is damaged: {item} is gone')
         return False
+
+    def validate_continuation(self, config: dict[str, Any]) -> None:
+        """Raises UserError where training with `config`, as JSON, cannot continue from it."""
+        validate_same_run(self.config, config, str(self.path))
+        if not self.has('training'):
+            raise UserError(
+                f'{self.path} has generators only, converted from a file without discriminators: it can '
+                'translate, but training cannot continue from it; take another --workdir'
+            )
 
     @functools.cached_property
     def checksums(self) -> dict[str, Any]:

@@ -20,18 +20,17 @@ logger = logging.getLogger(__name__)
 NAMED = 3  # differing arrays that a refusal names
 
 
-def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
-    """`state`, a fresh one, with the weights of WORKDIR or WORKDIR/checkpoints/STEP at `path`.
+def read_start(path: str, shapes: TrainState, config: ConfigDict) -> dict[str, Any]:
+    """The weights of WORKDIR or WORKDIR/checkpoints/STEP at `path` for a state of `shapes`, by its fields, as numpy.
 
-    Generators are the averaged ones where there are some, and the new average starts there. Discriminators and
-    their u and v are taken with them, or stay fresh where a converted checkpoint has none. Step, key and optimizers
-    are those of a new run. Raises UserError that names arrays of other shapes and the settings that differ.
+    Generators are the averaged ones where there are some. Discriminators and their u and v come with them, but not from a
+    converted checkpoint that has none. Raises UserError that names arrays of other shapes and the settings that differ.
     """
     source = load_generators(path)
     if missing := [name for name in GENERATORS if name not in source.generator]:
         raise UserError(f'init_from={path}: {source.where} has no {missing[0]}; a run needs both generators')
     weights = {'generator': source.generator} | read_discriminators(source)
-    validate_shapes({name: getattr(state, name) for name in weights}, weights, source, config)
+    validate_shapes({name: getattr(shapes, name) for name in weights}, weights, source, config)
     logger.info(
         'starting from %s generators of %s, %s discriminators; fresh optimizers, step 0',
         source.weights,
@@ -40,6 +39,11 @@ def start_from(path: str, state: TrainState, config: ConfigDict) -> TrainState:
     )
     if fields := settings(source, config):  # shapes are equal, what is computed with them is not
         logger.warning('settings that differ from those of %s: %s', source.where, fields)
+    return weights
+
+
+def start_from(weights: dict[str, Any], state: TrainState, config: ConfigDict) -> TrainState:
+    """`state`, a fresh one, with weights of `read_start`; the average, if any, starts there. The rest stays fresh."""
     state = state.replace(**{name: jax.tree.map(put, getattr(state, name), tree) for name, tree in weights.items()})
     # a copy: the step donates its state, and a buffer cannot be donated twice
     return state.replace(ema=jax.tree.map(jnp.copy, state.generator)) if config.training.ema_decay else state

@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
+from ugatit_jax.common.background import Background
 from ugatit_jax.common.errors import UserError, first_line
 from ugatit_jax.common.progress import announced
 from ugatit_jax.common.sharding import StateSharding, make_mesh
@@ -21,7 +22,7 @@ from ugatit_jax.models.networks import make_networks
 from ugatit_jax.report import history
 from ugatit_jax.training import memory, preview
 from ugatit_jax.training.compile import compile_step, place_hyperparameters, program_key
-from ugatit_jax.training.init_from import start_from
+from ugatit_jax.training.init_from import read_start, start_from
 from ugatit_jax.training.inputs import open_inputs
 from ugatit_jax.training.metric_writer import MetricWriter, RunProgress
 from ugatit_jax.training.nan_guard import NanGuard
@@ -68,19 +69,30 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
     memory.log_sizes(shapes, state_sharding)
     memory.validate_size(shapes, state_sharding, config)
 
-    # state: 1. the newest checkpoint that is whole, 2. the weights of another run, 3. config.seed
+    # the step: compiled while the state is read or initialised
     lease = stack.enter_context(hold_workdir(workdir))
     checkpoints = stack.enter_context(Checkpoints.of_run(workdir, config))
     stack.enter_context(explain_lost_process(checkpoints))
+    teacher_networks, teacher_params = teacher or (None, None)
+    train_step = make_train_step(networks, config, state_sharding.gather, teacher_networks)
+    counts = len(datasets.train_A), len(datasets.train_B)
+    compiling = stack.enter_context(
+        Background(lambda: compile_step(train_step, shapes, config, state_sharding, counts, teacher_params))
+    )
 
+    # state: 1. the newest checkpoint that is whole, 2. the weights of another run, 3. config.seed
     def restore_or_init() -> tuple[TrainState, int, list[str]]:
         """The state, its step, and what was wrong with newer checkpoints."""
         if restored := checkpoints.restore_newest(to_items(shapes), config, state_sharding):
             return from_items(restored.items), restored.step, restored.set_aside
+        weights = read_start(config.init_from, shapes, config) if config.init_from else {}
+        compiling.start()
         with announced('initialising the weights', program_key(config)):
             state = jax.block_until_ready(init_state(networks, config, state_sharding))
-        return start_from(config.init_from, state, config) if config.init_from else state, 0, []
+        return start_from(weights, state, config) if weights else state, 0, []
 
+    if 0 < checkpoints.validate_newest(config) < config.training.steps:
+        compiling.start()
     state, first, damaged = restore_or_init()
     progress = RunProgress(first=first, last=config.training.steps)
     changed = log_resume(checkpoints, progress, config)
@@ -104,12 +116,8 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
         with announced('drawing the first preview', program_key(config), config.training.preview_images):
             draw_preview(state)
 
-    # the step
-    teacher_networks, teacher_params = teacher or (None, None)
-    train_step = make_train_step(networks, config, state_sharding.gather, teacher_networks)
-    counts = len(datasets.train_A), len(datasets.train_B)
     open_batches = open_inputs(datasets, config, mesh)
-    compiled, metric_names = compile_step(train_step, shapes, config, state_sharding, counts, teacher_params)
+    compiled, metric_names = compiling.result()
     wait_until_all_compiled()
     hyperparameters = place_hyperparameters(config, mesh, teacher_params)
     memory.log_memory(compiled, shapes, state_sharding, config)
