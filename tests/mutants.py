@@ -321,6 +321,32 @@ MUTANTS = [
         '                batches = open_batches(0)',
         'training/test_resume.py -k restore',
     ),
+    Mutant(
+        'training/loop.py',
+        '        compiling.start()\n        with announced',
+        '        with announced',
+        'training/test_loop.py -k initialised_or_read',
+    ),
+    Mutant(
+        'training/loop.py',
+        'if 0 < checkpoints.validate_newest(config) < config.training.steps:',
+        'if False:',
+        'training/test_loop.py -k initialised_or_read',
+    ),
+    Mutant(
+        'training/loop.py',
+        '< config.training.steps:\n        compiling',
+        '<= config.training.steps:\n        compiling',
+        'training/test_loop.py -k compiles_nothing',
+    ),
+    Mutant('common/background.py', 'if self.future is None:', 'if True:', 'common/test_background.py'),
+    Mutant('common/background.py', 'self.executor.shutdown()', 'pass', 'common/test_background.py'),
+    Mutant(
+        'checkpoint/checkpoints.py',
+        'self.folder(step).validate_continuation(as_json(config))\n                return',
+        'self.folder(step).config\n                return',
+        'checkpoint/test_damage.py',
+    ),
     Mutant('training/loop.py', 'metrics |= scores', 'pass', 'training/test_resume.py -k averaged'),
     Mutant('training/preview.py', 'generator[back], real))', 'generator[there], real))', 'training/test_preview.py'),
     Mutant(

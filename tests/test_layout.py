@@ -25,7 +25,7 @@ LAYERS = (  # from the top to the bottom: each imports only from those below it
     'common.progress',
     'common.compiler common.files common.images',
     'common.process',
-    'common.errors',
+    'common.errors common.background',
     'common',
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

@@ -43,6 +43,9 @@ def test_user_mistakes_exit_with_2_and_lose_nothing(tmp_path, capsys):
     assert check.main([str(tmp_path / 'x'), f'--output={image}']) == 2
     assert check.main([str(tmp_path / 'x'), f'--output={tmp_path / "none" / "a.png"}']) == 2
     assert image.read_bytes() == before
+    capsys.readouterr()
+    assert check.main([str(tmp_path / 'x'), f'--output={tmp_path / "sheet.txt"}']) == 2
+    assert 'give it a name that ends with .png' in capsys.readouterr().err and not (tmp_path / 'sheet.txt').exists()
     for share in (5, -0.1, 'nan'):
         assert check.main([str(tmp_path / 'x'), f'--max_bad_fraction={share}']) == 2
         assert f'--max_bad_fraction={share}: it is a share, from 0 to 1' in capsys.readouterr().err

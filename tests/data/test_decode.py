@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.helpers.image_files import UGLY, encoded, smooth
 from tests.helpers.paths import ROOT
-from ugatit_jax.data.decode import DecodeError, decode, difference_hash, probe
+from ugatit_jax.data.decode import DecodeError, count_frames, decode, difference_hash, probe
 
 PHOTO = smooth(20, 30)
 
@@ -167,6 +167,13 @@ def test_first_frame_of_animations():
         stream = io.BytesIO()
         frames[0].save(stream, format, save_all=True, append_images=frames[1:], duration=50, **options)
         assert (decode(stream.getvalue()) == (255, 0, 0)).all()
+        assert probe(stream.getvalue()).frames == 2
+    still = encoded(smooth(8, 8))
+    assert probe(still).frames == count_frames(still) == 1
+    preview = io.BytesIO()
+    frames[0].save(preview, 'MPO', save_all=True, append_images=frames[1:])
+    assert count_frames(preview.getvalue()) == 1  # cameras keep a small copy in the file
+    assert count_frames(b'no image') == 1
 
 
 def npy(array):

@@ -67,7 +67,10 @@ def test_mistakes_end_in_one_line_and_write_nothing(root, tmp_path, capsys):
         assert message in capsys.readouterr().err
     assert run('--source=nowhere', f'--output={tmp_path / "faces"}', '--faces=A') == 2
     assert 'expected folder:PATH' in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ['set']
+    inside = root / 'trainA' / 'below' / 'made'
+    assert run(f'--source=folder:{root}', f'--output={inside}', '--faces=A') == 2
+    assert f'is inside {root / "trainA"}, among the images' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['set'] and not inside.exists()
 
 
 def test_large_crops_are_reduced():

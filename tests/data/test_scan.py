@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from PIL import Image
 
 from tests.helpers.image_files import encoded, make_folder, smooth
 from ugatit_jax.common.errors import UserError
@@ -125,6 +126,15 @@ def test_common_mistakes(tmp_path):
     assert 'testA: 1 images are near duplicates of images in trainA (copy.jpg = 001.png)' in warnings
     assert 'trainA has 61 images: with' not in warnings
     assert not any('below' in warning for warning in scan.common_mistakes(reports, 24))
+
+
+def test_images_of_several_frames_are_named(tmp_path):
+    make_folder(tmp_path, {'trainA': 2})
+    frames = [Image.new('RGB', (24, 24), colour) for colour in ('red', 'lime')]
+    frames[0].save(tmp_path / 'trainA' / 'wave.gif', save_all=True, append_images=frames[1:])
+    for _ in range(2):  # the second time from the cache
+        warnings = scan.common_mistakes({'trainA': run(tmp_path / 'trainA')}, 24)
+        assert 'trainA: 1 of 3 images have several frames (wave.gif): the first is used' in warnings
 
 
 def test_flat_images_are_no_duplicates(tmp_path):

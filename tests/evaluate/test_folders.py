@@ -228,6 +228,8 @@ def test_what_cannot_be_evaluated_is_refused_in_one_line(folders, tmp_path, weig
     ):
         code, _, line = run(capsys, **good | changed)
         assert code == 2 and message in line, line
+    monkeypatch.setattr(folders_module, 'find_weights', None)  # no download for an output that is refused
+    assert 'name another folder' in run(capsys, **good | {'output': theirs})[2]
     assert (theirs / 'report.html').read_text() == 'precious'
 
 

@@ -22,6 +22,14 @@ def folder(tmp_path):
     return tmp_path / 'in'
 
 
+def test_of_an_animation_the_first_frame_is_translated_and_said(workdir, tmp_path, capsys):
+    frames = [Image.fromarray(noise_image(16, 16, seed=seed)) for seed in (1, 2, 3)]
+    frames[0].save(tmp_path / 'wave.gif', save_all=True, append_images=frames[1:])
+    assert run_translate(workdir, tmp_path / 'wave.gif', tmp_path / 'out') == 0
+    assert 'wave.gif: the first of 3 frames; as a film, such as an .mp4, all are translated' in capsys.readouterr().err
+    assert list_files(tmp_path / 'out') == ['wave.png']
+
+
 def test_a_folder_with_bad_files(workdir, folder, tmp_path, capsys):
     before = {name: (folder / name).read_bytes() for name in list_files(folder)}
     assert run_translate(workdir, folder, tmp_path / 'out', '--heatmap', '--strip', '--compare') == 1

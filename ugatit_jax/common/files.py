@@ -93,6 +93,11 @@ def remove_abandoned(folder: str) -> int:
     return count
 
 
+def is_within(path: str, folder: str) -> bool:
+    """Whether local `path` lies below `folder`, links resolved."""
+    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ''))
+
+
 def is_remote(path: str | os.PathLike) -> bool:
     """Whether a path is a URL such as gs://BUCKET/FOLDER."""
     return '://' in str(path)

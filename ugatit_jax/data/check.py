@@ -184,6 +184,8 @@ def drawable(text: str, limit: int) -> str:
 
 def validate_output(output: str) -> None:
     """Raises UserError where the contact sheet has no folder, or would overwrite anything but an earlier sheet."""
+    if not output.lower().endswith('.png'):
+        raise UserError(f'--output={output}: the contact sheet is a PNG file: give it a name that ends with .png')
     parent = os.path.dirname(os.path.abspath(output))
     if not os.path.isdir(parent):
         raise UserError(f'--output={output}: there is no folder {parent}')

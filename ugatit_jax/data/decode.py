@@ -28,6 +28,7 @@ ORIENTATION = {
     8: Image.Transpose.ROTATE_90,
 }  # from the value of EXIF tag 274 to what makes the image upright
 EXIF_ERRORS = (OSError, SyntaxError, ValueError, LookupError, TypeError, OverflowError, AttributeError, struct.error)
+ANIMATED = ('GIF', 'WEBP', 'PNG', 'AVIF', 'TIFF')  # formats that may hold several images; of an MPO the others are previews
 PILLOW_MODE = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 
 
@@ -41,11 +42,12 @@ class DecodeError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What a scan keeps of a readable image: its size and a perceptual hash (256 bits as hex)."""
+    """What a scan keeps of a readable image: its size, a perceptual hash (256 bits as hex) and how many frames it has."""
 
     width: int
     height: int
     hash: str
+    frames: int = 1
 
 
 def decode(
@@ -69,13 +71,22 @@ def probe(data: bytes, channels: int = 3) -> Probe:
     """Reads every byte of an image as `decode` does and returns what the scan needs, or raises DecodeError."""
     # at 1/8 scale a JPEG still decodes all its entropy-coded data, so damage is found, in a third of the time
     pixels, (width, height) = decode_with_size(data, channels, (255, 255, 255), draft_side=2 * HASH_SIDE)
-    return Probe(width, height, difference_hash(pixels))
+    return Probe(width, height, difference_hash(pixels), count_frames(data))
 
 
 def open_image(data: bytes) -> Image.Image:
     """An image of one of FORMATS, by its content, whose pixels are not read yet; raises whatever Pillow's readers do."""
     Image.init()
     return Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])  # a build may lack some
+
+
+def count_frames(data: bytes) -> int:
+    """How many frames or pages an image has, of which `decode` takes the first; 1 for what it does not decode."""
+    try:
+        with open_image(data) as image:
+            return getattr(image, 'n_frames', 1) if image.format in ANIMATED else 1
+    except Exception:  # whatever Pillow's readers raise; `decode` says why
+        return 1
 
 
 def difference_hash(pixels: np.ndarray) -> str:

@@ -24,7 +24,7 @@ from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.files import folder_for_bucket, is_remote, partial_folder, prepare_bucket, remove_abandoned
 from ugatit_jax.data import scan
 from ugatit_jax.data.prepare_faces import DOMAINS, prepare_faces
-from ugatit_jax.data.scan_folder import scan_splits
+from ugatit_jax.data.scan_folder import scan_splits, validate_output
 from ugatit_jax.data.sources.prepared import INFO, prepared_directory
 
 
@@ -38,6 +38,7 @@ def prepare(
     kind, _, root = source.partition(':')
     if kind != 'folder' or not root:
         raise UserError(f'--source={source}: expected folder:PATH')
+    validate_output(root, output)
     prepare_bucket(output)
     directory = prepared_directory(output)
     if directory.exists():

@@ -28,7 +28,7 @@ from ugatit_jax.common.progress import track
 from ugatit_jax.data import scan
 from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.data.preprocess import resize
-from ugatit_jax.data.scan_folder import scan_splits
+from ugatit_jax.data.scan_folder import scan_splits, validate_output
 from ugatit_jax.data.sources.folder import FolderSource
 from ugatit_jax.faces.crop import BOX_CENTRE, BOX_SHARE, UPRIGHT_DEGREES, cut
 from ugatit_jax.faces.detect import DETECTOR, require_opencv
@@ -73,6 +73,7 @@ def prepare_faces(
     root = source.removeprefix('folder:')
     if root == source or not root:
         raise UserError(f'--source={source}: expected folder:PATH')
+    validate_output(root, output)
     prepare_bucket(output)
     if epath.Path(output).exists() and (not epath.Path(output).is_dir() or any(epath.Path(output).iterdir())):
         raise UserError(f'--output={output}: there is something already; choose another folder, or remove that one first')

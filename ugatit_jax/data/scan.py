@@ -28,7 +28,7 @@ NAMED_AT_MOST = 10  # bad files in one message: it stays one readable line
 FEW_IMAGES = 50  # in a training split: below it, overfitting is likely enough to warn of
 UNEQUAL_SIZES = 10  # ratio of the domains: each image of the smaller one is seen that many times as often
 NEAR_DUPLICATE_BITS = 24  # of 256; measured: copies saved again at a smaller size differ by 8 to 22, other faces by 34 on
-VERSION = 1  # of the cached results; changes with what decode.py accepts
+VERSION = 2  # of the cached results; changes with what decode.py accepts
 
 
 class Scannable(Protocol):
@@ -139,6 +139,12 @@ def common_mistakes(reports: dict[str, Report], image_size: int) -> list[str]:
                 f'{split}: {len(small)} of {count} images have a side below data.image_size={image_size} '
                 f'(the smallest has {min(small)}): they are enlarged and stay blurred'
             )
+        animated = [key for key, probe in zip(report.keys, report.probes, strict=True) if probe.frames > 1]
+        if animated:
+            named = ', '.join(animated[:3]) + (' ...' if len(animated) > 3 else '')
+            warnings.append(
+                printable(f'{split}: {len(animated)} of {count} images have several frames ({named}): the first is used')
+            )
     counts = {domain: len(reports[f'train{domain}'].good) for domain in 'AB' if f'train{domain}' in reports}
     if len(counts) == 2 and max(counts.values()) > UNEQUAL_SIZES * min(counts.values()):
         warnings.append(
@@ -183,12 +189,12 @@ def cache_path(name: str) -> pathlib.Path:
 
 
 def probe_result(source: Scannable, i: int) -> list:
-    """[reason, width, height, hash] of image i; the reason is '' for a readable one."""
+    """[reason, width, height, hash, frames] of image i; the reason is '' for a readable one."""
     try:
         probe = source.probe(i)
     except DecodeError as error:
-        return [str(error), 0, 0, '']
-    return ['', probe.width, probe.height, probe.hash]
+        return [str(error), 0, 0, '', 0]
+    return ['', probe.width, probe.height, probe.hash, probe.frames]
 
 
 def hash_matrix(report: Report) -> np.ndarray:
@@ -198,10 +204,10 @@ def hash_matrix(report: Report) -> np.ndarray:
 
 
 def load_results(path: pathlib.Path) -> dict[str, list]:
-    """{key: [stamp, reason, width, height, hash]} of an earlier scan; {} where there is none that can be used."""
+    """{key: [stamp, reason, width, height, hash, frames]} of an earlier scan; {} where there is none that can be used."""
     try:
         known = json.loads(path.read_text())
-        if all(isinstance(value, list) and len(value) == 5 for value in known.values()):
+        if all(isinstance(value, list) and len(value) == 6 for value in known.values()):
             return known
     except FileNotFoundError:
         return {}

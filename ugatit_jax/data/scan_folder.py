@@ -1,13 +1,24 @@
 """The splits of a folder of images, scanned: what is made of a folder begins with this."""
 
 import logging
+import os
 from collections.abc import Iterator
 
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import is_remote, is_within
 from ugatit_jax.data import scan
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.splits import SPLITS, MissingSplit
 
 logger = logging.getLogger(__name__)
+
+
+def validate_output(root: str, output: str) -> None:
+    """Raises UserError where what is written to `output` would lie among the images of a split of `root`."""
+    for split in SPLITS:
+        folder = os.path.join(root, split)
+        if not (is_remote(root) or is_remote(output)) and is_within(os.path.join(output, 'made'), folder):
+            raise UserError(f'--output={output} is inside {folder}, among the images; choose a folder outside of it')
 
 
 def scan_splits(root: str, channels: int, max_bad_fraction: float) -> Iterator[tuple[str, FolderSource, scan.Report]]:

@@ -23,7 +23,14 @@ from ugatit_jax.evaluate.inception_features import FeatureExtractor
 from ugatit_jax.evaluate.inception_weights import InceptionWeights, find_inception, load_weights
 from ugatit_jax.evaluate.kid_fid import pairwise_distances
 from ugatit_jax.evaluate.protocols import effnet_metrics, inception_metrics
-from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
+from ugatit_jax.evaluate.results import (
+    Results,
+    checksum,
+    inception_notes,
+    make_output_folder,
+    validate_output_folder,
+    write_and_print,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +60,7 @@ def evaluate_folders(
     sources = {role: open_folder(path) for role, path in given.items() if path is not None}
     if truth is not None:
         validate_truth(sources)
+    validate_output_folder(output)  # before weights are downloaded
     weights, effnet_weights, notes = find_weights(features, inception_weights, truth is not None)
     if weights is None and effnet_weights is None and source is None and truth is None:
         raise UserError(

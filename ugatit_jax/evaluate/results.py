@@ -163,11 +163,16 @@ def make_output_folder(directory: str) -> None:
 
     Called before anything is computed.
     """
+    validate_output_folder(directory)
+    make_folder(epath.Path(directory), directory)
+
+
+def validate_output_folder(directory: str) -> None:
+    """Raises UserError where files would be overwritten that are not ours; makes nothing."""
     folder = epath.Path(directory)
     for name in (METRICS_FILE, PAGE_FILE):
         if (folder / name).exists() and not is_evaluation(folder / METRICS_FILE):
             raise UserError(f'{folder / name} exists and is no earlier evaluation of ugatit_jax: name another folder')
-    make_folder(folder, str(folder))
 
 
 def is_evaluation(path: epath.Path) -> bool:

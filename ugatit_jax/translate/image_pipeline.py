@@ -16,7 +16,7 @@ from ugatit_jax.data.decode import DecodeError
 from ugatit_jax.report.drawing import overlay, strip
 from ugatit_jax.translate.comparison_page import PageRow, make_row
 from ugatit_jax.translate.fitting import FittedImage, restore, restore_heatmap
-from ugatit_jax.translate.input_files import read_image
+from ugatit_jax.translate.input_files import read_first_frame
 from ugatit_jax.translate.output_files import FileTask, write_image
 from ugatit_jax.translate.provenance import Credentials
 from ugatit_jax.translate.translator import Translator
@@ -69,9 +69,10 @@ class ImageWork:
 
 def whole_image(translator: Translator, task: FileTask, output_options: OutputOptions) -> ImageWork:
     """Reads an image that is translated as a whole; raises DecodeError."""
-    pixels = read_image(task.source, translator.channels, translator.background)
+    pixels, frames = read_first_frame(task.source, translator.channels, translator.background)
     fitted = translator.fit_image(pixels, output_options.size, output_options.fit)
-    return ImageWork(task, [fitted], lambda generated: write_image_files(task, fitted, generated[0], output_options))
+    note = f'{task.name}: the first of {frames} frames; as a film, such as an .mp4, all are translated' if frames > 1 else ''
+    return ImageWork(task, [fitted], lambda generated: write_image_files(task, fitted, generated[0], output_options), note)
 
 
 def translate_images(

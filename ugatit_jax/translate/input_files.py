@@ -7,7 +7,8 @@ import stat
 import numpy as np
 
 from ugatit_jax.common.errors import UserError
-from ugatit_jax.data.decode import DecodeError, decode
+from ugatit_jax.common.files import is_within
+from ugatit_jax.data.decode import DecodeError, count_frames, decode
 from ugatit_jax.data.sources.folder import list_folder
 
 
@@ -46,13 +47,13 @@ def expand(pattern: str, flag: str = '--input') -> list[tuple[str, str]]:
     return [(path, os.path.relpath(path, base or '.')) for path in paths]
 
 
-def is_within(path: str, folder: str) -> bool:
-    """Whether `path` lies below `folder`, links resolved."""
-    return os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ''))
-
-
 def read_image(path: str, channels: int, background: tuple[int, int, int]) -> np.ndarray:
     """An image as uint8 [H, W, channels], upright, converted to sRGB by its colour profile; raises DecodeError."""
+    return read_first_frame(path, channels, background)[0]
+
+
+def read_first_frame(path: str, channels: int, background: tuple[int, int, int]) -> tuple[np.ndarray, int]:
+    """`read_image`, and how many frames or pages the file has, of which it is the first."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DecodeError('not a regular file')  # opening a named pipe would block
@@ -60,4 +61,4 @@ def read_image(path: str, channels: int, background: tuple[int, int, int]) -> np
             data = file.read()
     except OSError as error:
         raise DecodeError(f'cannot be read: {error.strerror or error}') from error
-    return decode(data, channels, background, to_srgb=True)
+    return decode(data, channels, background, to_srgb=True), count_frames(data)

@@ -194,6 +194,10 @@ def test_refusals(tmp_path, config):
     with pytest.raises(UserError, match='--max_bad_fraction=50: it is a share, from 0 to 1'):
         prepare.prepare(f'folder:{tmp_path}', str(tmp_path / 'out'), max_bad_fraction=50)
     assert not (tmp_path / 'out').exists()
+    for output in ('trainB', 'trainB/shards'):
+        with pytest.raises(UserError, match=f'{output} is inside .*trainB, among the images; choose a folder outside'):
+            prepare.prepare(f'folder:{tmp_path}', str(tmp_path / output))
+    assert len(list((tmp_path / 'trainB').iterdir())) == 2
     with pytest.raises(UserError, match='expected folder:PATH'):
         prepare.prepare('tfds:cycle_gan', str(tmp_path / 'out'))
     config.data.source = f'prepared:{tmp_path}'
