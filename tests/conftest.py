@@ -1,6 +1,7 @@
 """Options and places that tests share."""
 
 import gc
+import logging
 import os
 import pathlib
 import resource
@@ -58,6 +59,19 @@ def as_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     yield pretend
     monkeypatch.undo()
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def keep_log_levels() -> Iterator[None]:
+    """Undoes what `configure_logging` of a command leaves behind: other tests look at what is logged."""
+    loggers = [
+        logging.getLogger(),
+        *(logger for logger in logging.root.manager.loggerDict.values() if hasattr(logger, 'level')),
+    ]
+    levels = [(logger, logger.level) for logger in loggers]
+    yield
+    for logger, level in levels:
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope='module', autouse=True)
