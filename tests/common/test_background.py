@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from ugatit_jax.common import background
 from ugatit_jax.common.background import Background
 
 
@@ -29,18 +30,26 @@ def test_result_starts_it_and_raises_what_it_raised():
 
 
 def test_leaving_waits_for_its_end():
-    started, ended = threading.Event(), []
+    ended = []
 
     def call():
-        started.set()
         threading.Event().wait(0.05)
         ended.append(True)
 
-    with pytest.raises(ZeroDivisionError), Background(call) as work:
+    with Background(call) as work:
         work.start()
-        started.wait()
-        raise ZeroDivisionError
-    assert ended
+    assert ended and not background.running
+
+
+def test_an_exception_does_not_wait_for_it():
+    proceed = threading.Event()
+    with pytest.raises(KeyboardInterrupt), Background(lambda: proceed.wait(10)) as work:
+        work.start()
+        raise KeyboardInterrupt
+    assert background.running == {work.future}
+    proceed.set()
+    work.result()
+    assert not background.running
 
 
 def test_nothing_runs_that_was_not_started():

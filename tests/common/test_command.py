@@ -164,3 +164,27 @@ run_command(lambda: None)
 """
     result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == 'True\n'
+
+
+STOPPED = """
+import sys, threading
+from ugatit_jax.common.background import Background
+from ugatit_jax.common.command import run_command
+from ugatit_jax.common.errors import UserError
+def command():
+    with Background(lambda: threading.Event().wait(60)) as work:
+        work.start()
+        print('closed')
+        raise {error}
+sys.exit(run_command(command))
+"""
+
+
+@pytest.mark.parametrize(
+    ('error', 'code', 'line'),
+    [('KeyboardInterrupt', 130, 'ugatit_jax: interrupted\n'), ("UserError('a full disk')", 2, 'ugatit_jax: a full disk\n')],
+)
+def test_a_command_that_stops_does_not_wait_for_what_compiles(error, code, line):
+    command = [sys.executable, '-c', STOPPED.format(error=error)]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=40)  # the call takes 60 seconds
+    assert (done.returncode, done.stderr, done.stdout) == (code, line, 'closed\n')

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 
+from ugatit_jax.common import background
 from ugatit_jax.common.errors import CommandExit, UserError, named_line, printable
 from ugatit_jax.common.files import cache_folder, is_remote, make_folder, validate_writable
 
@@ -31,21 +32,35 @@ def run_command(command: Callable[[], int | None]) -> int:
     """The exit code of a command: what it returns; with one line on stderr that of a CommandExit, or 130 at Ctrl-C."""
     # at the exit Python looks for garbage in all that is loaded: measured, 5 of the last 6 seconds of a run
     atexit.register(gc.freeze)
+    at_once = False
     try:
         return command() or 0
     except CommandExit as left:
-        print(f'ugatit_jax: {left}', file=sys.stderr, flush=True)
-        if left.at_once:
-            os._exit(left.code)
-        return left.code
+        line, code, at_once = str(left), left.code, left.at_once
     except KeyboardInterrupt:
-        print('ugatit_jax: interrupted', file=sys.stderr)
-        return 130
+        line, code = 'interrupted', 130
     except Exception as error:
         if type(error).__module__.partition('.')[0] not in BUCKET_LIBRARIES:
             raise
-        print(f'ugatit_jax: a bucket cannot be used: {printable(named_line(error))}; try again later', file=sys.stderr)
-        return 1  # not 2, a mistake: launchers try again
+        line = f'a bucket cannot be used: {printable(named_line(error))}; try again later'
+        code = 1  # not 2, a mistake: launchers try again
+    print(f'ugatit_jax: {line}', file=sys.stderr, flush=True)
+    if at_once or compiles_in_vain():
+        sys.stdout.flush()
+        os._exit(code)
+    return code
+
+
+def compiles_in_vain() -> bool:
+    """Whether a call in the background has not ended, such as a compilation of minutes: Python would wait for it.
+
+    Not in one of several processes, which leave together.
+    """
+    if not background.running:
+        return False
+    import jax
+
+    return not jax.distributed.is_initialized()
 
 
 def configure_logging(level: int = logging.INFO, time: bool = False) -> None:
