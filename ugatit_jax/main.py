@@ -39,10 +39,13 @@ def run(argv: list[str]) -> None:
     for name in ('config', 'workdir'):
         if not flags.FLAGS[name].value:
             raise UserError(f'--{name} is missing; for example: --config=configs/demo.py --workdir=runs/demo')
+    evaluates = flags.FLAGS.mode == 'eval'
+    if evaluates and flags.FLAGS.dry_run:
+        raise UserError('--dry_run is of training: without --mode=eval')
     if flags.FLAGS.distributed:
         join_processes()
     configure_process(flags.FLAGS.compilation_cache)
-    if flags.FLAGS.mode == 'eval':
+    if evaluates:
         from ugatit_jax.evaluate.run import evaluate_run
 
         evaluate_run(flags.FLAGS.config, flags.FLAGS.workdir, flags.FLAGS.step)

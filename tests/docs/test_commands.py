@@ -36,6 +36,7 @@ from tests.helpers.translation import write_checkpoint
 from ugatit_jax import distill
 from ugatit_jax import main as training
 from ugatit_jax.__main__ import COMMANDS
+from ugatit_jax.checkpoint.generators import load_generators
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.training import dry_run
 
@@ -322,6 +323,8 @@ def page(request, site, tmp_path, monkeypatch):
         )
         monkeypatch.setattr(dry_run, 'compile_step', lambda *_: (None, []))
         monkeypatch.setattr(dry_run.memory, 'log_memory', lambda *_: None)
+        monkeypatch.setattr(dry_run.Checkpoints, 'validate_newest', lambda *_: 0)  # of runs/mine, a model of another size
+        monkeypatch.setattr(dry_run, 'read_start', lambda path, *_: load_generators(path))
     made = Page(work, monkeypatch, request.param == 'real')
     if made.real:
         shutil.rmtree(work / 'runs' / 'mine')

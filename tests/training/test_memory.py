@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from configs import default
 from tests.helpers.command import SMALL, main
+from tests.helpers.fake_loop import fake_step, loop_config
 from tests.helpers.small import small_config
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.sharding import StateSharding, make_mesh
@@ -125,6 +126,23 @@ def test_a_dry_run_compiles_and_leaves_the_workdir_alone(tmp_path):
     wrong.data.source = 'tfds:no_such_set'
     with pytest.raises(UserError, match='no_such_set'):
         dry_run(wrong, str(tmp_path / 'run'))
+
+
+def test_a_dry_run_refuses_what_the_run_would_not_start_from(tmp_path, monkeypatch, caplog):
+    caplog.set_level('INFO')
+    fake_step(monkeypatch)
+    run = str(tmp_path / 'run')
+    loop.train(loop_config(training__steps=4), run)
+    module = importlib.import_module('ugatit_jax.training.dry_run')  # not the function of that name
+    monkeypatch.setattr(module, 'compile_step', lambda *_: (None, []))
+    dry_run(ConfigDict(loop_config(training__steps=8)), run)
+    assert any('continues from step 4' in line for line in caplog.messages)
+    dry_run(ConfigDict(loop_config(init_from=run)), str(tmp_path / 'new'))
+    with pytest.raises(UserError, match='model.ch was 2, is 3'):
+        dry_run(ConfigDict(loop_config(model__ch=3)), run)
+    with pytest.raises(UserError, match='model.ch=2'):
+        dry_run(ConfigDict(loop_config(init_from=run, model__ch=3)), str(tmp_path / 'new'))
+    assert not (tmp_path / 'new').exists()
 
 
 @pytest.mark.parametrize('prepared', [True, False])

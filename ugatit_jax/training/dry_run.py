@@ -5,7 +5,7 @@ import logging
 import jax
 from ml_collections import ConfigDict
 
-from ugatit_jax.checkpoint.generators import load_generators
+from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data.datasets import validate_data_fields
@@ -13,6 +13,8 @@ from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training import memory
 from ugatit_jax.training.compile import compile_step
+from ugatit_jax.training.init_from import read_start
+from ugatit_jax.training.loop import explain_io_errors
 from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
 from ugatit_jax.training.teacher import load_teacher
@@ -21,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def dry_run(config: ConfigDict, workdir: str) -> None:
-    """Checks settings and data source, compiles the step and logs what it needs; leaves `workdir` alone.
+    """Checks settings, data and what the run starts from, compiles the step and logs what it needs; leaves `workdir` alone.
 
     The compilation cache keeps the compiled step for the run. No images are read; a data set of TFDS that would have to be
     fetched is not, only its name is checked, and it is not called in order. Raises UserError, as training does.
@@ -35,11 +37,15 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
     of_tfds = kind == 'tfds' and bool(name)
     fetched = is_fetched(name, config) if of_tfds else True
     counts = None if of_tfds else count_images(config)
-    if config.init_from:
-        logger.info('starts from %s', load_generators(config.init_from).where)
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
     memory.log_sizes(shapes, state_sharding)
+    with explain_io_errors(workdir), Checkpoints(workdir) as checkpoints:
+        step = checkpoints.validate_newest(config)
+    if step:
+        logger.info('continues from step %d of %s', step, checkpoints.directory)
+    elif config.init_from:
+        read_start(config.init_from, shapes, config)
     if counts is None and config.data.device_resident:
         logger.info('memory depends on the number of images, which is known when the run has fetched them')
     else:
