@@ -48,6 +48,8 @@ def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path,
     assert main([*common, f'--output={source}']) == 2 and 'no input is overwritten' in capsys.readouterr().err
     assert main([f'--checkpoint={workdir}', f'--input={tmp_path}', f'--output={tmp_path / "o"}']) == 2
     assert '--direction is missing: a2b or b2a' in capsys.readouterr().err
+    assert main([f'--checkpoint={workdir}', '--input=absent.png', '--output=o.png']) == 2
+    assert '--input=absent.png: there is no such file or folder' in capsys.readouterr().err
     monkeypatch.chdir(tmp_path / 'new')
     assert main([*common, f'--output={source}/o']) == 2 and main([*common, '--output=']) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith('ugatit_jax: ')]

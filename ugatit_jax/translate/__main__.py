@@ -116,6 +116,10 @@ def run(options: argparse.Namespace) -> int:
     credentials = parse_credentials(options.sign, options.no_metadata)
     if options.direction is None:
         if len(options.input) > 1 or not os.path.isfile(options.input[0]):
+            from ugatit_jax.translate.input_files import expand
+
+            for pattern in options.input:
+                expand(pattern)  # a file that is not there is refused as such
             raise UserError(f'--direction is missing: {" or ".join(DIRECTIONS)}')
         options.direction = DIRECTIONS[0]
         print(f'--direction={options.direction}, as none was given; the other is {DIRECTIONS[1]}', file=sys.stderr)
