@@ -46,6 +46,11 @@ def test_user_mistakes_exit_with_2_and_lose_nothing(tmp_path, capsys):
     capsys.readouterr()
     assert check.main([str(tmp_path / 'x'), f'--output={tmp_path / "sheet.txt"}']) == 2
     assert 'give it a name that ends with .png' in capsys.readouterr().err and not (tmp_path / 'sheet.txt').exists()
+    make_folder(tmp_path / 'set', {'trainA': 1, 'trainB': 1})
+    for folder, inside in (('x', 'x'), ('x/', 'x'), ('set', 'set/trainB')):
+        assert check.main([str(tmp_path / folder), f'--output={tmp_path / inside / "sheet.png"}']) == 2
+        assert f'is inside {tmp_path / inside}, among the images' in capsys.readouterr().err
+        assert len(list((tmp_path / inside).iterdir())) == 1
     for share in (5, -0.1, 'nan'):
         assert check.main([str(tmp_path / 'x'), f'--max_bad_fraction={share}']) == 2
         assert f'--max_bad_fraction={share}: it is a share, from 0 to 1' in capsys.readouterr().err

@@ -23,6 +23,7 @@ from ugatit_jax.data.datasets import evenly_spaced_indices
 from ugatit_jax.data.decode import DecodeError, open_image
 from ugatit_jax.data.duplicates import duplicate_warnings
 from ugatit_jax.data.preprocess import fit_square
+from ugatit_jax.data.scan_folder import validate_outside
 from ugatit_jax.data.sources.folder import FolderSource, split_folder
 from ugatit_jax.data.sources.splits import SPLITS
 
@@ -56,6 +57,9 @@ def check(
     if output:
         validate_output(output)
     sources = open_folders(path, channels)
+    for source in sources.values():
+        if output:
+            validate_outside(source.root, output)
     reports = {split: scan.scan(source) for split, source in sources.items()}
     refused = []
     for report in reports.values():

@@ -16,9 +16,13 @@ logger = logging.getLogger(__name__)
 def validate_output(root: str, output: str) -> None:
     """Raises UserError where what is written to `output` would lie among the images of a split of `root`."""
     for split in SPLITS:
-        folder = os.path.join(root, split)
-        if not (is_remote(root) or is_remote(output)) and is_within(os.path.join(output, 'made'), folder):
-            raise UserError(f'--output={output} is inside {folder}, among the images; choose a folder outside of it')
+        validate_outside(os.path.join(root, split), output)
+
+
+def validate_outside(folder: str, output: str) -> None:
+    """Raises UserError where what is written to `output`, a file or a folder, would lie among the images in `folder`."""
+    if not (is_remote(folder) or is_remote(output)) and is_within(os.path.join(output, 'made'), folder):
+        raise UserError(f'--output={output} is inside {folder}, among the images; choose a folder outside of it')
 
 
 def scan_splits(root: str, channels: int, max_bad_fraction: float) -> Iterator[tuple[str, FolderSource, scan.Report]]:
