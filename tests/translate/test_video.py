@@ -14,6 +14,7 @@ from tests.helpers.videos import SIDES, TIMES, contents, write_video
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.translate import video
 from ugatit_jax.translate.translator import Translator
+from ugatit_jax.translate.video_writer import BT709
 
 av = pytest.importorskip('av', reason='PyAV is not installed: pip install ugatit_jax[video]')
 
@@ -221,7 +222,7 @@ def test_frames_are_turned_as_players_turn_them(rotation, corner):
     pixels[0, 0] = 255
     frame = types.SimpleNamespace(
         rotation=rotation,
-        colorspace=video.BT709,
+        colorspace=BT709,
         height=4,
         format=types.SimpleNamespace(components=()),
         to_ndarray=lambda format, src_colorspace: pixels,
