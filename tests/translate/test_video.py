@@ -1,6 +1,7 @@
 """A video in, a video out: images translated, times and sound kept."""
 
 import os
+import pathlib
 import threading
 import types
 
@@ -122,6 +123,27 @@ def test_transparent_frames_are_seen_over_the_background(tmp_path, name, codec, 
     assert video.translate_video(Negative(), str(tmp_path / name), str(tmp_path / 'out.mp4')) == 4
     made = 255 - contents(tmp_path / 'out.mp4')[1][0].astype(int)
     assert abs(made[4:20, 4:12] - (10, 200, 30)).max() < 8 and abs(made[4:20, 20:28] - Negative.background).max() < 8
+
+
+def test_damaged_packets_are_left_out_and_named(tmp_path):
+    path, lines = pathlib.Path(write_video(tmp_path / 'x.mp4')), []
+    with av.open(str(path)) as film:
+        places = [(packet.pos, packet.size) for packet in film.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    place, size = places[3]
+    content[place : place + size] = bytes(size)
+    path.write_bytes(content)
+    count = video.translate_video(Negative(), str(path), str(tmp_path / 'y.mp4'), say=lines.append)
+    times, _, sound, _ = contents(tmp_path / 'y.mp4')
+    np.testing.assert_allclose(times, np.delete(TIMES, 3) / 10, atol=2e-3)
+    assert count == len(TIMES) - 1 and sound
+    assert lines == ['x.mp4: 1 of 7 packets are damaged: their frames and those that build on them are left out']
+    for place, size in places:
+        content[place : place + size] = bytes(size)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='no frame in it that can be read'):
+        video.translate_video(Negative(), str(path), str(tmp_path / 'z.mp4'), say=lines.append)
+    assert not (tmp_path / 'z.mp4').exists() and not list(tmp_path.glob('.*partial'))
 
 
 def test_films_of_ten_bits_are_read(tmp_path):

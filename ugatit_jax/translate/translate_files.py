@@ -177,6 +177,7 @@ def translate_video(translator: Translator, task: FileTask, output_options: Outp
                 temporal=output_options.temporal,
                 comment=one_line(output_options.metadata),
                 progress=bar.update,
+                say=bar.say,
             )
     except UserError as error:
         return [Failure(task.name, str(error))]

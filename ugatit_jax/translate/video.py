@@ -4,6 +4,7 @@ Frames are independent of each other, as images are, unless --temporal averages 
 """
 
 import functools
+import logging
 import os
 import pathlib
 import re
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import av
 
     from ugatit_jax.translate.translator import Translator
+
+logger = logging.getLogger(__name__)
 
 # FFmpeg opens what a file's content says, whatever its name: without these lists also playlists and scripts, which name
 # other files and addresses
@@ -67,13 +70,14 @@ def translate_video(
     temporal: int = 0,
     comment: str = '',
     progress: Callable[[int], Any] = lambda frames: None,
+    say: Callable[[str], Any] = logger.warning,
 ) -> int:
     """Translates every frame of `source` into the file `target` and returns their number; raises UserError.
 
     H.264, or VP9 in .webm, with the input's timestamps; audio streams that FFmpeg knows are copied, subtitles left out.
     Frames are upright and as large as in the input, with fit='short_side_crop' their middle square. Three times batch_size
     frames are held at most. temporal: frames to average over, 0 for none. comment: metadata of the file. progress: called
-    with the number of frames done since the last call.
+    with the number of frames done since the last call. say: called with a line about damaged packets, which are left out.
     """
     require_av()
     import av
@@ -96,7 +100,7 @@ def translate_video(
                 writer.metadata['comment'] = comment
             translate = FilmTranslator(translator, temporal) if temporal else translator
             frames = functools.partial(translate, size=size, fit=fit)
-            return translate_streams(reader, writer, translator, frames, target, progress)
+            return translate_streams(reader, writer, translator, frames, target, progress, say)
     except (av.FFmpegError, OSError) as error:
         raise UserError(re.sub(r'^\[Errno \d+\] ', '', first_line(error))) from error  # FFmpeg's numbers say nothing
 
@@ -127,6 +131,7 @@ def translate_streams(
     translate: Callable[[np.ndarray], np.ndarray],
     target: str,
     progress: Callable[[int], Any],
+    say: Callable[[str], Any],
 ) -> int:
     """Frames through `translate`, audio packets as they come; returns the number of frames.
 
@@ -134,7 +139,7 @@ def translate_streams(
     """
     video = reader.streams.video[0]
     video.thread_type = 'AUTO'
-    batches = read_batches(reader, video, translator)
+    batches = read_batches(reader, video, translator, say)
     output, count = OutputStreams(reader, writer, video, target), 0
     with ThreadPoolExecutor(1) as decoding, ThreadPoolExecutor(1) as encoding:
         ahead, written = decoding.submit(next, batches, None), encoding.submit(output.write, [], [], [])
@@ -153,21 +158,31 @@ def translate_streams(
 
 
 def read_batches(
-    reader: 'av.container.InputContainer', video: 'av.VideoStream', translator: 'Translator'
+    reader: 'av.container.InputContainer', video: 'av.VideoStream', translator: 'Translator', say: Callable[[str], Any]
 ) -> Iterator[Batch]:
-    """Audio packets and frames in the file's order, at most batch_size frames at a time; raises UserError."""
+    """Audio packets and frames in the file's order, at most batch_size frames at a time; raises UserError.
+
+    Packets that cannot be decoded are left out, and `say` is called with a line about them.
+    """
+    import av
 
     def batch() -> Batch:
         images = [upright(frame, translator.channels, translator.background) for frame in frames]
         return Batch(packets, frames, np.stack(images) if images else np.zeros(0, np.uint8))
 
     packets, frames, size, decoder = [], [], None, decoder_of(video)
+    total = damaged = 0
     for packet in reader.demux([video, *known_audio(reader)]):
         if packet.stream.type == 'audio':
             if packet.dts is not None:  # the empty packet that demux ends with
                 packets.append(packet)
             continue
-        for frame in decoder.decode(packet):
+        total += packet.size > 0  # not the empty packet at the end
+        try:
+            decoded = decoder.decode(packet)
+        except av.error.InvalidDataError:
+            decoded, damaged = [], damaged + 1
+        for frame in decoded:
             size = size or (frame.width, frame.height)
             if size != (frame.width, frame.height):
                 raise UserError(
@@ -178,6 +193,9 @@ def read_batches(
             if len(frames) == translator.batch_size:
                 yield batch()
                 packets, frames = [], []
+    if damaged:
+        name = os.path.basename(reader.name)
+        say(f'{name}: {damaged} of {total} packets are damaged: their frames and those that build on them are left out')
     yield batch()
 
 
