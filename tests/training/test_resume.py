@@ -101,8 +101,9 @@ def test_goes_on_on_other_devices(tmp_path):
 
 def test_not_finite_stops_with_the_step_the_term_and_the_last_good_checkpoint(tmp_path, monkeypatch):
     fake_step(monkeypatch, bad_step=5, bad_keys=[])
-    with pytest.raises(UserError, match='step 5: D_A is nan; the last good checkpoint is of step 4'):
+    with pytest.raises(UserError, match='step 5: D_A is nan; the last good checkpoint is of step 4') as raised:
         train(loop_config(), str(tmp_path))
+    assert 'to the same numbers; hint: add --config.training.on_nan=restore' in str(raised.value)
     assert Checkpoints(str(tmp_path)).latest() == 4
     assert [row['step'] for row in metrics_of(tmp_path)] == [3]
     end = history.read(str(tmp_path))[-1]
@@ -125,8 +126,9 @@ def test_restore_goes_back_once_with_another_key(tmp_path, monkeypatch):
     ]
 
     fake_step(monkeypatch, bad_step=8, bad_keys=[])
-    with pytest.raises(UserError, match='step 8: D_A is nan'):
+    with pytest.raises(UserError, match='step 8: D_A is nan') as raised:
         train(loop_config(training__on_nan='restore'), str(tmp_path / 'again'))
+    assert 'to the same numbers; hint: start a new run with a smaller optimizer.learning_rate' in str(raised.value)
 
 
 def test_a_disk_that_fails_ends_in_one_line(tmp_path, monkeypatch):

@@ -149,7 +149,7 @@ def run(stack: contextlib.ExitStack, config: ConfigDict, workdir: str) -> TrainS
             metrics = jax.device_get(metrics)
             if trouble := nan_guard.check(metrics):
                 if not nan_guard.may_roll_back():
-                    raise UserError(f'{trouble}; {checkpoints.how_to_continue()}')
+                    raise UserError(f'{trouble}; {checkpoints.how_to_continue()}, to the same numbers; {nan_guard.hint}')
                 logger.warning('%s; going back, once (training.on_nan=restore)', trouble)
                 state, step, damaged = restore_or_init()
                 state = reseed(state)  # with the same seed the same numbers would follow

@@ -16,6 +16,8 @@ class NanGuard:
 
     def __init__(self, on_nan: str):
         self.rollbacks = 1 if on_nan == 'restore' else 0
+        first = '' if self.rollbacks else 'add --config.training.on_nan=restore (other crops and flips), or '
+        self.hint = f'hint: {first}start a new run with a smaller optimizer.learning_rate'
         self.recent: collections.deque[tuple[int, Metrics]] = collections.deque(maxlen=HISTORY)
 
     def record(self, step: int, metrics: Metrics) -> None:
