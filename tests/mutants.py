@@ -340,7 +340,9 @@ MUTANTS = [
         'training/test_loop.py -k compiles_nothing',
     ),
     Mutant('common/background.py', 'if self.future is None:', 'if True:', 'common/test_background.py'),
-    Mutant('common/background.py', 'self.executor.shutdown()', 'pass', 'common/test_background.py'),
+    Mutant('common/background.py', 'wait=kind is None', 'wait=True', 'common/test_background.py'),
+    Mutant('common/background.py', 'wait=kind is None', 'wait=False', 'common/test_background.py'),
+    Mutant('common/command.py', 'at_once or compiles_in_vain()', 'at_once', 'common/test_command.py -k compiles'),
     Mutant(
         'checkpoint/checkpoints.py',
         'self.folder(step).validate_continuation(as_json(config))\n                return',
