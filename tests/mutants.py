@@ -339,6 +339,21 @@ MUTANTS = [
         '<= config.training.steps:\n        compiling',
         'training/test_loop.py -k compiles_nothing',
     ),
+    # what is said of files
+    Mutant('data/decode.py', 'if image.format in ANIMATED else 1', '', 'data/test_decode.py -k animations'),
+    Mutant('data/decode.py', 'difference_hash(pixels), count_frames(data)', 'difference_hash(pixels)', 'data/test_scan.py'),
+    Mutant('data/scan.py', 'probe.hash, probe.frames]', 'probe.hash, 1]', 'data/test_scan.py'),
+    Mutant(
+        'translate/image_pipeline.py',
+        'if frames > 1 else',
+        'if frames > 3 else',
+        'translate/test_translate_files.py -k anim',
+    ),
+    Mutant('data/scan_folder.py', "os.path.join(output, 'made')", 'output', 'data/sources/test_prepared.py -k refusals'),
+    Mutant('data/check.py', "if not output.lower().endswith('.png'):", 'if False:', 'data/test_check.py'),
+    Mutant('evaluate/folders.py', 'validate_output_folder(output)  #', 'pass  #', 'evaluate/test_folders.py -k refused'),
+    Mutant('translate/video.py', 'decoded, damaged = [], damaged + 1', 'decoded = []', 'translate/test_video.py -k damaged'),
+    # the start of a run
     Mutant('common/background.py', 'if self.future is None:', 'if True:', 'common/test_background.py'),
     Mutant('common/background.py', 'wait=kind is None', 'wait=True', 'common/test_background.py'),
     Mutant('common/background.py', 'wait=kind is None', 'wait=False', 'common/test_background.py'),
