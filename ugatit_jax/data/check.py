@@ -57,8 +57,8 @@ def check(
     if output:
         validate_output(output)
     sources = open_folders(path, channels)
-    for source in sources.values():
-        if output:
+    if output:
+        for source in sources.values():
             validate_outside(source.root, output)
     reports = {split: scan.scan(source) for split, source in sources.items()}
     refused = []

@@ -14,10 +14,10 @@ from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training import memory
 from ugatit_jax.training.compile import compile_step
 from ugatit_jax.training.init_from import read_start
-from ugatit_jax.training.loop import explain_io_errors
 from ugatit_jax.training.state import init_state
 from ugatit_jax.training.step import make_train_step
 from ugatit_jax.training.teacher import load_teacher
+from ugatit_jax.training.workdir import explain_io_errors
 
 logger = logging.getLogger(__name__)
 

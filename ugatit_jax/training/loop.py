@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.common.background import Background
-from ugatit_jax.common.errors import UserError, first_line
+from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.progress import announced
 from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.derived import parse_profile_steps, uses_identity
@@ -35,7 +34,7 @@ from ugatit_jax.training.schedule import due_after
 from ugatit_jax.training.state import TrainState, from_items, init_state, reseed, to_items
 from ugatit_jax.training.step import make_train_step
 from ugatit_jax.training.teacher import load_teacher
-from ugatit_jax.training.workdir import hold_workdir, validate_workdir
+from ugatit_jax.training.workdir import explain_io_errors, hold_workdir, validate_workdir
 
 logger = logging.getLogger(__name__)
 
@@ -197,15 +196,3 @@ def finished_before(checkpoints: Checkpoints, progress: RunProgress, workdir: st
     logger.info('nothing to do: %s has step %d, training.steps is %d', checkpoints.directory, progress.step, progress.last)
     if jax.process_index() == 0 and (events := history.read(workdir)) and events[-1]['event'] != 'finished':
         history.append(workdir, progress.step, 'finished')
-
-
-@contextlib.contextmanager
-def explain_io_errors(workdir: str) -> Iterator[None]:
-    """Raises UserError with the file, the reason and how to go on in place of an OSError: a full disk, a lost folder."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f'{error.filename or workdir}: {error.strerror or first_line(error)}; mend that, and the same command '
-            'continues from the last complete checkpoint'
-        ) from error

@@ -1,4 +1,4 @@
-"""The folder of a run: made, held against other runs, and rid of what killed processes left half written."""
+"""The folder of a run: made, held against other runs, rid of what killed processes left half written; and its I/O errors."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
 
-from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.errors import UserError, first_line
 from ugatit_jax.common.files import is_remote, make_folder, remove_abandoned, validate_writable
 from ugatit_jax.training.lease import Lease
 
@@ -46,3 +46,15 @@ def make_directory(workdir: str) -> str:
         return workdir
     make_folder(workdir, f'--workdir={workdir}')
     return workdir
+
+
+@contextlib.contextmanager
+def explain_io_errors(workdir: str) -> Iterator[None]:
+    """Raises UserError with the file, the reason and how to go on in place of an OSError: a full disk, a lost folder."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f'{error.filename or workdir}: {error.strerror or first_line(error)}; mend that, and the same command '
+            'continues from the last complete checkpoint'
+        ) from error

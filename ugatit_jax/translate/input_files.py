@@ -49,16 +49,21 @@ def expand(pattern: str, flag: str = '--input') -> list[tuple[str, str]]:
 
 def read_image(path: str, channels: int, background: tuple[int, int, int]) -> np.ndarray:
     """An image as uint8 [H, W, channels], upright, converted to sRGB by its colour profile; raises DecodeError."""
-    return read_first_frame(path, channels, background)[0]
+    return decode(read_file(path), channels, background, to_srgb=True)
 
 
 def read_first_frame(path: str, channels: int, background: tuple[int, int, int]) -> tuple[np.ndarray, int]:
     """`read_image`, and how many frames or pages the file has, of which it is the first."""
+    data = read_file(path)
+    return decode(data, channels, background, to_srgb=True), count_frames(data)
+
+
+def read_file(path: str) -> bytes:
+    """The content of a regular file; raises DecodeError."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DecodeError('not a regular file')  # opening a named pipe would block
         with open(path, 'rb') as file:
-            data = file.read()
+            return file.read()
     except OSError as error:
         raise DecodeError(f'cannot be read: {error.strerror or error}') from error
-    return decode(data, channels, background, to_srgb=True), count_frames(data)
