@@ -42,6 +42,11 @@ def run(argv: list[str]) -> None:
     evaluates = flags.FLAGS.mode == 'eval'
     if evaluates and flags.FLAGS.dry_run:
         raise UserError('--dry_run is of training: without --mode=eval')
+    if flags.FLAGS['step'].present and not evaluates:
+        raise UserError(
+            f'--step={flags.FLAGS.step} is of --mode=eval: training continues from the newest checkpoint; a new run starts '
+            'from another with --config.init_from=WORKDIR/checkpoints/STEP'
+        )
     if flags.FLAGS.distributed:
         join_processes()
     configure_process(flags.FLAGS.compilation_cache)

@@ -128,7 +128,7 @@ def script(tmp_path):
 
 
 def test_the_script_trains_evaluates_and_writes_the_table_after_each(script, tmp_path):
-    result = script('--config.model.ch=8', ROWS='paper no_cam', SEEDS='0 7', CONFIG='cat2dog')
+    result = script('--step=best', '--config.model.ch=8', ROWS='paper no_cam', SEEDS='0 7', CONFIG='cat2dog')
     assert result.returncode == 0, result.stderr
     lines = [line for line in result.stdout.splitlines() if not line.startswith('==')]
     runs = tmp_path / 'runs/study'
@@ -137,7 +137,7 @@ def test_the_script_trains_evaluates_and_writes_the_table_after_each(script, tmp
         f'-m ugatit_jax.main --config=configs/ablation.py:no_cam,cat2dog --workdir={runs}/no_cam/seed7 --config.seed=7 '
         '--config.model.ch=8'
     )
-    assert lines[9:11] == [train, f'{train} --mode=eval']
+    assert lines[9:11] == [train, f'{train} --mode=eval --step=best']
 
 
 def test_the_script_as_a_job_of_an_array(script):

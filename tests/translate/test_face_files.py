@@ -94,6 +94,14 @@ def test_crops_are_images_of_their_own(workdir, folder, two_faces, tmp_path, cap
     assert 'two.face2.png is the input' in capsys.readouterr().err
 
 
+def test_of_an_animation_the_first_frame_is_taken_and_said(workdir, two_faces, tmp_path, capsys):
+    Image.fromarray(two_faces).save(
+        tmp_path / 'wave.webp', save_all=True, append_images=[Image.fromarray(photo(250, 170))], lossless=True
+    )
+    assert run_translate(workdir, tmp_path / 'wave.webp', tmp_path / 'out', '--faces') == 0
+    assert 'wave.webp: 2 faces; the first of 2 frames; as a film' in capsys.readouterr().err
+
+
 def test_transparency_stays_and_photos_are_signed_as_composites(workdir, two_faces, tmp_path):
     alpha = np.full((170, 250, 1), 255, np.uint8)
     alpha[:, 115:] = 0  # the second face cannot be seen

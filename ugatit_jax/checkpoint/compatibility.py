@@ -5,10 +5,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.errors import UserError, listed
 from ugatit_jax.config import default
 from ugatit_jax.config.fields import by_dotted_name, fields, validate_values
 from ugatit_jax.config.resolve import fill_unset_fields
+
+NAMED = 5  # differing fields that a refusal names
 
 # Fields that may change when a run continues, beside all of `evaluation`: they change neither shapes of weights nor batches.
 CHANGEABLE = (
@@ -84,5 +86,5 @@ def validate_same_run(old: dict[str, Any], new: dict[str, Any], where: str) -> N
         if name not in CHANGEABLE and not name.startswith('evaluation') and (converted is None or name in converted)
     }
     if changed:
-        fields = ', '.join(f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items())
+        fields = listed([f'{name} was {a!r}, is {b!r}' for name, (a, b) in changed.items()], NAMED)
         raise UserError(f'{where} was made by another run: {fields}; set them back, or take another --workdir')

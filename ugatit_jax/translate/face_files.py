@@ -13,8 +13,8 @@ from ugatit_jax.faces.detect import require_opencv
 from ugatit_jax.faces.found import faces_of
 from ugatit_jax.translate.comparison_page import PageRow, make_row
 from ugatit_jax.translate.fitting import restore
-from ugatit_jax.translate.image_pipeline import Generated, ImageWork, OutputOptions
-from ugatit_jax.translate.input_files import read_image
+from ugatit_jax.translate.image_pipeline import Generated, ImageWork, OutputOptions, frames_note
+from ugatit_jax.translate.input_files import read_first_frame
 from ugatit_jax.translate.output_files import FileTask, face_path, write_image
 from ugatit_jax.translate.translator import Translator
 
@@ -48,7 +48,7 @@ def validate_faces(
 
 def open_photo(translator: Translator, task: FileTask, mode: str, output_options: OutputOptions) -> ImageWork:
     """Reads a photo and cuts its faces out; raises DecodeError, also where no face is found."""
-    photo, seen = read_photo(task.source, translator.background)
+    photo, seen, frames = read_photo(task.source, translator.background)
     found = faces_of(seen)
     if not found.boxes:
         raise DecodeError(f'{found.summary()} was found; it needs one that looks to the camera (docs/faces.md)')
@@ -62,20 +62,24 @@ def open_photo(translator: Translator, task: FileTask, mode: str, output_options
             return write_crops(task, crops, output_options)
         return write_photo(task, photo, seen, crops, found.boxes, output_options)
 
-    return ImageWork(task, parts, write, f'{task.name}: {found.summary()}')
+    notes = [found.summary()] + ([frames_note(frames)] if frames > 1 else [])
+    return ImageWork(task, parts, write, f'{task.name}: {"; ".join(notes)}')
 
 
-def read_photo(path: str, background: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 [H, W, 3 or 4] with the transparency that there is, uint8 [H, W, 3] as it looks); raises DecodeError."""
-    photo = read_image(path, 3 if path.lower().endswith('.npy') else 4, background)
+def read_photo(path: str, background: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, int]:
+    """(uint8 [H, W, 3 or 4] with the transparency that there is, uint8 [H, W, 3] as it looks, how many frames the file has).
+
+    Raises DecodeError.
+    """
+    photo, frames = read_first_frame(path, 3 if path.lower().endswith('.npy') else 4, background)
     if photo.shape[-1] == 3:
-        return photo, photo
+        return photo, photo, frames
     if photo[..., 3].min() == OPAQUE:
         seen = np.ascontiguousarray(photo[..., :3])
-        return seen, seen
+        return seen, seen, frames
     height, width = photo.shape[:2]
     below = Image.new('RGBA', (width, height), (*background, OPAQUE))
-    return photo, np.asarray(Image.alpha_composite(below, Image.fromarray(photo)).convert('RGB'))
+    return photo, np.asarray(Image.alpha_composite(below, Image.fromarray(photo)).convert('RGB')), frames
 
 
 def write_crops(task: FileTask, crops: list[np.ndarray], output_options: OutputOptions) -> None:

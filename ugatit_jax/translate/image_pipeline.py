@@ -71,8 +71,13 @@ def whole_image(translator: Translator, task: FileTask, output_options: OutputOp
     """Reads an image that is translated as a whole; raises DecodeError."""
     pixels, frames = read_first_frame(task.source, translator.channels, translator.background)
     fitted = translator.fit_image(pixels, output_options.size, output_options.fit)
-    note = f'{task.name}: the first of {frames} frames; as a film, such as an .mp4, all are translated' if frames > 1 else ''
+    note = f'{task.name}: {frames_note(frames)}' if frames > 1 else ''
     return ImageWork(task, [fitted], lambda generated: write_image_files(task, fitted, generated[0], output_options), note)
+
+
+def frames_note(frames: int) -> str:
+    """Tells of an animation, or an image of several pages, that its first frame is what is translated."""
+    return f'the first of {frames} frames; as a film, such as an .mp4, all are translated'
 
 
 def translate_images(
