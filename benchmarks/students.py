@@ -26,6 +26,9 @@ from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.compiler import portable
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.images import normalize
+from ugatit_jax.config import default
+from ugatit_jax.config.resolve import resolve
+from ugatit_jax.config.student import student_config
 from ugatit_jax.data.sources.open_source import open_source
 from ugatit_jax.export.onnx_graph import INPUT, generator_model
 from ugatit_jax.models.forward import compiled_generator
@@ -34,9 +37,11 @@ from ugatit_jax.models.networks import make_networks
 from ugatit_jax.models.ops.depthwise import depthwise, shifted_products
 
 SIDE = 256
-SMALL = {'separable': True, 'generator_cam': False, 'stem_norm': False, 'stem_kernel': 3, 'n_res': 2}
-STUDENT = SMALL | {'ch': 32, 'n_down': 1, 'pixel_unshuffle': 2, 'image_skip': True}  # config/student.py
-WHOLE_PIXELS = SMALL | {'image_skip': True}
+DEFAULT = default.get_config()
+STUDENT = {  # what config/student.py sets, and stem_norm as the emoji teacher has it
+    name: value for name, value in student_config(resolve(DEFAULT), '').model.items() if value != DEFAULT.model[name]
+} | {'stem_norm': False}
+WHOLE_PIXELS = STUDENT | {'pixel_unshuffle': 1}
 STUDENTS = {  # fields of model
     'light teacher': {},
     'emoji teacher': {'ch': 32, 'n_res': 2, 'stem_norm': False},
@@ -50,8 +55,8 @@ STUDENTS = {  # fields of model
     'n_down 2': STUDENT | {'n_down': 2},
     'stem_kernel 7': STUDENT | {'stem_kernel': 7},
     'dense, ch 16': STUDENT | {'ch': 16, 'separable': False},
-    'pixel_unshuffle 1, n_down 2, ch 16': WHOLE_PIXELS | {'ch': 16},
-    'pixel_unshuffle 1, n_down 2, ch 32': WHOLE_PIXELS | {'ch': 32},
+    'pixel_unshuffle 1, n_down 2, ch 16': WHOLE_PIXELS | {'ch': 16, 'n_down': 2},
+    'pixel_unshuffle 1, n_down 2, ch 32': WHOLE_PIXELS | {'ch': 32, 'n_down': 2},
     'pixel_unshuffle 1, n_down 3, ch 8': WHOLE_PIXELS | {'ch': 8, 'n_down': 3},
     'pixel_unshuffle 1, n_down 3, ch 16': WHOLE_PIXELS | {'ch': 16, 'n_down': 3},
 }
