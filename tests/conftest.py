@@ -99,6 +99,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests with a `golden_path` run on the embedded files, the reference folder's and those of --golden.
 
     Those with a `backend`, too, also with the embedded ones as if on a GPU: what is done there computes the same on a CPU.
+    That is slow for tests marked slow_as_on_gpu.
     """
     if 'golden_path' not in metafunc.fixturenames:
         return
@@ -112,8 +113,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if 'backend' not in metafunc.fixturenames:
         metafunc.parametrize('golden_path', paths, ids=names)
         return
+    marks = [pytest.mark.slow] if metafunc.definition.get_closest_marker('slow_as_on_gpu') else []
     metafunc.parametrize(
         'golden_path, backend',
-        [(path, 'cpu') for path in paths] + [(path, 'gpu') for path in embedded],
+        [(path, 'cpu') for path in paths] + [pytest.param(path, 'gpu', marks=marks) for path in embedded],
         ids=names + [f'{name}-as-on-gpu' for name in names[: len(embedded)]],
     )

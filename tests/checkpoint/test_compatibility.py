@@ -34,7 +34,7 @@ def test_harmless_changes_pass_and_others_do_not():
     with pytest.raises(UserError, match='here was made by another run: loss.cycle_weight was 10.0, is 5.0; set'):
         validate_same_run(config(), config(loss__cycle_weight=5.0), 'here')
     weights = {f'loss__{name}_weight': 3.0 for name in ('cycle', 'identity', 'cam', 'adversarial')}
-    with pytest.raises(UserError, match=r"run: (.* was .*, is .*, ){4}model.ch was 64, is 2 and 2 more; set them"):
+    with pytest.raises(UserError, match=r'run: (.* was .*, is .*, ){4}model.ch was 64, is 2 and 2 more; set them'):
         validate_same_run(config(), config(model__ch=2, model__n_res=1, **weights), 'here')
 
 

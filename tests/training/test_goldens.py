@@ -82,6 +82,7 @@ def test_spectral_vectors_after_a_forward(golden):
     assert_close(write_networks(golden.names, discriminator, after), stored, rtol=1e-4)
 
 
+@pytest.mark.slow_as_on_gpu  # tests/models/ops has each of those forms, with its gradients, by itself
 @pytest.mark.parametrize('copies', [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_steps(golden, copies, backend):
     """Losses of every stored step, gradients of the first, everything after the last.
