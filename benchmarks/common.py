@@ -140,6 +140,12 @@ def peak_memory() -> float:
     return statistics.get('peak_bytes_in_use') or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KB on Linux
 
 
+def read_evaluations(run: pathlib.Path) -> list[dict[str, float]]:
+    """Rows of a run's evaluation.jsonl; none where it has not been evaluated."""
+    file = run / 'evaluation.jsonl'
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; floats with three digits."""
 

@@ -13,7 +13,7 @@ import jax
 
 import ugatit_jax
 from benchmarks.common import make_parser, publish, table, versions
-from benchmarks.results import DIRECTIONS, all_images, test_sources, translate_all
+from benchmarks.results_emoji import DIRECTIONS, all_images, test_sources, translate_all
 from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.sharding import make_mesh

@@ -22,7 +22,7 @@ import optax
 
 import ugatit_jax
 from benchmarks.common import make_parser, table
-from benchmarks.results import DIRECTIONS, all_images, test_sources
+from benchmarks.results_emoji import DIRECTIONS, all_images, test_sources
 from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.images import denormalize, normalize

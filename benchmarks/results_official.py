@@ -1,27 +1,22 @@
-"""Our training beside the official PyTorch code's on the same data from the same weights: table, figure and images.
+"""docs/results.md beside the official PyTorch code: on the same data from the same weights.
 
-    python -m benchmarks.comparison --ours runs/ours0 runs/ours1 --official runs/official --speed runs/speed.json
-
-runs/official is of benchmarks.official_run --like=runs/ours0; the others in --ours are seeds of the same config.
---speed: what `python -m benchmarks.vs_pytorch --image_size=64 --n_layers_global=6 --sides ours official --json=FILE` wrote,
-pinned to one core; its median CPU seconds a step turn steps into seconds, as the trainings themselves may have shared their
-machine. Writes docs/official_curve.png, docs/official.png and, in docs/results.md, the tables between its markers.
+Of runs/ours0 and, where they are there, runs/ours1 and so on, seeds of one config; of runs/official, by
+benchmarks.official_run --like=runs/ours0; and of runs/speed.json, by `python -m benchmarks.vs_pytorch --image_size=64
+--n_layers_global=6 --sides ours official --json=runs/speed.json`, pinned to one core. Its median CPU seconds a step turn
+steps into seconds, as the trainings themselves may have shared their machine.
 """
 
-import argparse
 import json
 import pathlib
-import sys
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.common import table
-from benchmarks.results import SHOWN, all_images, draw_sheet, read_rows, replace_between, test_sources
+from benchmarks.common import read_evaluations, table
+from benchmarks.results_emoji import SHOWN, all_images, draw_sheet, test_sources
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
-from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.convert.read_official import read_official
 from ugatit_jax.data.sources.open_source import Source
@@ -46,15 +41,14 @@ class Side(NamedTuple):
     rows: dict[int, dict[str, float]]  # evaluations by step
 
 
-def read_sides(options: argparse.Namespace) -> list[Side]:
+def read_sides(runs: pathlib.Path) -> list[Side]:
     """Our seeds and, last, the official side; raises UserError where one has no evaluations."""
-    speed = json.loads(pathlib.Path(options.speed).read_text())['results']
-    sides = [
-        Side(f'ours, seed {i}', pathlib.Path(run), speed['ours']['cpu_seconds'], {}) for i, run in enumerate(options.ours)
-    ]
-    sides.append(Side(OFFICIAL, pathlib.Path(options.official), speed['official']['cpu_seconds'], {}))
+    speed = json.loads((runs / 'speed.json').read_text())['results']
+    ours = sorted(runs.glob('ours[0-9]'))
+    sides = [Side(f'ours, seed {run.name[4:]}', run, speed['ours']['cpu_seconds'], {}) for run in ours]
+    sides.append(Side(OFFICIAL, runs / 'official', speed['official']['cpu_seconds'], {}))
     for side in sides:
-        side.rows.update({row['step']: row for row in read_rows(side.path)})
+        side.rows.update({row['step']: row for row in read_evaluations(side.path)})
         if not side.rows:
             raise UserError(f'{side.path} has no evaluation.jsonl: train it with evaluation.every')
     return sides
@@ -125,44 +119,21 @@ def generators_at(side: Side, step: int, like: LoadedGenerators) -> LoadedGenera
     return like._replace(generator=read_official(path, like.config.data.image_size, None, None).generator)
 
 
-def sheet(sides: list[Side], sources: dict[str, Source], chosen: list[int]) -> Image.Image:
-    """A to B of some test images: the input, each side's translations at the chosen steps, the true image."""
+def sheet(sides: list[Side], sources: dict[str, Source], step: int) -> Image.Image:
+    """A to B of some test images: the input, each side's translations at a step, the true image."""
     shown = [list(sources['A'].keys).index(key) for key in SHOWN]
     images = {domain: all_images(source)[shown] for domain, source in sources.items()}
-    like = load_generators(str(sides[0].path), step=chosen[0], weights='raw')
-    groups = [[('real A', images['A'])]]
-    for step in chosen:
-        translators = {side.name: Translator(generators_at(side, step, like), 'a2b') for side in sides}
-        groups.append([(f'{step}: {name}', run(images['A'])) for name, run in translators.items()])
-    return draw_sheet([*groups, [('true B', images['B'])]], title_width=150)
+    like = load_generators(str(sides[0].path), step=step, weights='raw')
+    fakes = [(f'{step}: {side.name}', Translator(generators_at(side, step, like), 'a2b')(images['A'])) for side in sides]
+    return draw_sheet([[('real A', images['A'])], fakes, [('true B', images['B'])]], title_width=150)
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Writes the table, the figure and the images."""
-    configure_process()
-    sides, docs = read_sides(options), pathlib.Path(options.docs)
-    curves(sides).savefig(docs / 'official_curve.png', dpi=110)
-    sheet(sides, test_sources(), options.shown or same_steps(sides)[-1:]).save(docs / 'official.png', optimize=True)
-    text = (docs / 'results.md').read_text()
-    for name, content in (('steps', at_equal_steps(sides)), ('seconds', at_equal_seconds(sides))):
-        text = replace_between(text, f'official {name}', content)
-    (docs / 'results.md').write_text(text)
-    print(f'wrote {docs}/official_curve.png, {docs}/official.png and the tables of {docs}/results.md')
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog='python -m benchmarks.comparison', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--ours', nargs='+', required=True, metavar='WORKDIR', help='one or two seeds')
-    parser.add_argument('--official', required=True, metavar='DIR')
-    parser.add_argument('--speed', required=True, metavar='FILE')
-    parser.add_argument('--shown', nargs='+', type=int, metavar='STEP', help='of the images (default: the newest in common)')
-    parser.add_argument('--docs', default='docs', metavar='DIR', help='where to write (default: docs)')
-    options = parser.parse_args(arguments)
-    return run_command(lambda: compare(options))
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+def beside_official(runs: pathlib.Path) -> dict[str, str | Figure | Image.Image]:
+    """The tables, the curves and the images, these at the newest step in common."""
+    sides = read_sides(runs)
+    return {
+        'official steps': at_equal_steps(sides),
+        'official seconds': at_equal_seconds(sides),
+        'official_curve.png': curves(sides),
+        'official.png': sheet(sides, test_sources(), same_steps(sides)[-1]),
+    }
