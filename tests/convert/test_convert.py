@@ -43,6 +43,8 @@ def test_a_workdir_becomes_nothing_but_a_file(workdirs, tmp_path):
     assert 'of this project already' in refusal(workdirs['paper'], tmp_path / 'x')
     assert '--image_size' in refusal(workdirs['paper'], tmp_path / 'x.pt', image_size=32)
     assert 'no averaged generators' in refusal(workdirs['paper'], tmp_path / 'x.pt', weights='ema')
+    with pytest.raises(UserError, match='--to=gs://bucket/x.pt: this command writes to this machine only'):
+        convert(str(workdirs['paper']), 'gs://bucket/x.pt')
 
 
 def test_a_model_folder_is_refused(tmp_path):

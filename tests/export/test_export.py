@@ -135,6 +135,15 @@ def test_nothing_is_overwritten_and_nothing_half_written_stays(workdir, folder, 
     assert '--dtype=float32' in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize('to', ['gs://bucket/model', 'hf://owner/model', 'gs://bucket/x.onnx', ''])
+def test_a_place_that_is_no_local_one_is_refused_before_anything_is_written(to, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(['--checkpoint=absent', f'--to={to}', '--direction=a2b']) == 2
+    message = f'--to={to}: this command writes to this machine only' if to else '--to= is empty'
+    assert message in (line := capsys.readouterr().err) and line.count('\n') == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def damaged(folder: pathlib.Path, to: pathlib.Path, **changes: object) -> str:
     """The error of loading a copy of `folder` with other entries in config.json, or other bytes in genA2B.safetensors."""
     to.mkdir()

@@ -1,5 +1,7 @@
 """The command's flags: mistakes in them."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,3 +61,7 @@ def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path,
     ]
     assert run_translate(workdir, tmp_path, tmp_path / 'all.png') == 2
     assert 'is one image, and --input=' in capsys.readouterr().err and not (tmp_path / 'all.png').exists()
+    for output in ('gs://bucket/out', 'gs://bucket/out.png'):  # not a folder named gs: here
+        assert main([*common, f'--output={output}']) == 2
+        assert f'--output={output}: this command writes to this machine only' in capsys.readouterr().err
+    assert not os.path.exists('gs:')

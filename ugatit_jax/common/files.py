@@ -103,6 +103,12 @@ def is_remote(path: str | os.PathLike) -> bool:
     return '://' in str(path)
 
 
+def validate_local(path: str, flag: str) -> None:
+    """Raises UserError for a URL where a command writes local files: they would go to a folder named 'gs:' here."""
+    if is_remote(path):
+        raise UserError(f'{flag}={path}: this command writes to this machine only; name a place here, and copy that')
+
+
 def absolute(path: str) -> epath.Path:
     """The path from the root, links resolved, or the URL as it is; raises UserError where it is not valid Unicode."""
     if printable(path) != path:  # TensorStore and JSON take no other

@@ -6,6 +6,7 @@ import pathlib
 from ugatit_jax.checkpoint.generators import workdir_of
 from ugatit_jax.checkpoint.model_folder import find_model_folder
 from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import validate_local
 from ugatit_jax.convert.from_official import describe, write_workdir
 from ugatit_jax.convert.read_official import read_official, validate_exists, validate_unused
 from ugatit_jax.convert.to_files import WRITERS, load_networks
@@ -34,6 +35,7 @@ def convert(
             raise UserError(f'--from={source} is of this project already; --to is NAME.pt or NAME.safetensors then')
         flags = {'image_size': image_size, 'direction': direction, 'smoothing': smoothing}
         validate_unused(flags, 'an official checkpoint')
+        validate_local(target, '--to')
         networks = load_networks(source, weights)
         WRITERS[suffix](target, networks)
         return [f'wrote {target}: {", ".join(networks.params)} of {networks.where}']

@@ -17,6 +17,7 @@ from typing import Any
 
 from ugatit_jax.common.command import argument_parser, configure_logging, configure_process, run_command
 from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import validate_local
 from ugatit_jax.export.formats import DTYPES, suffix_of
 
 WORDS = {'folder': 'folders', 'file': 'files, such as x.onnx', 'page': 'pages'}
@@ -84,6 +85,9 @@ def export(checkpoint: str, to: str, *, page: bool = False, dtype: str | None = 
 
     Raises UserError for flags of the others.
     """
+    if not to:  # of a shell variable that is not set
+        raise UserError('--to= is empty; name a folder or a file')
+    validate_local(to, '--to')
     if os.path.splitext(to)[1].lower() in ('.html', '.htm'):
         raise UserError(f'--to={to}: a page is a folder with its index.html; name the folder, and add --page')
     is_file = bool(suffix_of(to))

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 
 import ugatit_jax
 from ugatit_jax.common.errors import UserError, listed
-from ugatit_jax.common.files import atomic_file, remove_abandoned
+from ugatit_jax.common.files import atomic_file, remove_abandoned, validate_local
 from ugatit_jax.models.names import source_of, target_of
 from ugatit_jax.translate import video
 from ugatit_jax.translate.provenance import Credentials, sign
@@ -90,8 +90,9 @@ def existing_crops(first: str) -> dict[str, str]:
 def split_output(output: str, inputs: list[str]) -> tuple[str, str]:
     """--output as (folder, name): of a file where it ends like an image or a video and is no folder, else the name is ''.
 
-    Raises UserError for a file that is to hold several of them, or one of the other kind.
+    Raises UserError for a file that is to hold several of them, or one of the other kind, and for a URL.
     """
+    validate_local(output, '--output')
     suffix, is_video = pathlib.Path(output).suffix.lower(), video.is_video(output)
     if not (suffix[1:] in FORMATS or is_video) or os.path.isdir(output):
         return output, ''
