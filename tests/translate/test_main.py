@@ -65,3 +65,8 @@ def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path,
         assert main([*common, f'--output={output}']) == 2
         assert f'--output={output}: this command writes to this machine only' in capsys.readouterr().err
     assert not os.path.exists('gs:')
+    assert main([*common, '--output=loud.PNG', '--heatmap']) == 0
+    assert list_files(tmp_path / 'new') == ['loud.PNG', 'loud.heatmap.PNG', 'out.png', 'out.strip.png']
+    assert main([*common, '--output=out.jpeg']) == 2  # not a folder of that name
+    assert '--output=out.jpeg: images are written as .png, .jpg, .webp' in capsys.readouterr().err
+    assert not os.path.exists('out.jpeg')

@@ -19,6 +19,8 @@ from ugatit_jax.translate import video
 from ugatit_jax.translate.provenance import Credentials, sign
 
 FORMATS = {'png': 'PNG', 'jpg': 'JPEG', 'webp': 'WEBP'}  # --format -> Pillow's name
+# of images that are not written: a folder of such a name is hardly meant
+OTHER_IMAGES = ('.jpeg', '.jpe', '.jfif', '.tif', '.tiff', '.bmp', '.gif', '.avif', '.heic', '.jp2', '.jxl', '.npy')
 DEFAULT_QUALITY = 95  # of JPEG and WebP; above it JPEG files grow with hardly any gain in quality (Pillow's documentation)
 MAX_LISTED_FILES = 3  # in one message, which is one line
 EXIF_SOFTWARE, EXIF_DESCRIPTION = 0x0131, 0x010E  # tags of the EXIF standard
@@ -90,10 +92,14 @@ def existing_crops(first: str) -> dict[str, str]:
 def split_output(output: str, inputs: list[str]) -> tuple[str, str]:
     """--output as (folder, name): of a file where it ends like an image or a video and is no folder, else the name is ''.
 
-    Raises UserError for a file that is to hold several of them, or one of the other kind, and for a URL.
+    Raises UserError for a file that is to hold several of them, one of the other kind or of no format that is written, and
+    for a URL.
     """
     validate_local(output, '--output')
     suffix, is_video = pathlib.Path(output).suffix.lower(), video.is_video(output)
+    if suffix in OTHER_IMAGES and not os.path.isdir(output):
+        kinds = ', '.join(f'.{name}' for name in FORMATS)
+        raise UserError(f'--output={output}: images are written as {kinds}; take one of them')
     if not (suffix[1:] in FORMATS or is_video) or os.path.isdir(output):
         return output, ''
     if len(inputs) != 1 or not os.path.isfile(inputs[0]) or video.is_video(inputs[0]) != is_video:
@@ -172,7 +178,7 @@ def write_image(
     sRGB without a profile; no EXIF but the metadata. 'npy' holds the array alone. With credentials the file is signed, last,
     which raises UserError where it fails; composite: the image also shows its input.
     """
-    suffix = pathlib.Path(path).suffix[1:]
+    suffix = pathlib.Path(path).suffix[1:].lower()
     with atomic_file(path) as partial, open(partial, 'wb') as file:
         if suffix == 'npy':
             np.save(file, pixels)

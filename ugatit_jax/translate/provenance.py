@@ -128,7 +128,7 @@ def algorithm_of(private: 'PrivateKeyTypes', path: str) -> str:
 def validate_signable(targets: Iterable[str]) -> None:
     """Raises UserError for the first of the results that cannot be signed: videos and .npy."""
     for target in targets:
-        if pathlib.Path(target).suffix[1:] not in MEDIA_TYPES:
+        if pathlib.Path(target).suffix[1:].lower() not in MEDIA_TYPES:
             raise UserError(f'--sign is for PNG, JPEG and WebP, and {target} is to be written; leave it out, or such inputs')
 
 

@@ -78,10 +78,11 @@ def translate_files(
     image_format = validate_options(translator, size, fit, image_format, extras, compare)
     if faces:
         validate_faces(translator, faces, size, fit, extras, compare, file_name)
-    found = find_inputs(inputs, output)
+    found, suffix = find_inputs(inputs, output), f'.{image_format}'
     if file_name:
-        found = [(path, file_name) for path, _ in found]
-    tasks = plan_outputs(found, output, f'.{image_format}', extras, compare, faces == 'crops')
+        found, named = [(path, file_name) for path, _ in found], pathlib.Path(file_name).suffix
+        suffix = named if named.lower() == suffix else suffix  # x.JPG stays so
+    tasks = plan_outputs(found, output, suffix, extras, compare, faces == 'crops')
     if file_name:  # messages and the page name the input
         tasks = [task._replace(name=os.path.basename(task.source)) for task in tasks]
     planned, done = tasks, []
