@@ -70,3 +70,11 @@ def test_one_image_may_have_a_file_and_a_direction_by_default(workdir, tmp_path,
     assert main([*common, '--output=out.jpeg']) == 2  # not a folder of that name
     assert '--output=out.jpeg: images are written as .png, .jpg, .webp' in capsys.readouterr().err
     assert not os.path.exists('out.jpeg')
+
+
+def test_inputs_may_be_named_one_by_one(workdir, tmp_path):
+    for name in 'ab':
+        Image.fromarray(noise_image(16, 16)).save(tmp_path / f'{name}.png')
+    flags = [f'--checkpoint={workdir}', *(f'--input={tmp_path}/{name}.png' for name in 'ab'), '--direction=a2b']
+    assert main([*flags, f'--output={tmp_path}/out']) == 0
+    assert list_files(tmp_path / 'out') == ['a.png', 'b.png']

@@ -30,7 +30,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argument_parser('ugatit_jax.translate', __doc__)
     add = parser.add_argument
     add('--checkpoint', required=True, metavar='WORKDIR_OR_STEP', help='a workdir, or one of its checkpoints/STEP')
-    add('--input', required=True, nargs='+', metavar='FILE|DIR|GLOB', help='images or videos')
+    add('--input', required=True, nargs='+', action='extend', metavar='FILE|DIR|GLOB', help='images or videos')
     add(
         '--output',
         required=True,
