@@ -54,6 +54,10 @@ def test_the_config_alone(workdir):
 def test_what_is_not_there_is_refused_with_what_is(workdir, tmp_path):
     with pytest.raises(UserError, match='has no step 3; it has 2, 4'):
         load_generators(str(workdir), 3)
+    for step in (4, 'best'):  # one of the two is a mistake
+        with pytest.raises(UserError, match=f'step={step} is not that of .*/checkpoints/.; leave it out'):
+            load_generators(str(workdir / 'checkpoints' / '2'), step)
+    assert load_generators(str(workdir / 'checkpoints' / '2'), 2).step == 2
     with pytest.raises(UserError, match='neither a workdir'):
         load_generators(str(tmp_path))
     assert not list(tmp_path.iterdir())

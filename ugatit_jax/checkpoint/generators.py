@@ -55,6 +55,8 @@ def load_generators(
     from ugatit_jax.checkpoint.checkpoints import Checkpoints  # here: a model folder is read without Orbax
 
     workdir, step_of_path = found
+    if step_of_path is not None and step not in ('latest', step_of_path):
+        raise UserError(f'step={step} is not that of {path}; leave it out, or name the workdir')
     checkpoints = Checkpoints(workdir)
     with explain_damage(checkpoints, step_of_path):
         step = checkpoints.find(step if step_of_path is None else step_of_path)
