@@ -1,8 +1,10 @@
 """The Python API: what goes in, what comes out, and what is refused."""
 
+import pathlib
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -130,6 +132,7 @@ def test_channels_of_the_domains(tmp_path):
         (np.full((16, 16, 3), 200.0), 'divide by 127.5'),
         (np.full((16, 16, 3), np.nan), 'nan'),
         (np.zeros((0, 16, 16, 3), np.uint8), 'shape'),
+        ([noise_image(16, 16), noise_image(16, 17)], 'several shapes'),
     ],
 )
 def test_what_is_no_image_is_refused(translator, images, message):
@@ -145,11 +148,23 @@ def test_what_is_no_image_is_refused(translator, images, message):
         (dict(batch_size=0), '1 or more'),
         (dict(step=3), 'no step 3'),
         (dict(weights='ema', step=8), 'no step 8'),
+        (dict(direction=None), "direction=None: it is one of 'a2b', 'b2a'"),
+        (dict(step=str(STEP)), f"step='{STEP}': it is 'latest', 'best' or a number"),
+        (dict(step=float(STEP)), "it is 'latest', 'best' or a number"),
+        (dict(weights='EMA'), "weights='EMA': it is one of 'auto', 'raw', 'ema'"),
     ],
 )
 def test_what_cannot_be_loaded_is_refused(workdir, options, message):
     with pytest.raises(UserError, match=message):
         ugatit_jax.load(workdir, **options)
+
+
+def test_paths_and_numbers_of_other_types(workdir, translator):
+    x = noise_image(16, 16)
+    loaded = ugatit_jax.load(pathlib.Path(workdir), step=np.int64(STEP))
+    np.testing.assert_array_equal(loaded(x, size=np.int64(16)), translator(x, size=16))
+    half = jnp.asarray(normalize(x), jnp.bfloat16)
+    np.testing.assert_array_equal(translator(half), translator(np.asarray(half, np.float32)))
 
 
 def test_a_size_above_that_of_any_image_is_refused(translator):
@@ -166,6 +181,7 @@ def test_a_size_above_that_of_any_image_is_refused(translator):
         (dict(size='large'), "'train', 'original' or a multiple of 4"),
         (dict(size=18), 'multiple of 4'),
         (dict(fit='crop'), 'stretch'),
+        (dict(size='original', fit='pad'), "fit='pad' has no effect with size='original'"),
     ],
 )
 def test_sizes_and_fits_that_are_none(translator, options, message):

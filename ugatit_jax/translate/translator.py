@@ -1,8 +1,10 @@
 """A trained generator as a function of images: `ugatit_jax.load` and the Translator that it returns."""
 
 import functools
+import os
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
@@ -19,12 +21,13 @@ from ugatit_jax.translate.defaults import DEFAULT_BATCH_SIZE, DEFAULT_TILE, DIRE
 from ugatit_jax.translate.fitting import FittedImage, fit, restore, restore_heatmap
 from ugatit_jax.translate.tiled_generator import TiledGenerator, unsupported_reason
 
+WEIGHTS = ('auto', 'raw', 'ema')
 RANGE_TOLERANCE = 1e-3  # of floats in [-1, 1]: rounding errors of other code's normalisation
 LARGEST_SIDE = 13376  # its square is what Pillow takes for the largest image that is no decompression bomb
 
 
 def load(
-    path: str,
+    path: str | os.PathLike[str],
     direction: str = 'a2b',
     *,
     step: int | str = 'latest',
@@ -42,16 +45,20 @@ def load(
     and full models never do. batch_size: images at once, at most; by default 8, and 1 on CPU, where larger batches take
     longer per image. Raises UserError for arguments that do not work and for what the checkpoint does not have.
     """
-    direction = direction.lower()
-    if direction not in DIRECTIONS:
+    if str(direction).lower() not in DIRECTIONS:
         raise UserError(f'direction={direction!r}: it is one of {", ".join(map(repr, DIRECTIONS))}')
+    direction = direction.lower()
+    if step not in ('latest', 'best') and not isinstance(step, int | np.integer):
+        raise UserError(f"step={step!r}: it is 'latest', 'best' or a number")
+    if weights not in WEIGHTS:
+        raise UserError(f'weights={weights!r}: it is one of {", ".join(map(repr, WEIGHTS))}')
     if tile < 0 or tile % 8:  # maps of lower resolution go by a half and a quarter of it, which stay even
         raise UserError(f'tile={tile}: it is a multiple of 8, or 0 for no tiles')
     if batch_size is None:
         batch_size = 1 if on_cpu() else DEFAULT_BATCH_SIZE
     if batch_size < 1:
         raise UserError(f'batch_size={batch_size}: it is 1 or more')
-    loaded = load_generators(path, step, weights, (generator_of(direction),))
+    loaded = load_generators(os.fspath(path), step, weights, (generator_of(direction),))
     return Translator(loaded, direction, tile, batch_size)
 
 
@@ -135,7 +142,12 @@ class Translator:
         self, images: np.ndarray, size: int | str, fit: str | None
     ) -> tuple[list[FittedImage], GeneratorOutput, bool]:
         """The images of a call as fitted, the generator's output for them, and whether it was a single image."""
-        images = np.asarray(images)
+        if fit and size == 'original':
+            raise UserError(f"fit={fit!r} has no effect with size='original', which keeps the shape; leave one out")
+        try:
+            images = np.asarray(images)
+        except ValueError as error:  # a list of images of several shapes
+            raise UserError('images of several shapes: those of a call have one; call it for each') from error
         single = images.ndim == 3
         pixels = self.as_pixels(images[None] if single else images)
         fitted = [self.fit_image(image, size, fit) for image in pixels]
@@ -149,7 +161,7 @@ class Translator:
             raise UserError(f'images of shape {list(images.shape)}: {self.direction} of this model takes {expected}')
         if images.dtype == np.uint8:
             return images
-        if not np.issubdtype(images.dtype, np.floating):
+        if not jnp.issubdtype(images.dtype, jnp.floating):  # NumPy does not count bfloat16
             raise UserError(f'images of {images.dtype}: uint8 is taken, or floats in [-1, 1]')
         low, high = float(images.min()), float(images.max())
         if not (low >= -1 - RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):  # also true for NaN
@@ -169,6 +181,7 @@ class Translator:
 
     def network_side(self, size: int | str) -> int | None:
         """The side of the generator's squares for a `size`, None for images as they are; raises UserError."""
+        size = int(size) if isinstance(size, np.integer) else size
         side = {'train': self.image_size, 'original': None}.get(size, size)
         multiple = self.generator.side_multiple
         smallest = min_side(multiple)
