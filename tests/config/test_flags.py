@@ -35,6 +35,8 @@ def parse(monkeypatch):
         (['--config=configs/demo.py', '--config.model=3'], 'config: model is no field; hint: model.reference is'),
         (['--config=configs/demo.py', '--config.qqqq', '3'], 'config: qqqq is no field; hint: --help-config lists all'),
         (['--config=configs/demo.py', '--config.model.ch=many'], 'many'),
+        (['--config=configs/demo.py', '--config.data.background[0]=7'], 'data.background[0]'),
+        (['--config=demo:gn'], 'demo.py: get_config() takes 0 positional arguments but 1 was given; what follows the colon'),
         (['--config=configs/demo.py', '--stap=3'], "Unknown command line flag 'stap'"),
         (['--config=configs/demo.py', '--mode=test'], 'mode'),
     ],
@@ -76,11 +78,15 @@ def test_a_config_of_your_own_in_any_folder(parse, tmp_path, monkeypatch):
         ('import nowhere_at_all\n', "/own.py:1: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ('from configs import nowhere\n', 'from ugatit_jax.config import default works from any folder'),
         ('1 / 0\n', '/own.py:1: ZeroDivisionError'),
+        (f'{OWN}    config.seed = 1\n', '/own.py: get_config() returns NoneType, no ConfigDict; hint: return config'),
+        ('def get_config():\n    return {}\n', '/own.py: get_config() returns dict, no ConfigDict'),
+        ('seed = 1\n', '/own.py: there is no get_config() in it'),
     ],
 )
 def test_a_mistake_in_a_config_file_is_one_line_with_its_place(parse, tmp_path, monkeypatch, content, message):
     monkeypatch.setattr(sys, 'path', [path for path in sys.path if path not in ('', '.', str(ROOT))])
-    monkeypatch.delitem(sys.modules, 'configs', raising=False)
+    for name in ('configs', 'config_config'):  # the second is the file before, as ml_collections calls it
+        monkeypatch.delitem(sys.modules, name, raising=False)
     (tmp_path / 'own.py').write_text(content)
     with pytest.raises(UserError) as error:
         parse(f'--config={tmp_path}/own.py')

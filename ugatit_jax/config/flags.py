@@ -4,6 +4,7 @@ import re
 import traceback
 
 from absl import flags
+from ml_collections import ConfigDict
 
 from ugatit_jax.common.errors import UserError, named_line
 from ugatit_jax.config.config_files import find_config
@@ -30,22 +31,26 @@ def parse_flags(argv: list[str]) -> list[str]:
         if argument.startswith(f'{FLAG}.'):
             validate_name(re.split(r'[=\[]', argument.removeprefix(f'{FLAG}.'), maxsplit=1)[0])
     try:
-        return flags.FLAGS(argv)
+        left = flags.FLAGS(argv)
     except UserError:
         raise
     except Exception as error:  # a config file is a program, and may raise anything
         if found := error_in(error, [name.partition(':')[0] for name in files]):
             raise UserError(found) from error
-        if not isinstance(error, flags.Error | AttributeError | KeyError | OSError | TypeError | ValueError):
+        if not isinstance(error, flags.Error | AttributeError | LookupError | OSError | TypeError | ValueError):
             raise
         # ml_collections raises a KeyError of a KeyError: quoted and escaped twice
         text = str(error).replace('\\n', ' ').replace("\\'", "'")
         text = text[1:-1] if text.startswith("''") else text
         raise UserError(' '.join(text.split())) from error
+    if files and not isinstance(config := flags.FLAGS['config'].value, ConfigDict):
+        kind = type(config).__name__
+        raise UserError(f'{FLAG}={files[-1]}: get_config() returns {kind}, no ConfigDict; hint: return config')
+    return left
 
 
 def error_in(error: BaseException | None, files: list[str]) -> str:
-    """'FILE:LINE: ERROR' where a config file raised it or could not be parsed; '' for an error of anything else.
+    """'FILE:LINE: ERROR' where a config file raised it or could not be parsed or called; '' for an error of anything else.
 
     ml_collections wraps it into others, whose messages are pages.
     """
@@ -55,6 +60,10 @@ def error_in(error: BaseException | None, files: list[str]) -> str:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
         if frames and not isinstance(error, UserError):
             return f'{frames[-1].filename}:{frames[-1].lineno}: {named_line(error)}{hint_for(error)}'
+        if isinstance(error, TypeError) and str(error).startswith('get_config() '):  # not called: --config=demo:argument
+            return f'{FLAG}={files[-1]}: {error}; what follows the colon is its argument'
+        if isinstance(error, AttributeError) and error.name == 'get_config':
+            return f'{FLAG}={files[-1]}: there is no get_config() in it; configs/demo.py has one'
         error = error.__cause__ or error.__context__
     return ''
 
