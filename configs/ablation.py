@@ -26,7 +26,7 @@ ROWS = {  # fields that a row changes
     'no_generator_cam': {'model.generator_cam': False, 'loss.cam_weight': 0.0},
     'no_discriminator_cam': {'model.discriminator_cam': False},
 }
-BASES = ('default', 'demo', 'selfie2anime', 'horse2zebra', 'cat2dog', 'photo2portrait', 'photo2vangogh')
+BASES = ('default', 'demo', 'small', 'selfie2anime', 'horse2zebra', 'cat2dog', 'photo2portrait', 'photo2vangogh')
 
 
 def get_config(argument: str = '') -> config_dict.ConfigDict:

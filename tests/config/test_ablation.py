@@ -5,15 +5,20 @@ from ml_collections import ConfigDict
 
 from configs import ablation, default
 from ugatit_jax.common.errors import UserError
+from ugatit_jax.config.config_files import shipped_configs
 from ugatit_jax.config.resolve import resolve
 
 
 @pytest.mark.parametrize('row', ablation.ROWS)
 def test_every_row_of_the_ablation_works_on_large_and_small_configs(row):
-    for base in ('selfie2anime', 'demo'):
+    for base in ablation.BASES:
         resolved = resolve(ablation.get_config(f'{row},{base}'))
         again = resolve(ConfigDict(resolved))
         assert again == resolved  # what is stored is a config, too
+
+
+def test_rows_are_of_every_config_that_trains_by_itself():
+    assert set(ablation.BASES) == shipped_configs().keys() - {'ablation', 'distill'}
 
 
 def test_rows_change_what_they_are_named_after():
