@@ -25,6 +25,7 @@ def test_harmless_changes_pass_and_others_do_not():
             training__steps=5,
             training__log_every=7,
             data__workers=3,
+            data__paired_test=False,
             training__on_nan='restore',
             training__remat=True,
             training__shard_params=True,

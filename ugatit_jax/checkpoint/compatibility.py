@@ -31,6 +31,7 @@ CHANGEABLE = (
     'training.remat',
     'training.shard_params',
     'data.max_bad_fraction',
+    'data.paired_test',  # of evaluations alone
     'data.data_dir',
     'data.download',
     'data.cache_mb',
