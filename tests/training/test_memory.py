@@ -142,6 +142,13 @@ def test_a_dry_run_refuses_what_the_run_would_not_start_from(tmp_path, monkeypat
         dry_run(ConfigDict(loop_config(model__ch=3)), run)
     with pytest.raises(UserError, match='model.ch=2'):
         dry_run(ConfigDict(loop_config(init_from=run, model__ch=3)), str(tmp_path / 'new'))
+    for fields, message in (
+        (dict(training__keep_best='-domain_acuracy'), 'such as domain_accuracy'),
+        (dict(training__keep_best='-domain_accuracy', evaluation__every=0), 'with evaluation.every=0'),
+        (dict(data__device_resident=True, data__device_resident_mb=0.01), 'above data.device_resident_mb=0.01'),
+    ):
+        with pytest.raises(UserError, match=message):
+            dry_run(ConfigDict(loop_config(**fields)), str(tmp_path / 'new'))
     assert not (tmp_path / 'new').exists()
 
 

@@ -37,11 +37,9 @@ def load(
     Raises UserError, before reading any, where they do not fit `data.device_resident_mb` or a device's free memory.
     """
     sources = {'A': source_A, 'B': source_B}
-    size = load_size(config)
-    counts = [(len(source), config.data[f'channels_{domain}']) for domain, source in sources.items()]
     devices = jax.local_devices() if sharding is None else sorted(sharding.addressable_devices, key=lambda d: d.id)
-    validate_memory(bytes_needed(counts, size), config.data.device_resident_mb, devices)
-    images = cached_images(sources, size, config, in_memory=False)  # they are in memory below anyway
+    validate_counts((len(source_A), len(source_B)), config, devices)
+    images = cached_images(sources, load_size(config), config, in_memory=False)  # they are in memory below anyway
     workers = config.data.workers or available_cores()
     return ResidentImages(**{domain: put(read_all(images[domain], workers), sharding) for domain in 'AB'})
 
@@ -56,6 +54,12 @@ def draw_batch(resident: ResidentImages, step: jax.Array | int, batch_size: int,
         domain: jnp.take(rows, shuffled_index(positions, rows.shape[0], seed, STREAMS[domain], xp=jnp), axis=0, mode='clip')
         for domain, rows in resident._asdict().items()
     }
+
+
+def validate_counts(counts: tuple[int, int], config: ConfigDict, devices: list[jax.Device]) -> None:
+    """Raises UserError if so many training images of A and of B do not fit, as `validate_memory` says."""
+    images = [(count, config.data[f'channels_{domain}']) for domain, count in zip('AB', counts)]
+    validate_memory(bytes_needed(images, load_size(config)), config.data.device_resident_mb, devices)
 
 
 def validate_memory(needed: int, budget_mb: float, devices: list[jax.Device]) -> None:

@@ -26,28 +26,13 @@ def validate_keep_best(config: ConfigDict, step_metrics: Collection[str], evalua
 
     step_metrics: names of the train step's metrics. evaluator: the training run's, None where evaluation.every is 0.
     """
-    best, every, saved = config.training.keep_best, config.evaluation.every, config.training.checkpoint_every
-    name, known = best.removeprefix('-'), [*step_metrics, *metric_names()]
+    validate_best_name(config, step_metrics)
+    best = config.training.keep_best
+    name = best.removeprefix('-')
     if not best or name in step_metrics:
         return
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 3, 0) or known[:3]
-        raise UserError(
-            f'config: training.keep_best={best!r} does not work; it has to be a metric of metrics.jsonl or of evaluations, '
-            f'such as {", ".join(near)}, with - in front where the largest is best'
-        )
     for direction in DIRECTIONS:
         name = name.removesuffix(f'_{direction}')
-    if evaluator is None:
-        raise UserError(
-            f'training.keep_best={best} with evaluation.every=0: without evaluations there is no such metric; set '
-            'evaluation.every'
-        )
-    if max(every, saved) % min(every, saved):
-        raise UserError(
-            f'training.keep_best={best}: checkpoints are compared by the evaluation of their own step, so '
-            f'evaluation.every={every} has to be a divisor or multiple of training.checkpoint_every={saved}'
-        )
     if name in MASK_METRICS and not evaluator.has_masks:
         raise UserError(
             f'training.keep_best={best} needs images with masks of what has to change, data.source=synthetic:faces; '
@@ -68,4 +53,28 @@ def validate_keep_best(config: ConfigDict, step_metrics: Collection[str], evalua
     if name in EFFNET_METRICS and evaluator.effnet is None:
         raise UserError(
             f'training.keep_best={best} needs the weights of EfficientNet-Lite0: {HINT}, and leave evaluation.effnet unset'
+        )
+
+
+def validate_best_name(config: ConfigDict, step_metrics: Collection[str]) -> None:
+    """Raises UserError for what `validate_keep_best` refuses whatever the data and the evaluator are."""
+    best, every, saved = config.training.keep_best, config.evaluation.every, config.training.checkpoint_every
+    name, known = best.removeprefix('-'), [*step_metrics, *metric_names()]
+    if not best or name in step_metrics:
+        return
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 3, 0) or known[:3]
+        raise UserError(
+            f'config: training.keep_best={best!r} does not work; it has to be a metric of metrics.jsonl or of evaluations, '
+            f'such as {", ".join(near)}, with - in front where the largest is best'
+        )
+    if not every:
+        raise UserError(
+            f'training.keep_best={best} with evaluation.every=0: without evaluations there is no such metric; set '
+            'evaluation.every'
+        )
+    if max(every, saved) % min(every, saved):
+        raise UserError(
+            f'training.keep_best={best}: checkpoints are compared by the evaluation of their own step, so '
+            f'evaluation.every={every} has to be a divisor or multiple of training.checkpoint_every={saved}'
         )

@@ -8,8 +8,10 @@ from ml_collections import ConfigDict
 from ugatit_jax.checkpoint.checkpoints import Checkpoints
 from ugatit_jax.common.sharding import StateSharding, make_mesh
 from ugatit_jax.config.resolve import resolve
+from ugatit_jax.data import device_resident
 from ugatit_jax.data.datasets import validate_data_fields
 from ugatit_jax.data.sources.open_source import open_source
+from ugatit_jax.evaluate.best_metric import validate_best_name
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.training import memory
 from ugatit_jax.training.compile import compile_step
@@ -37,6 +39,8 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
     of_tfds = kind == 'tfds' and bool(name)
     fetched = is_fetched(name, config) if of_tfds else True
     counts = None if of_tfds else count_images(config)
+    if counts is not None and config.data.device_resident:
+        device_resident.validate_counts(counts, config, list(mesh.local_devices))
     networks = make_networks(config)
     shapes = jax.eval_shape(lambda: init_state(networks, config))
     memory.log_sizes(shapes, state_sharding)
@@ -51,8 +55,11 @@ def dry_run(config: ConfigDict, workdir: str) -> None:
     else:
         with memory.explain_out_of_memory(config):
             train_step = make_train_step(networks, config, state_sharding.gather, teacher_networks)
-            compiled, _ = compile_step(train_step, shapes, config, state_sharding, counts or (0, 0), teacher_params)
+            compiled, metric_names = compile_step(
+                train_step, shapes, config, state_sharding, counts or (0, 0), teacher_params
+            )
         memory.log_memory(compiled, shapes, state_sharding, config)
+        validate_best_name(config, metric_names)
     if fetched:
         logger.info('dry run: settings and data source are in order; %s is as it was', workdir)
     else:
