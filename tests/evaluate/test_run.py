@@ -12,6 +12,8 @@ import pytest
 from configs import default
 from tests.helpers.command import SMALL, main
 from tests.helpers.paths import ROOT
+from ugatit_jax.checkpoint.generators import load_generators
+from ugatit_jax.checkpoint.model_folder import SHIPPED, write_model_folder
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.evaluate import classifier
 from ugatit_jax.evaluate.effnet_weights import package_file
@@ -81,6 +83,16 @@ def test_eval_mode_writes_metrics_and_page_and_changes_nothing_else(trained, tmp
         config.evaluation.inception_weights = weights
         with pytest.raises(UserError, match=message):
             evaluate_run(config, str(workdir), step)
+
+
+def test_a_model_with_one_generator_or_of_the_package_is_refused(tmp_path):
+    loaded = load_generators('emoji', names=('genA2B',))
+    write_model_folder(tmp_path, loaded.config, loaded.step, loaded.weights, loaded.generator, 'float32')
+    with pytest.raises(UserError, match='has no genB2A; --mode=eval needs both generators'):
+        evaluate_run(default.get_config(), str(tmp_path))
+    with pytest.raises(UserError, match='--checkpoint=emoji --to=FOLDER'):
+        evaluate_run(default.get_config(), 'emoji')
+    assert not (SHIPPED / 'emoji' / 'evaluation').exists()
 
 
 @pytest.mark.slow

@@ -8,7 +8,11 @@ from etils import epath
 from ml_collections import ConfigDict
 
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators, parse_step
+from ugatit_jax.checkpoint.hub import is_on_hub
+from ugatit_jax.checkpoint.model_folder import SHIPPED
 from ugatit_jax.common import sharding
+from ugatit_jax.common.errors import UserError
+from ugatit_jax.common.files import is_within
 from ugatit_jax.config.derived import model_name
 from ugatit_jax.config.resolve import resolve
 from ugatit_jax.data import open_datasets
@@ -20,7 +24,7 @@ from ugatit_jax.evaluate.galleries import Row, gallery_indices
 from ugatit_jax.evaluate.inception_features import FeatureExtractor
 from ugatit_jax.evaluate.inception_weights import find_inception
 from ugatit_jax.evaluate.results import Results, checksum, inception_notes, make_output_folder, write_and_print
-from ugatit_jax.models.names import source_of, target_of
+from ugatit_jax.models.names import GENERATORS, source_of, target_of
 from ugatit_jax.models.networks import make_networks
 from ugatit_jax.report.drawing import overlay
 
@@ -35,6 +39,7 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
     those of config, the networks those of the checkpoint. Raises UserError.
     """
     loaded = load_generators(workdir, parse_step(step))
+    validate_loaded(loaded, workdir)
     config = resolve(with_networks_of(config, loaded))
     folder = epath.Path(loaded.workdir or loaded.where) / 'evaluation'
     output = str(folder / f'{loaded.step}-{config.evaluation.protocol}')
@@ -86,6 +91,17 @@ def evaluate_run(config: ConfigDict, workdir: str, step: str = 'latest') -> Resu
         ranking="by the small classifier's log odds that the output is of its target domain",
     )
     return write_and_print(results, output)
+
+
+def validate_loaded(loaded: LoadedGenerators, workdir: str) -> None:
+    """Raises UserError for a model with one generator, and for one beside which no results can be written."""
+    if missing := [name for name in GENERATORS if name not in loaded.generator]:
+        raise UserError(f'{loaded.where} has no {missing[0]}; --mode=eval needs both generators')
+    if is_on_hub(loaded.where) or is_within(loaded.where, str(SHIPPED)):
+        raise UserError(
+            f'--mode=eval writes into --workdir, and {workdir} is no folder of yours; make one of it first: '
+            f'python -m ugatit_jax.export --checkpoint={workdir} --to=FOLDER'
+        )
 
 
 def with_networks_of(config: ConfigDict, loaded: LoadedGenerators) -> ConfigDict:
