@@ -68,7 +68,7 @@ def make_workdir(folder: pathlib.Path, steps: range, row: Callable[[int], dict] 
         0,
         'started',
         config=config_of(steps=200),
-        command='python -m ugatit_jax.main --workdir=<b>',
+        command='python -m ugatit_jax.main --config=<b> --workdir=run',
         versions={'jax': '1.2.3'},
         devices='4 x TPU',
     )

@@ -1,6 +1,7 @@
 """The page of a run: made from damaged, long and unfinished workdirs, and driven in a browser."""
 
 import json
+import logging
 import re
 import shutil
 
@@ -19,7 +20,7 @@ def test_a_running_run(tmp_path):
     text = write_run_page(str(folder)).read_text()
     assert 'running: step 100 of 200' in text and 'left when this was written' in text
     assert text.count('<figure>') == len(re.findall('<svg role="img"', text)) == 19  # all panels, two of rho
-    assert 'python -m ugatit_jax.main --workdir=&lt;b&gt;' in text and '<b>&' not in text and '4 x TPU' in text
+    assert 'python -m ugatit_jax.main --config=&lt;b&gt; --workdir=run' in text and '<b>&' not in text and '4 x TPU' in text
     assert '1 of ' in text and text.count('<tr class="changed">') == 1 and '1000000' in text  # training.steps
     assert 'src="http' not in text and 'href="http' not in text
 
@@ -57,6 +58,7 @@ def test_a_folder_without_a_run_is_an_error_and_left_alone(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert 'it is not the workdir of a run' in capsys.readouterr().err and not list(tmp_path.iterdir())
     assert main([str(tmp_path / 'nowhere')]) == 2 and not (tmp_path / 'nowhere').exists()
+    assert logging.getLogger('gcsfs').level == logging.CRITICAL  # whose pages of tracebacks are one line of ours
 
 
 @pytest.fixture(scope='module')
