@@ -13,6 +13,17 @@ def test_the_command_that_continues_a_run():
     assert continue_command('my runs', '', {}) == "python -m ugatit_jax.main --config=CONFIG --workdir='my runs'"
 
 
+def test_a_folder_with_another_name_is_not_continued_in_the_old_one():
+    recorded = "python -m ugatit_jax.main --config=demo '--workdir=my runs/a' --config.seed=3"
+    for folder in ('my runs/a', '/elsewhere/a', '/elsewhere/a/'):  # the same name: a path from another folder
+        assert continue_command(folder, recorded, {}) == recorded
+    moved = 'python -m ugatit_jax.main --config=demo --workdir=runs/b --config.seed=3'
+    assert continue_command('runs/b', recorded, {}) == moved
+    assert continue_command('runs/b', recorded.replace("'--workdir=", "--workdir '"), {}) == moved
+    unnamed = 'python -m ugatit_jax.main --config=demo'
+    assert continue_command('runs/b', unnamed, {}) == unnamed
+
+
 def test_the_other_commands():
     commands = {command['title']: command['text'] for command in run_commands('my runs', '', {})}
     assert commands['Evaluate'] == f'{commands["Continue"]} --mode=eval'
