@@ -76,7 +76,7 @@ def test_errors_are_one_line(hub, monkeypatch):
 
     assert 'no such model on the Hub' in error('hf://someone/dogs')
     assert 'no revision v2' in error('hf://someone/cats@v2')
-    for path in ('hf://cats', 'hf://', 'hf://a/b/c', 'hf://../x/../y'):
+    for path in ('HF://owner/name', 'hf://cats', 'hf://', 'hf://a/b/c', 'hf://../x/../y'):
         assert 'is not hf://OWNER/NAME' in error(path)
     error('hf://-a/b..c')  # a name that the Hub does not take
     (hub.folder / 'config.json').rename(hub.folder / 'other.json')

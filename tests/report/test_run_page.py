@@ -10,6 +10,7 @@ import pytest
 
 from tests.helpers.browser import chromium
 from tests.helpers.run_workdir import COLOURS, config_of, make_workdir, short_row_of
+from tests.helpers.translation import write_checkpoint
 from ugatit_jax.report import history
 from ugatit_jax.report.run_page import write_run_page
 from ugatit_jax.run_page import main
@@ -52,6 +53,13 @@ def test_damaged_files_are_left_out_with_a_note(tmp_path):
         (folder / name).unlink()
     shutil.rmtree(folder / 'previews')
     assert main([str(folder)]) == 2 and (folder / 'report.html').read_text() == text
+
+
+def test_a_checkpoint_alone_has_its_step(tmp_path):
+    """As ugatit_jax.convert writes it."""
+    write_checkpoint(folder := tmp_path / 'run')
+    assert [path.name for path in folder.iterdir()] == ['checkpoints']
+    assert 'step 7 of 1,000,000</strong> &middot; how it ended was not recorded' in write_run_page(str(folder)).read_text()
 
 
 def test_a_folder_without_a_run_is_an_error_and_left_alone(tmp_path, capsys):

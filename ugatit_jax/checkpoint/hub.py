@@ -34,8 +34,8 @@ class HubModel(NamedTuple):
 
 
 def is_on_hub(path: str) -> bool:
-    """Whether a path names a model on the Hub."""
-    return path.startswith(SCHEME)
+    """Whether a path names a model on the Hub, or tries to: HF://OWNER/NAME."""
+    return path.lower().startswith(SCHEME)
 
 
 def open_hub_model(path: str, file: str) -> HubModel:

@@ -27,7 +27,7 @@ def write_run_page(workdir: str) -> epath.Path:
     rows, damaged = history.read_rows(folder / 'metrics.jsonl')
     events = history.read(workdir)
     files = preview_files(folder)
-    config = recorded_config(workdir, events)
+    config, saved = recorded_config(workdir, events)
     if not (rows or events or files or config):
         raise UserError(
             f'{workdir} has no metrics.jsonl, previews, history.jsonl or checkpoints: it is not the workdir of a run'
@@ -41,7 +41,7 @@ def write_run_page(workdir: str) -> epath.Path:
         'run.html',
         name=name,
         workdir=str(workdir),
-        status=run_status(series, events, config),
+        status=run_status(series, events, config, saved),
         written=datetime.datetime.now().astimezone().isoformat(' ', 'seconds'),
         figures=figures,
         figure_rows=figure_rows,

@@ -14,22 +14,22 @@ from ugatit_jax.config.resolve import resolve
 logger = logging.getLogger(__name__)
 
 
-def recorded_config(workdir: str, events: list[dict[str, Any]]) -> dict[str, Any]:
-    """The config of the last start in history.jsonl, else that of the newest checkpoint, else {}."""
+def recorded_config(workdir: str, events: list[dict[str, Any]]) -> tuple[dict[str, Any], int]:
+    """The config of the last start in history.jsonl and 0, or that of the newest checkpoint and its step, or {} and 0."""
     for event in reversed(events):
         if isinstance(event.get('config'), dict):
-            return event['config']
+            return event['config'], 0
     if not (epath.Path(workdir) / 'checkpoints').exists():
-        return {}
+        return {}, 0
     from ugatit_jax.checkpoint.checkpoints import Checkpoints  # here: most pages need no Orbax
 
     checkpoints = Checkpoints(workdir)
     try:
         latest = checkpoints.latest()
-        return {} if latest is None else checkpoints.read_config(latest)
+        return ({}, 0) if latest is None else (checkpoints.read_config(latest), latest)
     except UserError as error:
         logger.warning('the page has no settings: %s', error)
-        return {}
+        return {}, 0
     finally:
         checkpoints.close()
 

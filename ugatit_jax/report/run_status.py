@@ -10,12 +10,15 @@ from ugatit_jax.report.panels import MetricSeries
 RATE_ROWS = 10  # last logged rows whose mean images/s gives the time left: follows changes, without the noise of one row
 
 
-def run_status(series: MetricSeries, events: list[dict[str, Any]], config: dict[str, Any]) -> dict[str, Any]:
-    """{'kind', 'short', 'detail', 'percent'}; kind: 'running', 'finished', 'stopped', or 'unknown' without events."""
+def run_status(series: MetricSeries, events: list[dict[str, Any]], config: dict[str, Any], saved: int = 0) -> dict[str, Any]:
+    """{'kind', 'short', 'detail', 'percent'}; kind: 'running', 'finished', 'stopped', or 'unknown' without events.
+
+    saved: the step of a checkpoint without metrics or events, as of a converted one.
+    """
     last = config.get('training', {}).get('steps')
     logged = max((int(steps[-1]) for steps, _ in series.values()), default=0)
     newest = events[-1] if events else {}
-    step = max(logged, newest.get('step', 0))
+    step = max(logged, newest.get('step', 0), saved)
     progress = f'step {step:,} of {last:,}' if last else f'step {step:,}'
     kind, short, detail = 'running', f'running: {progress}', ''
     if newest.get('event') == 'stopped':
