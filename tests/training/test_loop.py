@@ -125,7 +125,7 @@ MISTAKES = {  # what the line names -> flags
     'nonsense': ('--config=configs/default.py', '--nonsense=1'),
     '--config.FIELD=VALUE': ('--config=configs/default.py', 'training.steps=3'),
     '--config is missing': (),
-    'init_from=WORKDIR/checkpoints/STEP': ('--config=configs/default.py', '--step=100'),
+    'init_from=WORKDIR/checkpoints/STEP': ('--config=configs/default.py', '--step=100', '--config.data.source=folder:/none'),
     '--dry_run is of training': ('--config=configs/default.py', '--mode=eval', '--dry_run'),
     'configs/nothing.py': ('--config=configs/nothing.py',),
 }
