@@ -146,6 +146,13 @@ def read_evaluations(run: pathlib.Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
+def require_evaluations(run: pathlib.Path) -> list[dict[str, float]]:
+    """`read_evaluations`; raises UserError where there are none."""
+    if not (rows := read_evaluations(run)):
+        raise UserError(f'{run} has no evaluation.jsonl: train it with evaluation.every')
+    return rows
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; floats with three digits."""
 

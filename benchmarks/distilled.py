@@ -13,7 +13,7 @@ import jax
 
 import ugatit_jax
 from benchmarks.common import make_parser, publish, table, versions
-from benchmarks.results_emoji import DIRECTIONS, all_images, test_sources, translate_all
+from benchmarks.results_emoji import all_images, test_sources, translate_all
 from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.sharding import make_mesh
@@ -21,6 +21,7 @@ from ugatit_jax.evaluate.effnet_features import EffnetExtractor
 from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.truth import compare
 from ugatit_jax.models.names import target_of
+from ugatit_jax.translate.defaults import DIRECTIONS
 
 HEAD = ['', 'steps', 'weights', 'L1 a2b', 'b2a', "to the teacher's", '', 'perceptual a2b', 'b2a', 'PSNR dB a2b', 'b2a']
 

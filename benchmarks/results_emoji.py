@@ -20,10 +20,10 @@ from ugatit_jax.evaluate.effnet_weights import find_effnet
 from ugatit_jax.evaluate.truth import compare
 from ugatit_jax.models.names import source_of, target_of
 from ugatit_jax.report.curves import BLUES, ORANGES, STYLE
+from ugatit_jax.translate.defaults import DIRECTIONS
 
 SHIPPED = 'emoji'
 STAGES = ('emoji64', 'emoji128')  # of its training, each started from the weights of the one before (init_from)
-DIRECTIONS = ('a2b', 'b2a')
 NAMES = 'dog-face pig alien fish maple-leaf melon sunflower rocket alarm-clock trolleybus'
 SHOWN = [f'{name}.webp' for name in NAMES.split()]
 CELL, GAP, TITLE_WIDTH = 84, 8, 64  # pixels, of an image in the sheet, between its groups, of its titles

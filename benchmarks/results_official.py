@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks.common import read_evaluations, table
+from benchmarks.common import require_evaluations, table
 from benchmarks.results_emoji import SHOWN, all_images, draw_sheet, test_sources
 from ugatit_jax.checkpoint.generators import LoadedGenerators, load_generators
 from ugatit_jax.common.errors import UserError
@@ -48,9 +48,7 @@ def read_sides(runs: pathlib.Path) -> list[Side]:
     sides = [Side(f'ours, seed {run.name[4:]}', run, speed['ours']['cpu_seconds'], {}) for run in ours]
     sides.append(Side(OFFICIAL, runs / 'official', speed['official']['cpu_seconds'], {}))
     for side in sides:
-        side.rows.update({row['step']: row for row in read_evaluations(side.path)})
-        if not side.rows:
-            raise UserError(f'{side.path} has no evaluation.jsonl: train it with evaluation.every')
+        side.rows.update({row['step']: row for row in require_evaluations(side.path)})
     return sides
 
 

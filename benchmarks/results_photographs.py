@@ -2,8 +2,8 @@
 
 import pathlib
 
-from benchmarks.common import read_evaluations, table
-from ugatit_jax.common.errors import UserError
+from benchmarks.common import require_evaluations, table
+from ugatit_jax.models.names import DIRECTIONS
 
 SETS = {'cat2dog64': 'cats, dogs', 'horse2zebra64': 'horses, zebras', 'selfie2anime64': 'selfies, anime'}  # by run
 METRICS = {
@@ -20,12 +20,10 @@ def photographs(runs: pathlib.Path) -> dict[str, str]:
     """A row for each direction at the first evaluation, the one in the middle and the last; raises UserError without any."""
     rows = []
     for run, name in SETS.items():
-        evaluations = read_evaluations(runs / run)
-        if not evaluations:
-            raise UserError(f'{runs / run} has no evaluation.jsonl: train it with evaluation.every')
+        evaluations = require_evaluations(runs / run)
         last = len(evaluations) - 1
         for row in [evaluations[i] for i in sorted({0, last // 2, last})]:
-            for way in ('A2B', 'B2A'):
+            for way in DIRECTIONS:
                 cells = [f'{row[f"{metric}_{way}"]:.{DIGITS.get(metric, 3)}f}' for metric in METRICS]
                 rows.append((name, f'{row["step"]:,}', way, *cells))
     return {'photographs': table(('set', 'step', 'direction', *METRICS.values()), rows)}

@@ -22,7 +22,7 @@ import optax
 
 import ugatit_jax
 from benchmarks.common import make_parser, table
-from benchmarks.results_emoji import DIRECTIONS, all_images, test_sources
+from benchmarks.results_emoji import all_images, test_sources
 from ugatit_jax.common.command import configure_process, run_command
 from ugatit_jax.common.errors import UserError
 from ugatit_jax.common.images import denormalize, normalize
@@ -33,6 +33,7 @@ from ugatit_jax.evaluate.effnet_weights import EffnetWeights, find_effnet
 from ugatit_jax.evaluate.truth import compare
 from ugatit_jax.models.generator import Generator
 from ugatit_jax.models.names import source_of, target_of
+from ugatit_jax.translate.defaults import DIRECTIONS
 
 FITTED = 0.75  # share of the pairs
 SHIFT = 8  # pixels that crops may move by
