@@ -20,6 +20,8 @@ def test_a_folder_with_another_name_is_not_continued_in_the_old_one():
     moved = 'python -m ugatit_jax.main --config=demo --workdir=runs/b --config.seed=3'
     assert continue_command('runs/b', recorded, {}) == moved
     assert continue_command('runs/b', recorded.replace("'--workdir=", "--workdir '"), {}) == moved
+    damaged = "python -m ugatit_jax.main --workdir='my runs"
+    assert continue_command('runs/b', damaged, {}) == damaged
     unnamed = 'python -m ugatit_jax.main --config=demo'
     assert continue_command('runs/b', unnamed, {}) == unnamed
 

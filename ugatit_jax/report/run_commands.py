@@ -42,7 +42,10 @@ def with_workdir(command: str, workdir: str) -> str:
 
     Only names are compared: the command may have been given in another folder than the page's.
     """
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a damaged line of history.jsonl: no closing quotation
+        return command
     for i, word in enumerate(words):
         flag, equals, value = word.partition('=')
         if flag != '--workdir' or not (equals or i + 1 < len(words)):
